@@ -32,7 +32,9 @@ export interface Deadline {
 export function deadline(clock: Clock, ms: number, parent?: AbortSignal): Deadline {
   const controller = new AbortController();
   const onParentAbort = () => controller.abort(parent?.reason);
-  const cancelTimer = clock.timer(ms, () => controller.abort(new DOMException(`no answer within ${ms} ms`, "TimeoutError")));
+  const cancelTimer = clock.timer(ms, () =>
+    controller.abort(new DOMException(`no answer within ${ms} ms`, "TimeoutError")),
+  );
   if (parent?.aborted) onParentAbort();
   parent?.addEventListener("abort", onParentAbort, { once: true });
   return {

@@ -1,0 +1,17 @@
+// Every key in etcd.
+import { type Partition, partitionKey } from "@sluice/core";
+
+/** A scheduler, under its lease. */
+export const memberKey = (id: string): string => `/members/${id}`;
+export const membersPrefix = "/members/";
+/** What the load-balancer wants of a queue; under no lease. */
+export const wishKey = (queue: string): string => `/wishes/${queue}`;
+export const wishesPrefix = "/wishes/";
+/** Who owns a partition, under its lease. */
+export const claimKey = (partition: Partition): string => `/claims/${partitionKey(partition)}`;
+export const claimsPrefix = "/claims/";
+/** Which scheduler runs the load-balancer, under its lease. */
+export const leaderKey = "/leader";
+/** An agent's incarnation, under a lease that the api-servers renew. */
+export const agentKey = (agentId: string): string => `/agents/${agentId}`;
+export const agentsPrefix = "/agents/";

@@ -1,0 +1,342 @@
+// The contract of the store: the record of every task. `conformance.ts` is its meaning as tests.
+//
+// Rows belong to the owner of their lane (design: "A row belongs to the owner of its lane"): `TaskRecords` only inserts,
+// marks and reads; everything else goes through `LaneRecords`, whose writes carry the owner's epoch and take effect only if
+// it equals the floor of the lane, compared after the queue's floor row was locked in the same transaction.
+import type {
+  AccountId,
+  Epoch,
+  EpochMs,
+  Flow,
+  FunctionName,
+  Lane,
+  OwnedPartition,
+  ParkReason,
+  Priority,
+  Seq,
+  Task,
+  TaskError,
+  TaskEvent,
+  TaskId,
+  TaskStatus,
+} from "@sluice/core";
+
+export interface Store extends AsyncDisposable {
+  readonly tasks: TaskRecords;
+  readonly lanes: LaneRecords;
+  readonly functions: FunctionRecords;
+  readonly accounts: AccountRecords;
+  readonly agents: AgentRecords;
+  readonly logs: LogRecords;
+  /** Resolves when the store answers; rejects with `STORE_UNAVAILABLE`. */
+  ping(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------- tasks, for api-servers
+
+export interface NewTask {
+  readonly accountId: AccountId;
+  readonly functionName: FunctionName;
+  readonly taskId: TaskId;
+  readonly queue: string;
+  readonly lane: Lane;
+  readonly priority: Priority;
+  readonly payload: Uint8Array;
+  /** Parks the task with reason `delay` for so long. 0: it is announced at once. */
+  readonly delayMs: number;
+  /** Expires so long after the end of its delay. */
+  readonly expiresAfterMs: number;
+  /** Empty: none. */
+  readonly submissionToken: string;
+}
+
+export type InsertOutcome =
+  /** Announce it, unless it was given a delay. */
+  | { readonly kind: "inserted"; readonly seq: Seq; readonly enqueuedAt: EpochMs }
+  /** An earlier submission with the same token was accepted. */
+  | { readonly kind: "repeated" }
+  /** Without payload, result and events. */
+  | { readonly kind: "duplicate"; readonly existing: Task };
+
+export interface TaskFilter {
+  readonly accountId: AccountId;
+  readonly functionName?: FunctionName;
+  readonly status?: TaskStatus;
+  /** Inclusive. */
+  readonly enqueuedFrom?: EpochMs;
+  /** Exclusive. */
+  readonly enqueuedUntil?: EpochMs;
+  readonly taskIdPrefix?: string;
+  readonly order: "newest" | "oldest";
+  /** Continue behind this task. */
+  readonly after?: { readonly enqueuedAt: EpochMs; readonly seq: Seq };
+  readonly limit: number;
+  readonly includePayload: boolean;
+}
+
+export interface TaskRecords {
+  /**
+   * One statement for many submissions; sorts them by key, so that two writers cannot deadlock. Outcomes are in the order
+   * of `tasks`; an id that occurs twice in one call is inserted once, the second is a duplicate (or repeated) of the first.
+   * Each row's stamp is the floor of its lane.
+   */
+  insert(tasks: readonly NewTask[]): Promise<InsertOutcome[]>;
+  get(key: Flow & { readonly taskId: TaskId }): Promise<Task | undefined>;
+  /** Tasks without events; without payload and result unless asked for. */
+  list(filter: TaskFilter): Promise<Task[]>;
+  /** Marks a task to be stopped unless it is final. Returns the task as it is then; undefined: no such task. */
+  requestStop(key: Flow & { readonly taskId: TaskId }): Promise<Task | undefined>;
+  /** Tasks of the account that are not final; for admission. Counts at most `limit`. */
+  countWaiting(accountId: AccountId, limit: number): Promise<number>;
+}
+
+// ---------------------------------------------------------------------------------------------- tasks, for their owners
+
+/** A row as its owner needs it. */
+export interface TaskRow extends Flow {
+  readonly seq: Seq;
+  readonly taskId: TaskId;
+  readonly lane: Lane;
+  readonly status: TaskStatus;
+  readonly priority: Priority;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly lostAttempts: number;
+  /** Below my epoch: an earlier owner may have dispatched it. Equal: nobody did. */
+  readonly stamp: Epoch;
+  readonly enqueuedAt: EpochMs;
+  /** Undefined: not parked. */
+  readonly dueAt: EpochMs | undefined;
+  readonly expiresAt: EpochMs | undefined;
+  /** Undefined: not final. */
+  readonly endedAt: EpochMs | undefined;
+  readonly stopRequested: boolean;
+  readonly payload: Uint8Array;
+}
+
+/** What announcing a row takes: a row that is neither final nor parked. */
+export interface Announcement extends Flow {
+  readonly seq: Seq;
+  readonly lane: Lane;
+  readonly priority: Priority;
+  readonly enqueuedAt: EpochMs;
+}
+
+interface GuardedWrite {
+  readonly seq: Seq;
+  /** Takes effect only on this attempt, on a row that is not final and lies in this lane. */
+  readonly attempt: number;
+  readonly lane: Lane;
+}
+
+/** The end of a task. */
+export interface SettleWrite extends GuardedWrite {
+  readonly kind: "settle";
+  readonly status: "Succeeded" | "Failed" | "Stopped" | "Expired" | "Invalid";
+  readonly result: Uint8Array;
+  readonly error: TaskError | undefined;
+  /** Of the attempt; undefined: it never started. */
+  readonly startedAt: EpochMs | undefined;
+  readonly agentId: string | undefined;
+  readonly instanceId: string | undefined;
+  /** Appended to the row's events. */
+  readonly events: readonly TaskEvent[];
+}
+
+/** Takes a task out of the queue until `dueAt`. Refused if the row is parked already. */
+export interface ParkWrite extends GuardedWrite {
+  readonly kind: "park";
+  readonly status: "Enqueued" | "Retrying";
+  readonly dueAt: EpochMs;
+  readonly reason: ParkReason;
+  /** The same attempt, or the next one. Never lower. */
+  readonly nextAttempt: number;
+  readonly retries: number;
+  readonly lostAttempts: number;
+  readonly error: TaskError | undefined;
+  readonly events: readonly TaskEvent[];
+}
+
+/** Tells readers that an attempt runs; decides nothing. */
+export interface RunningWrite extends GuardedWrite {
+  readonly kind: "running";
+  readonly startedAt: EpochMs;
+  readonly agentId: string;
+  readonly instanceId: string;
+  /** JSON text; undefined: unchanged. */
+  readonly progress: string | undefined;
+}
+
+export type TaskWrite = SettleWrite | ParkWrite | RunningWrite;
+
+/** The owner's epoch does not equal the floor of every lane it touches: it owns them no longer and must step down. */
+export type Stale = "stale";
+
+export interface LaneRecords {
+  /** The floors of a queue: 32 epochs, 0 where nobody ever was. */
+  floors(queue: string): Promise<readonly Epoch[]>;
+  /** Of every queue that has a floor row. */
+  allFloors(): Promise<ReadonlyMap<string, readonly Epoch[]>>;
+  /**
+   * Raises the floor of every lane of the partition to its epoch. False, and nothing is changed, if one of them is higher;
+   * true also if they have that value already (a repeated call recognises itself).
+   */
+  raiseFloor(owner: OwnedPartition): Promise<boolean>;
+  /** Rows by number, in any order; missing ones are left out. Also final and parked ones, and those of other lanes. */
+  read(owner: OwnedPartition, seqs: readonly Seq[]): Promise<TaskRow[] | Stale>;
+  /** One transaction; one boolean per write: whether its guard held. */
+  write(owner: OwnedPartition, writes: readonly TaskWrite[]): Promise<boolean[] | Stale>;
+  /**
+   * Takes up to `limit` rows whose `dueAt` has come out of their parking, the most urgent first, and gives them the floor as
+   * their stamp. Rows in `except` (held ones) stay.
+   */
+  unpark(owner: OwnedPartition, limit: number, except: readonly Seq[]): Promise<Announcement[] | Stale>;
+  /** When the next parked row of the partition is due; undefined: none is parked. */
+  nextDue(owner: OwnedPartition): Promise<EpochMs | undefined>;
+  /**
+   * Rows that are neither final nor parked and were announced before `announcedBefore`, by number, behind `after`.
+   * Reads only.
+   */
+  sweep(
+    owner: OwnedPartition,
+    options: { announcedBefore: EpochMs; after: Seq; limit: number },
+  ): Promise<Announcement[] | Stale>;
+  /** Notes that rows were announced again. Their stamps stay. */
+  touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<void | Stale>;
+  /** Rows that are not final and marked to be stopped, or past their expiry while parked. */
+  marked(owner: OwnedPartition, limit: number): Promise<TaskRow[] | Stale>;
+  /** Rows not final, for rebuilding an embedded queue at start; by number, behind `after`. */
+  waiting(queue: string, options: { after: Seq; limit: number }): Promise<Announcement[]>;
+  /** Deletes up to `limit` final rows (with logs) that ended before; returns how many. */
+  purge(owner: OwnedPartition, options: { endedBefore: EpochMs; limit: number }): Promise<number | Stale>;
+}
+
+// ------------------------------------------------------------------------------------------------------------ functions
+
+export interface FunctionSettings {
+  readonly runtime: string;
+  readonly handler: string;
+  readonly description: string;
+  readonly timeoutMs: number;
+  readonly memoryMb: number;
+  readonly instanceConcurrency: number;
+  readonly instancesMax: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly initializer: { readonly handler: string; readonly timeoutMs: number } | undefined;
+  readonly preStop: { readonly handler: string; readonly timeoutMs: number } | undefined;
+  readonly idleTimeoutMs: number;
+  readonly maxAsyncRetryAttempts: number;
+  readonly maxAsyncEventAgeInSeconds: number;
+}
+
+export interface FunctionRecord extends Flow {
+  readonly settings: FunctionSettings;
+  /** Unique among all functions; grows with every change. */
+  readonly revision: number;
+  readonly codeSha256: string;
+  readonly codeBytes: number;
+  readonly createdAt: EpochMs;
+  readonly updatedAt: EpochMs;
+}
+
+export interface CodePackage {
+  /** Hexadecimal. */
+  readonly sha256: string;
+  readonly zip: Uint8Array;
+}
+
+export interface FunctionRecords {
+  /** Undefined: the name is taken. Stores the package if it is new. */
+  create(flow: Flow, settings: FunctionSettings, code: CodePackage): Promise<FunctionRecord | undefined>;
+  /** Undefined: no such function. */
+  update(
+    flow: Flow,
+    settings: Partial<FunctionSettings>,
+    code: CodePackage | undefined,
+  ): Promise<FunctionRecord | undefined>;
+  /** Missing ones are left out. */
+  read(flows: readonly Flow[]): Promise<FunctionRecord[]>;
+  /** By name, behind `after`. */
+  list(accountId: AccountId, options: { prefix: string; after: string; limit: number }): Promise<FunctionRecord[]>;
+  /** False: no such function. Deletes its package if nobody else uses it. */
+  delete(flow: Flow): Promise<boolean>;
+  code(sha256: string): Promise<Uint8Array | undefined>;
+}
+
+// ------------------------------------------------------------------------------------------------------------- accounts
+
+export interface AccessKey {
+  readonly keyId: string;
+  readonly accountId: AccountId;
+  /** As encrypted by the api-server; the store never sees a secret. */
+  readonly encryptedSecret: Uint8Array;
+  readonly enabled: boolean;
+}
+
+export interface AccountRecords {
+  /** Creates the account and the key unless they exist. False: the key id is taken. */
+  createKey(key: AccessKey): Promise<boolean>;
+  key(keyId: string): Promise<AccessKey | undefined>;
+  keys(accountId: AccountId): Promise<AccessKey[]>;
+}
+
+// --------------------------------------------------------------------------------------------------------------- agents
+
+export interface AgentRecord {
+  readonly agentId: string;
+  readonly incarnation: number;
+  readonly address: string;
+  readonly slots: number;
+  readonly version: string;
+  readonly renewedAt: EpochMs;
+  /** Its renewals are refused, and it will be marked dead. */
+  readonly fenced: boolean;
+}
+
+export interface AgentIncarnation {
+  readonly agentId: string;
+  readonly incarnation: number;
+}
+
+export interface AgentRecords {
+  /**
+   * Makes this the agent's only incarnation; the one before is dead. The same `registrationId` again returns the same
+   * incarnation.
+   */
+  register(agent: {
+    agentId: string;
+    address: string;
+    slots: number;
+    version: string;
+    registrationId: string;
+  }): Promise<AgentIncarnation>;
+  /** Renews those that are neither dead, fenced, nor replaced; returns them. */
+  renew(agents: readonly AgentIncarnation[]): Promise<AgentIncarnation[]>;
+  /** Every agent whose latest incarnation is not dead. */
+  list(): Promise<AgentRecord[]>;
+  /** From now on its renewals are refused. False: it is another incarnation, or dead. */
+  fence(agent: AgentIncarnation): Promise<boolean>;
+  /** Marks it dead if it was not renewed for `silentMs`. True if it is dead (or replaced) afterwards. */
+  markDead(agent: AgentIncarnation, silentMs: number): Promise<boolean>;
+  /** Marks it dead at once; its caller has killed everything it ran. */
+  deregister(agent: AgentIncarnation): Promise<void>;
+}
+
+// ----------------------------------------------------------------------------------------------------------------- logs
+
+export interface LogPiece {
+  readonly seq: Seq;
+  readonly attempt: number;
+  /** Order within the attempt, from 0. */
+  readonly index: number;
+  readonly stream: "stdout" | "stderr";
+  readonly at: EpochMs;
+  readonly data: Uint8Array;
+}
+
+export interface LogRecords {
+  /** A piece that is there already is ignored. */
+  append(pieces: readonly LogPiece[]): Promise<void>;
+  /** Pieces of an attempt behind `after` (-1: from the start), in order. */
+  read(key: { seq: Seq; attempt: number; after: number; limit: number }): Promise<LogPiece[]>;
+}
