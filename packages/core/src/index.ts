@@ -6,3 +6,5 @@ export * from "./loops.ts";
 export * from "./placement/partition.ts";
 export * from "./random.ts";
 export * from "./task/task.ts";
+export * from "./channel.ts";
+export * from "./wake.ts";
