@@ -1,4 +1,5 @@
 export * from "./assert.ts";
+export * from "./channel.ts";
 export * from "./clock.ts";
 export * from "./errors.ts";
 export * from "./hash.ts";
@@ -7,3 +8,4 @@ export * from "./loops.ts";
 export * from "./placement/partition.ts";
 export * from "./random.ts";
 export * from "./task/task.ts";
+export * from "./wake.ts";
