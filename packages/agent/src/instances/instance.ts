@@ -1,0 +1,399 @@
+// One instance: a process of one revision of a function, from its start until nothing of it is left.
+//
+//   starting ── ready ──▶ serving ── retired (idle, evicted, timed out, stopped, crashed) ──▶ ending ──▶ gone
+//
+// Only `live` moves it along; everything else asks for an end by `destroy`. A request ends by the runner's frame, or
+// with the process. "Timed out" and "stopped" are verdicts that are pronounced at once but told only when the request
+// has really ended, so that no later attempt can run beside it.
+import { rm } from "node:fs/promises";
+import type { CodeLease } from "../code/code-cache.ts";
+import { killTargets } from "../watchdog/kill-tree.mjs";
+import type { AttemptLog, OutputStream } from "./attempt-log.ts";
+import { Channel } from "./channel.ts";
+import { Flight } from "./flight.ts";
+import { encodeFrame, encodeInvoke, type Frame, fromRunner, toRunner } from "./frames.ts";
+import type { Interpreter } from "./interpreters.ts";
+import { type Launched, launch } from "./launch.ts";
+import * as outcomes from "./outcomes.ts";
+import type { FunctionSpec, InstanceLimits, InstancePoolOptions, Invocation, Outcome } from "./pool.ts";
+import { runnerSettings } from "./runner-settings.ts";
+import { within } from "./within.ts";
+
+export interface InstanceOptions extends Omit<InstancePoolOptions, "limits"> {
+  readonly limits: InstanceLimits;
+  readonly spec: FunctionSpec;
+  readonly interpreter: Interpreter;
+  /** Of the attempt for which it is started: the start's output is shown there. */
+  readonly log: AttemptLog;
+  readonly startRequestId: string;
+}
+
+/** How long a runner may take to answer that it has seen a stop, before it counts as blocked. */
+const cancelAnswerMs = 250;
+const lastOutputMs = 500;
+const frameOverheadBytes = 128 * 1024;
+
+export class Instance {
+  readonly id: string;
+  readonly spec: FunctionSpec;
+  usedAt: number;
+  isReady = false;
+  readonly #options: InstanceOptions;
+  readonly #flights = new Map<number, Flight>();
+  readonly #start = deferred<Outcome | undefined>();
+  readonly #gone = deferred<void>();
+  readonly #preStopDone = deferred<void>();
+  readonly #stopFetch = new AbortController();
+  #stage: "load" | "initialize" | "serve" = "load";
+  #isRetired = false;
+  #reserved = 0;
+  #lastNumber = 0;
+  #launched: Launched | undefined;
+  #channel: Channel | undefined;
+  #cancelStageTimer: (() => void) | undefined;
+  #cancelIdleTimer: (() => void) | undefined;
+
+  constructor(options: InstanceOptions) {
+    this.#options = options;
+    this.spec = options.spec;
+    this.id = `i-${options.random.hex(8)}`;
+    this.usedAt = options.clock.monotonic();
+  }
+
+  get hasRoom(): boolean {
+    return !this.#isRetired && this.#reserved < Math.max(1, this.spec.instanceConcurrency);
+  }
+
+  get isIdle(): boolean {
+    return this.isReady && !this.#isRetired && this.#reserved === 0;
+  }
+
+  reserve(): void {
+    this.#reserved++;
+  }
+
+  release(): void {
+    this.#reserved--;
+    this.usedAt = this.#options.clock.monotonic();
+    if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
+  }
+
+  /** Starts the process, and resolves when nothing of it is left. */
+  async live(): Promise<void> {
+    const lease = await this.#fetch();
+    if (lease) {
+      await this.#liveIn(lease);
+      lease.release();
+    }
+    this.#isRetired = true;
+    this.#start.resolve(outcomes.notStarted("The instance was ended before it could start"));
+    this.#gone.resolve();
+  }
+
+  /** Runs a request in a reserved slot. */
+  async run(invocation: Invocation, log: AttemptLog, signal: AbortSignal): Promise<Outcome> {
+    if (!this.isReady) {
+      const failure = await within(this.#start.promise, signal);
+      if (failure) return failure;
+    }
+    if (signal.aborted) return outcomes.stopped;
+    if (!this.#channel || this.#isRetired) return outcomes.notStarted("The instance ended before it was used");
+    return this.#fly(this.#channel, new Flight(++this.#lastNumber, invocation, log, this.#options.clock), signal);
+  }
+
+  /** Ends the process: preStop hook if asked, SIGTERM, the grace, SIGKILL. Resolves when nothing of it is left. */
+  async destroy({ runsPreStop, graceMs = this.#options.limits.graceMs }: { runsPreStop: boolean; graceMs?: number }): Promise<void> {
+    this.#isRetired = true;
+    this.#cancelIdleTimer?.();
+    this.#stopFetch.abort();
+    if (runsPreStop) await this.#preStop();
+    if (this.#launched) await this.#kill(this.#launched, graceMs);
+    await this.#gone.promise;
+  }
+
+  // ---- Life ----
+
+  async #fetch(): Promise<CodeLease | undefined> {
+    try {
+      return await this.#options.code.acquire(this.spec.codeSha256, this.#stopFetch.signal);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const isBad = error instanceof Error && error.name === "BadPackage";
+      const invalid: Outcome = { kind: "invalid", reason: "BadPackage", message };
+      this.#start.resolve(isBad ? invalid : outcomes.notStarted(`The code could not be fetched: ${message}`));
+      return undefined;
+    }
+  }
+
+  async #liveIn({ dir }: CodeLease): Promise<void> {
+    const { guard, limits, scope } = this.#options;
+    if (this.#isRetired) return;
+    try {
+      this.#launched = launch({
+        ...this.#options,
+        instanceId: this.id,
+        codeDir: dir,
+        pidsMax: limits.pidsMax,
+        scopeMarkers: { SLUICE_SCOPE: scope },
+        agentEnvironment: this.#options.environment,
+        onTarget: (target) => guard.add(target),
+      });
+    } catch (error) {
+      this.#start.resolve(outcomes.notStarted(`The process could not be started: ${String(error)}`));
+      guard.remove(this.id);
+      return;
+    }
+    this.#channel = this.#open(this.#launched, dir);
+    await this.#channel.exited;
+    await this.#bury(this.#launched, this.#channel);
+    guard.remove(this.id);
+  }
+
+  #open(launched: Launched, codeDir: string): Channel {
+    const { clock, limits } = this.#options;
+    const channel = new Channel(launched, clock, limits.resultBytesMax + frameOverheadBytes, {
+      onFrame: (frame) => this.#receive(frame),
+      onOutput: (stream, chunk) => this.#distribute(stream, chunk),
+      onViolation: (error) => this.#onViolation(error),
+    });
+    const settings = runnerSettings(this.#options, codeDir);
+    channel.send(encodeFrame(toRunner.initialize, 0, Buffer.from(JSON.stringify(settings))));
+    this.#limitStage(limits.startTimeoutMs, () => outcomes.startTimedOut(limits.startTimeoutMs));
+    return channel;
+  }
+
+  /** The leader has ended: nothing that it started may survive it, and what waits for it is told. */
+  async #bury(launched: Launched, channel: Channel): Promise<void> {
+    this.#isRetired = true;
+    this.#cancelStageTimer?.();
+    this.#cancelIdleTimer?.();
+    const memoryPeakMb = launched.cgroups.memoryPeakMb();
+    await this.#kill(launched, 0);
+    await channel.closed(lastOutputMs);
+    for (const flight of [...this.#flights.values()]) this.#end(flight, outcomes.crashed(this.#age(flight), memoryPeakMb));
+    const crash = outcomes.crashed(this.#options.clock.monotonic() - this.usedAt, memoryPeakMb);
+    this.#start.resolve(this.#stage === "initialize" ? { ...crash, errorType: "InitializationError" } : crash);
+    this.#preStopDone.resolve();
+    await rm(launched.temporaryDir, { recursive: true, force: true }).catch(() => undefined);
+  }
+
+  async #preStop(): Promise<void> {
+    if (!this.spec.preStop || !this.isReady || !this.#channel) return;
+    this.#mark("FC PreStop Start RequestId:");
+    this.#channel.send(encodeFrame(toRunner.preStop, 0));
+    await within(this.#preStopDone.promise, undefined, this.#options.clock, this.spec.preStop.timeoutMs);
+    this.#mark("FC PreStop End RequestId:");
+  }
+
+  async #kill({ target }: Launched, graceMs: number): Promise<void> {
+    const { clock } = this.#options;
+    await killTargets([target], { graceMs, sleep: (ms) => clock.sleep(ms), now: () => clock.monotonic() });
+  }
+
+  /** Ends the start with a failure when a stage of it takes too long. */
+  #limitStage(ms: number, failure: () => Outcome): void {
+    this.#cancelStageTimer?.();
+    this.#cancelStageTimer = this.#options.clock.timer(ms, () => {
+      this.#start.resolve(failure());
+      void this.destroy({ runsPreStop: false });
+    });
+  }
+
+  #watchIdleness(ms: number): void {
+    // One timer for many idle moments: rearming it for each would cost more than a small handler.
+    this.#cancelIdleTimer ??= this.#options.clock.timer(ms, () => {
+      this.#cancelIdleTimer = undefined;
+      const idleMs = this.#options.clock.monotonic() - this.usedAt;
+      if (!this.isIdle) return;
+      if (idleMs >= this.spec.idleTimeoutMs) void this.destroy({ runsPreStop: true });
+      else this.#watchIdleness(this.spec.idleTimeoutMs - idleMs);
+    });
+  }
+
+  // ---- Requests ----
+
+  #fly(channel: Channel, flight: Flight, signal: AbortSignal): Promise<Outcome> {
+    const { clock } = this.#options;
+    const { invocation, number } = flight;
+    const { requestId, taskId, attempt, retryCount, fenceToken } = invocation;
+    const timeoutMs = Math.max(0, Math.min(this.spec.timeoutMs, (invocation.deadlineMs ?? Infinity) - clock.now()));
+    const deadlineMs = clock.now() + timeoutMs;
+    this.#flights.set(number, flight);
+    flight.log.mark(`FC Invoke Start RequestId: ${requestId}`);
+    invocation.onStarted(this.id);
+    const header = { requestId, taskId, attempt, retryCount, fenceToken, deadlineMs };
+    channel.send(encodeInvoke(number, header, invocation.payload));
+
+    const cancelTimer = clock.timer(timeoutMs, () => this.#timeOut(flight, timeoutMs));
+    const onAbort = () => void this.#stop(flight);
+    signal.addEventListener("abort", onAbort);
+    flight.release = () => {
+      cancelTimer();
+      signal.removeEventListener("abort", onAbort);
+    };
+    return flight.ended;
+  }
+
+  #timeOut(flight: Flight, timeoutMs: number): void {
+    if (flight.isEnding) return;
+    flight.verdict ??= outcomes.timedOut(timeoutMs, this.#launched?.cgroups.memoryPeakMb() ?? 0);
+    // The instance that a request has outstayed is not used again.
+    this.#isRetired = true;
+    if (this.#isShared) void this.#endShared(flight);
+    else void this.destroy({ runsPreStop: false });
+  }
+
+  async #stop(flight: Flight): Promise<void> {
+    if (flight.isEnding) return;
+    flight.verdict ??= outcomes.stopped;
+    if (this.#isShared) return this.#endShared(flight);
+    this.#channel?.send(encodeFrame(toRunner.cancel, flight.number));
+    const { clock, limits } = this.#options;
+    const answer = await within(Promise.race([flight.cancelSeen, flight.ended]), undefined, clock, cancelAnswerMs);
+    // A handler that looks at its signal may end in order, and keeps its instance warm.
+    if (answer && "listens" in answer && answer.listens) await within(flight.ended, undefined, clock, limits.graceMs);
+    if (this.#flights.has(flight.number)) await this.destroy({ runsPreStop: answer !== undefined });
+  }
+
+  /** Ends one request among others. It cannot be killed alone; the instance is, when it does not even answer. */
+  async #endShared(flight: Flight): Promise<void> {
+    const { clock, limits } = this.#options;
+    this.#channel?.send(encodeFrame(toRunner.cancel, flight.number));
+    let isAnswered = false;
+    void flight.cancelSeen.then(() => {
+      isAnswered = true;
+    });
+    await within(flight.ended, undefined, clock, limits.graceMs);
+    if (!this.#flights.has(flight.number)) return;
+    if (!isAnswered) return this.destroy({ runsPreStop: false, graceMs: 0 });
+    // Its code goes on until the others are done; then the instance ends, and it with it.
+    this.#isRetired = true;
+    this.#end(flight, outcomes.stopped);
+  }
+
+  /** The first end counts, and a verdict counts more. */
+  async #endAfterOutput(flight: Flight, outcome: Outcome): Promise<void> {
+    if (flight.isEnding) return;
+    flight.isEnding = true;
+    await this.#channel?.drained();
+    this.#end(flight, outcome);
+  }
+
+  #end(flight: Flight, outcome: Outcome): void {
+    if (!this.#flights.delete(flight.number)) return;
+    flight.release();
+    flight.end(flight.verdict ?? outcome);
+    if (this.#isRetired && this.#flights.size === 0) void this.destroy({ runsPreStop: true });
+  }
+
+  // ---- What the process says ----
+
+  #receive({ type, request, body }: Frame): void {
+    if (request === 0) return this.#receiveOfInstance(type, body);
+    const flight = this.#flights.get(request);
+    // A request that was given up may still speak.
+    if (!flight) return;
+    const { resultBytesMax } = this.#options.limits;
+    const end = (outcome: Outcome) =>
+      this.#isShared ? this.#end(flight, outcome) : void this.#endAfterOutput(flight, outcome);
+    switch (type) {
+      case fromRunner.result:
+        // The runner has checked the size, but a handler that writes to its pipe has not.
+        if (body.byteLength <= resultBytesMax) return end({ kind: "succeeded", result: body });
+        return end(outcomes.resultTooLarge(body.byteLength, resultBytesMax));
+      case fromRunner.failed:
+        return end(outcomes.requestFailed(body, resultBytesMax));
+      case fromRunner.log:
+        return flight.log.write(body[0] === 2 ? "stderr" : "stdout", body.subarray(1));
+      case fromRunner.progress:
+        return flight.sawProgress(body);
+      case fromRunner.cancelSeen:
+        return flight.sawCancel(body[0] === 1);
+    }
+  }
+
+  #receiveOfInstance(type: number, body: Buffer): void {
+    const { log, startRequestId } = this.#options;
+    switch (type) {
+      case fromRunner.loaded: {
+        this.#cancelStageTimer?.();
+        log.mark(`FunctionCompute ${this.spec.runtime} runtime inited.`);
+        if (!this.spec.initializer) return;
+        const { timeoutMs } = this.spec.initializer;
+        this.#stage = "initialize";
+        log.mark(`FC Initialize Start RequestId: ${startRequestId}`);
+        return this.#limitStage(timeoutMs, () => outcomes.initializerTimedOut(timeoutMs));
+      }
+      case fromRunner.ready:
+        return void this.#endStart(undefined);
+      case fromRunner.startFailed:
+        return void this.#endStart(outcomes.startFailed(body));
+      case fromRunner.preStopDone:
+        return this.#preStopDone.resolve();
+    }
+  }
+
+  async #endStart(failure: Outcome | undefined): Promise<void> {
+    const { log, startRequestId } = this.#options;
+    this.#cancelStageTimer?.();
+    await this.#channel?.drained();
+    const suffix = failure ? ", Error: Unhandled function error" : "";
+    if (this.#stage === "initialize") log.mark(`FC Initialize End RequestId: ${startRequestId}${suffix}`);
+    if (failure) {
+      this.#start.resolve(failure);
+      return this.destroy({ runsPreStop: false });
+    }
+    this.#stage = "serve";
+    this.isReady = !this.#isRetired;
+    if (!this.isReady) return;
+    this.#start.resolve(undefined);
+    // The attempt that asked for it may have been stopped meanwhile.
+    if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
+  }
+
+  /** Raw output: with one request in flight it is that one's; with several, it is shown with each of them. */
+  #distribute(stream: OutputStream, chunk: Buffer): boolean {
+    if (this.#stage !== "serve") {
+      this.#options.log.write(stream, chunk);
+      return !this.#options.log.isTruncated;
+    }
+    let isKept = false;
+    for (const { log } of this.#flights.values()) {
+      log.write(stream, chunk);
+      isKept ||= !log.isTruncated;
+    }
+    return isKept;
+  }
+
+  #mark(line: string): void {
+    for (const { log, invocation } of this.#flights.values()) log.mark(`${line} ${invocation.requestId}`);
+  }
+
+  #onViolation(error: unknown): void {
+    const failure = outcomes.protocolViolated(String(error));
+    this.#start.resolve(failure);
+    for (const flight of this.#flights.values()) flight.verdict ??= failure;
+    void this.destroy({ runsPreStop: false, graceMs: 0 });
+  }
+
+  get #isShared(): boolean {
+    return this.spec.instanceConcurrency > 1;
+  }
+
+  #age(flight: Flight): number {
+    return this.#options.clock.monotonic() - flight.startedAt;
+  }
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((resolvePromise) => {
+    resolve = resolvePromise;
+  });
+  return { promise, resolve };
+}

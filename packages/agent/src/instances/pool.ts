@@ -1,0 +1,299 @@
+// The instance pool: warm processes, one kind per revision of a function.
+//
+// An invocation takes, in this order: a free slot of a warm instance (the one used last, so that the others can idle
+// out), a free slot of one that is starting, a new instance; when the host is full, the place of the instance that has
+// been idle longest; else it waits its turn.
+import type { Clock, Random } from "@sluice/core";
+import type { CodeSource } from "../code/code-cache.ts";
+import type { Guard } from "../watchdog/guard.ts";
+import { AttemptLog } from "./attempt-log.ts";
+import type { Cgroups } from "./cgroup.ts";
+import { Instance } from "./instance.ts";
+import { Interpreters } from "./interpreters.ts";
+import { notStarted, stopped } from "./outcomes.ts";
+
+/** What to run; one revision of a function. */
+export interface FunctionSpec {
+  readonly accountId: string;
+  readonly functionName: string;
+  /** Changes with every update; identifies the warm pool. */
+  readonly revision: number;
+  /** "nodejs18" | "nodejs20" | "nodejs22" | "python3" | "python3.9" … "python3.12"; others end as `invalid`. */
+  readonly runtime: string;
+  readonly handler: string;
+  readonly codeSha256: string;
+  readonly timeoutMs: number;
+  readonly memoryMb: number;
+  /** Requests that one instance may run at a time. */
+  readonly instanceConcurrency: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly initializer?: Hook;
+  readonly preStop?: Hook;
+  readonly idleTimeoutMs: number;
+  readonly instancesMax: number;
+}
+
+export interface Hook {
+  readonly handler: string;
+  readonly timeoutMs: number;
+}
+
+/** One attempt of a task. */
+export interface Invocation {
+  readonly requestId: string;
+  readonly taskId: string;
+  /** From 1. */
+  readonly attempt: number;
+  readonly retryCount: number;
+  readonly payload: Uint8Array;
+  /** The attempt must end by then, wall clock, whatever the function's time-out is. */
+  readonly deadlineMs?: number;
+  readonly fenceToken: string;
+  onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void;
+  /** Not more often than ten times a second; of values in between the last one counts. */
+  onProgress?(value: unknown): void;
+  /** The handler is about to be called. */
+  onStarted(instanceId: string): void;
+}
+
+export type ErrorType =
+  | "HandledInvocationError"
+  | "UnhandledInvocationError"
+  | "InitializationError"
+  | "FunctionTimeout"
+  | "ResultTooLarge"
+  | "FlowControlError"
+  /** No instance could be made just now; nothing of the user's has run. */
+  | "InstanceUnavailable";
+
+export type Outcome =
+  | { readonly kind: "succeeded"; readonly result: Uint8Array }
+  | {
+      readonly kind: "failed";
+      readonly errorType: ErrorType;
+      readonly message: string;
+      /** JSON error body. */
+      readonly body: Uint8Array;
+      readonly class: "fatal" | "retryable" | "flow_control";
+      readonly retryAfterMs?: number;
+    }
+  /** Cannot run at all: unknown runtime, no interpreter on this host, code that cannot be unpacked. */
+  | { readonly kind: "invalid"; readonly reason: string; readonly message: string }
+  /** Asked to stop through the signal, and stopped. */
+  | { readonly kind: "stopped" };
+
+/** Runs attempts in instances. */
+export interface InstancePool extends AsyncDisposable {
+  /** Never rejects. When it resolves, nothing of the attempt runs any more (see README for shared instances). */
+  run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome>;
+  /** A free slot of a running instance, for placement. */
+  hasWarm(revision: number): boolean;
+  /** Processes, including those that are starting or ending. */
+  readonly instanceCount: number;
+  /** SIGTERM, the grace, SIGKILL for everything; resolves when nothing is left. The pool takes no more work. */
+  killAll(): Promise<void>;
+  /** Like `killAll`, but idle instances get their preStop hooks. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface InstancePoolOptions {
+  readonly clock: Clock;
+  /** For instance ids. */
+  readonly random: Random;
+  readonly code: CodeSource;
+  readonly guard: Guard;
+  readonly cgroups: Cgroups;
+  /** `scopeOf(dataDir)`: marks every process, so that a later agent finds what this one left behind. */
+  readonly scope: string;
+  /** Temporary folders of the instances are made here. */
+  readonly workDir: string;
+  /** The agent's environment; only PATH, HOME, TZ and LANG of it are handed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Processes on this host, all functions together. */
+  readonly instancesMax: number;
+  /** Runtime → path of its interpreter, where the search in PATH would choose wrongly. */
+  readonly interpreters?: Readonly<Record<string, string>>;
+  readonly limits?: Partial<InstanceLimits>;
+}
+
+export interface InstanceLimits {
+  /** Between SIGTERM and SIGKILL, and for a handler to obey its `signal`. */
+  readonly graceMs: number;
+  /** From the start of a process until its module is loaded. */
+  readonly startTimeoutMs: number;
+  readonly resultBytesMax: number;
+  readonly logBytesMax: number;
+  /** Processes and threads of one instance, where cgroups can limit them. */
+  readonly pidsMax: number;
+}
+
+const defaultLimits: InstanceLimits = {
+  graceMs: 3_000,
+  startTimeoutMs: 60_000,
+  resultBytesMax: 256 * 1024,
+  logBytesMax: 1024 * 1024,
+  pidsMax: 512,
+};
+
+export function createInstancePool(options: InstancePoolOptions): InstancePool {
+  return new ProcessPool(options);
+}
+
+interface Waiter {
+  readonly spec: FunctionSpec;
+  start(): Instance;
+  resolve(instance: Instance | undefined): void;
+}
+
+class ProcessPool implements InstancePool {
+  readonly #options: InstancePoolOptions;
+  readonly #limits: InstanceLimits;
+  readonly #interpreters: Interpreters;
+  readonly #instances = new Map<string, Set<Instance>>();
+  readonly #waiters = new Set<Waiter>();
+  #count = 0;
+  #evicting = 0;
+  #isClosed = false;
+
+  constructor(options: InstancePoolOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#interpreters = new Interpreters(options.interpreters);
+  }
+
+  get instanceCount(): number {
+    return this.#count;
+  }
+
+  hasWarm(revision: number): boolean {
+    return this.#all().some((instance) => instance.spec.revision === revision && instance.isReady && instance.hasRoom);
+  }
+
+  async run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
+    const log = new AttemptLog(invocation.onLog.bind(invocation), this.#limits.logBytesMax);
+    const instance = this.#warm(spec) ?? (await this.#acquire(spec, invocation.requestId, log, signal));
+    if (!(instance instanceof Instance)) return instance;
+    try {
+      return await instance.run(invocation, log, signal);
+    } finally {
+      instance.release();
+      if (this.#waiters.size > 0) this.#serve();
+    }
+  }
+
+  async killAll(): Promise<void> {
+    this.#close();
+    await Promise.all(this.#all().map((instance) => instance.destroy({ runsPreStop: false })));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    await Promise.all(this.#all().map((instance) => instance.destroy({ runsPreStop: instance.isIdle })));
+  }
+
+  /** Takes a slot that is free now. */
+  #warm(spec: FunctionSpec): Instance | undefined {
+    if (this.#isClosed) return undefined;
+    let best: Instance | undefined;
+    for (const instance of this.#instances.get(keyOf(spec)) ?? []) {
+      if (!instance.hasRoom) continue;
+      const isBetter = !best || (instance.isReady && !best.isReady) || (instance.isReady === best.isReady && instance.usedAt > best.usedAt);
+      if (isBetter) best = instance;
+    }
+    best?.reserve();
+    return best;
+  }
+
+  /** Waits for a slot, of an instance that it may have to start. */
+  async #acquire(
+    spec: FunctionSpec,
+    startRequestId: string,
+    log: AttemptLog,
+    signal: AbortSignal,
+  ): Promise<Instance | Outcome> {
+    const interpreter = await this.#interpreters.find(spec.runtime);
+    if ("missing" in interpreter) return { kind: "invalid", reason: "InvalidFunction", message: interpreter.missing };
+    if (signal.aborted) return stopped;
+    const instance = await new Promise<Instance | undefined>((resolve) => {
+      const waiter: Waiter = {
+        spec,
+        start: () => this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
+        resolve: (slot) => {
+          signal.removeEventListener("abort", onAbort);
+          this.#waiters.delete(waiter);
+          resolve(slot);
+        },
+      };
+      const onAbort = () => waiter.resolve(undefined);
+      signal.addEventListener("abort", onAbort);
+      this.#waiters.add(waiter);
+      this.#serve();
+    });
+    if (instance) return instance;
+    return signal.aborted ? stopped : notStarted("The agent is shutting down");
+  }
+
+  /** Gives slots to those who wait, oldest first. */
+  #serve(): void {
+    let wanted = 0;
+    for (const waiter of [...this.#waiters]) {
+      if (this.#isClosed) waiter.resolve(undefined);
+      else {
+        const instance = this.#warm(waiter.spec) ?? (this.#mayStart(waiter.spec) ? waiter.start() : undefined);
+        if (instance) waiter.resolve(instance);
+        else if (this.#countOf(waiter.spec) < waiter.spec.instancesMax) wanted++;
+      }
+    }
+    while (this.#evicting < wanted && this.#evict());
+  }
+
+  #mayStart(spec: FunctionSpec): boolean {
+    return this.#count < this.#options.instancesMax && this.#countOf(spec) < spec.instancesMax;
+  }
+
+  #start(instance: Instance): Instance {
+    const key = keyOf(instance.spec);
+    const siblings = this.#instances.get(key) ?? new Set();
+    this.#instances.set(key, siblings.add(instance));
+    this.#count++;
+    instance.reserve();
+    void instance.live().then(() => {
+      siblings.delete(instance);
+      if (siblings.size === 0 && this.#instances.get(key) === siblings) this.#instances.delete(key);
+      this.#count--;
+      this.#serve();
+    });
+    return instance;
+  }
+
+  /** Ends the instance that has been idle longest; its place is free when it is gone. */
+  #evict(): boolean {
+    const idle = this.#all().filter((instance) => instance.isIdle);
+    const oldest = idle.sort((one, other) => one.usedAt - other.usedAt)[0];
+    if (!oldest) return false;
+    this.#evicting++;
+    void oldest.destroy({ runsPreStop: true }).then(() => {
+      this.#evicting--;
+      this.#serve();
+    });
+    return true;
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    this.#serve();
+  }
+
+  #countOf(spec: FunctionSpec): number {
+    return this.#instances.get(keyOf(spec))?.size ?? 0;
+  }
+
+  #all(): Instance[] {
+    return [...this.#instances.values()].flatMap((siblings) => [...siblings]);
+  }
+}
+
+/** The account is part of it: a process must never serve two tenants, whatever the numbers say. */
+function keyOf({ accountId, functionName, revision }: FunctionSpec): string {
+  return `${accountId}\n${functionName}\n${revision}`;
+}
