@@ -1,0 +1,161 @@
+// The agents that exist, as the store lists them, and one link to each.
+//
+//   listed ──▶ linked ──silent for `fenceAfterMs`──▶ fenced ──not renewed for `deadAfterMs`──▶ marked dead ──▶ gone
+//
+// The store's list is what counts: etcd keys are only hints, because a key may vanish early or with all of etcd. An owner
+// that reaches less than half of its agents is probably itself the one that is cut off: it fences nobody.
+
+import { agentKey, type Coordinator } from "@sluice/coordination";
+import { type Clock, createWake, type Loop, type Random, runAll } from "@sluice/core";
+import { agentsTopic, type Signals } from "@sluice/queue";
+import type { Logger } from "@sluice/runtime";
+import type { AgentRecord, Store } from "@sluice/store";
+import { AgentLink, type AgentLinkDeps, type PartitionPort } from "./link.ts";
+
+export interface DirectoryDeps extends Omit<AgentLinkDeps, "nextSession"> {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly coordinator: Coordinator;
+  readonly signals: Signals;
+  readonly agentsEveryMs: number;
+  readonly fenceAfterMs: number;
+  readonly deadAfterMs: number;
+  readonly onFenced: () => void;
+}
+
+export interface AgentDirectory {
+  readonly links: readonly AgentLink[];
+  /** True while less than half of the agents can be reached. */
+  readonly isCutOff: boolean;
+  /**
+   * Attaches a partition to every agent, now and as they come. Before that it puts the agents of a list that was read after
+   * this call began into `unanswered`: whoever is not among them got the raised floors at its registration.
+   */
+  attach(port: PartitionPort, unanswered: Set<string>): Promise<void>;
+  detach(port: PartitionPort): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
+  const { clock, log, store, coordinator } = deps;
+  const links = new Map<string, { link: AgentLink; stop: AbortController; done: Promise<void> }>();
+  const ports = new Set<PartitionPort>();
+  const wake = createWake(clock);
+  let running: AbortSignal | undefined;
+  let lastSession = 0;
+  const linkDeps: AgentLinkDeps = { ...deps, nextSession: () => ++lastSession };
+
+  function open(record: AgentRecord): void {
+    if (!running) return;
+    const link = new AgentLink(linkDeps, record);
+    const stop = new AbortController();
+    links.set(record.agentId, { link, stop, done: link.run(AbortSignal.any([running, stop.signal])) });
+    for (const port of ports) link.attach(port);
+  }
+
+  function close(agentId: string): void {
+    links.get(agentId)?.stop.abort();
+    links.delete(agentId);
+  }
+
+  /** Makes the links equal to the list. */
+  function follow(records: readonly AgentRecord[]): void {
+    const listed = new Map(records.map((record) => [record.agentId, record]));
+    for (const [agentId, { link }] of [...links]) {
+      const record = listed.get(agentId);
+      if (record && record.incarnation <= link.incarnation) continue;
+      close(agentId);
+      log.info(record ? "agent has a new incarnation" : "agent is dead", { agentId, incarnation: link.incarnation });
+      if (!record) for (const port of [...ports]) port.onAgentDead(agentId);
+    }
+    for (const record of records) if (!links.has(record.agentId)) open(record);
+  }
+
+  /** One list after the other: an older one handled late would declare a new agent dead. */
+  let listing: Promise<unknown> = Promise.resolve();
+  function relist(): Promise<AgentRecord[]> {
+    const next = listing.then(async () => {
+      const records = await store.agents.list();
+      if (running && !running.aborted) follow(records);
+      return records;
+    });
+    listing = next.catch(() => undefined);
+    return next;
+  }
+
+  const reachable = () => [...links.values()].filter(({ link }) => heardLately(link)).length;
+  const heardLately = (link: AgentLink) => clock.monotonic() - link.lastHeardAt < deps.fenceAfterMs;
+
+  async function fenceSilent(records: readonly AgentRecord[]): Promise<void> {
+    for (const record of records) {
+      const link = links.get(record.agentId)?.link;
+      if (!link || link.incarnation !== record.incarnation || heardLately(link)) continue;
+      if (isCutOff()) continue;
+      await endAgent(record);
+    }
+  }
+
+  async function endAgent(record: AgentRecord): Promise<void> {
+    const { agentId, incarnation } = record;
+    if (!record.fenced && (await store.agents.fence({ agentId, incarnation }))) {
+      log.warn("fenced an agent that does not answer", { agentId, incarnation });
+      deps.onFenced();
+    }
+    const key = await coordinator.get(agentKey(agentId));
+    if (key && key.value === String(incarnation)) {
+      await coordinator.commit([{ key: key.key, modRevision: key.modRevision }], [{ op: "delete", key: key.key }]);
+      return;
+    }
+    if (await store.agents.markDead({ agentId, incarnation }, deps.deadAfterMs)) wake.notify();
+  }
+
+  function isCutOff(): boolean {
+    return reachable() * 2 < links.size;
+  }
+
+  const look: Loop = async (signal) => {
+    const stopListening = deps.signals.listen(agentsTopic, () => wake.notify());
+    try {
+      while (!signal.aborted) {
+        try {
+          await fenceSilent(await relist());
+        } catch (cause) {
+          log.warn("cannot list agents", { cause: String(cause) });
+        }
+        await wake.wait(signal, deps.agentsEveryMs);
+      }
+    } finally {
+      stopListening();
+    }
+  };
+
+  return {
+    get links() {
+      return [...links.values()].map(({ link }) => link);
+    },
+    get isCutOff() {
+      return isCutOff();
+    },
+    async attach(port, unanswered) {
+      for (const { agentId } of await relist()) unanswered.add(agentId);
+      ports.add(port);
+      for (const { link } of links.values()) link.attach(port);
+    },
+    detach(port) {
+      ports.delete(port);
+      for (const { link } of links.values()) link.detach(port);
+    },
+    async run(signal) {
+      running = signal;
+      try {
+        await runAll(signal, look);
+      } finally {
+        const ending = [...links.values()];
+        for (const agentId of [...links.keys()]) close(agentId);
+        await Promise.all(ending.map(({ done }) => done));
+      }
+    },
+  };
+}

@@ -1,0 +1,4 @@
+export type { AgentApi } from "./agents/link.ts";
+export { defaultSchedulerConfig, type SchedulerConfig } from "./config.ts";
+export { schedulerMetrics } from "./metrics.ts";
+export { createScheduler, type Scheduler, type SchedulerDeps } from "./scheduler.ts";

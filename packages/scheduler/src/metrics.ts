@@ -1,0 +1,44 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+/** Every metric of the scheduler; `docs/metrics.md` explains them. */
+export function schedulerMetrics(registry: Registry) {
+  const registers = [registry];
+  const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name: `sluice_scheduler_${name}`, help, labelNames: [...labelNames], registers });
+  return {
+    partitions: new Gauge({ name: "sluice_scheduler_partitions", help: "Partitions owned now.", registers }),
+    waiting: new Gauge({ name: "sluice_scheduler_tasks_in_memory", help: "Task numbers in memory now.", registers }),
+    takenOver: counter("takeovers_total", "Partitions taken over."),
+    steppedDown: counter("stepdowns_total", "Partitions given up because somebody else owns them."),
+    pulled: counter("pulled_blocks_total", "Blocks pulled from the queue."),
+    dispatched: counter("dispatched_attempts_total", "Attempts sent to agents."),
+    refusedAttempts: counter("refused_attempts_total", "Attempts that an agent did not accept."),
+    adopted: counter("adopted_attempts_total", "Attempts adopted from inventories."),
+    held: counter("held_tasks_total", "Rows held back because an agent had not answered."),
+    ended: counter("ended_attempts_total", "Attempts that ended, by outcome.", ["kind"]),
+    settled: counter("settled_writes_total", "Writes that took effect, by status.", ["status"]),
+    refusedWrites: counter(
+      "refused_writes_total",
+      "Writes whose guard did not hold: somebody settled the task already.",
+    ),
+    unparked: counter("unparked_tasks_total", "Tasks taken out of their parking."),
+    reannounced: counter(
+      "reannounced_tasks_total",
+      "Tasks announced again by the sweeper; near 0 in a healthy cluster.",
+    ),
+    fenced: counter("fenced_agents_total", "Agents fenced because they did not answer."),
+    settleSize: new Histogram({
+      name: "sluice_scheduler_settle_size_tasks",
+      help: "Writes per group commit.",
+      buckets: [1, 4, 16, 64, 256],
+      registers,
+    }),
+    settleDuration: new Histogram({
+      name: "sluice_scheduler_settle_duration_seconds",
+      help: "Time of a group commit.",
+      buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3],
+      registers,
+    }),
+  };
+}
+export type SchedulerMetrics = ReturnType<typeof schedulerMetrics>;

@@ -1,0 +1,145 @@
+// Loop: makes the partitions that this scheduler owns equal to those that it is wished to own and whose claims it holds.
+//
+//   wished ──takeOver──▶ owned ──wish names another──▶ handing off ──▶ claim released
+//                          └──claim or floor lost──▶ ended at once
+//
+// Wishes and claims are listed anew at least every `relistEveryMs`; watches only make it faster.
+
+import {
+  type Claim,
+  type Coordinator,
+  claimsPrefix,
+  type Membership,
+  membersPrefix,
+  readWishes,
+  release,
+  wishesPrefix,
+} from "@sluice/coordination";
+import { type Clock, createWake, type Loop, type Partition as PartitionName, partitionKey } from "@sluice/core";
+import type { TaskQueue } from "@sluice/queue";
+import type { Logger } from "@sluice/runtime";
+import type { Store } from "@sluice/store";
+import type { AgentDirectory } from "./agents/directory.ts";
+import type { SchedulerConfig } from "./config.ts";
+import type { SchedulerMetrics } from "./metrics.ts";
+import type { PartitionDeps } from "./partition/context.ts";
+import { createPartition, type Partition } from "./partition/partition.ts";
+import { type TakenOver, takeOver } from "./take-over.ts";
+
+export interface OwnPartitionsDeps {
+  readonly config: SchedulerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: SchedulerMetrics;
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly coordinator: Coordinator;
+  readonly membership: Membership;
+  readonly agents: AgentDirectory;
+  readonly partitionDeps: PartitionDeps;
+}
+
+export interface OwnPartitions {
+  readonly owned: readonly Partition[];
+  /** Owns until the signal aborts; then hands everything off. */
+  readonly run: Loop;
+}
+
+interface Owned {
+  readonly partition: Partition;
+  readonly claim: Claim;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
+  const { config, clock, log, coordinator, membership, metrics } = deps;
+  const owned = new Map<string, Owned>();
+  const wake = createWake(clock);
+
+  function start({ claim, owner, consumers }: TakenOver): void {
+    const key = partitionKey(owner);
+    const stop = new AbortController();
+    const partition = createPartition(deps.partitionDeps, owner, consumers);
+    metrics.takenOver.inc();
+    log.info("took over a partition", { partition: key, epoch: owner.epoch });
+    const done = partition.run(stop.signal).then(
+      () => end(key),
+      (cause: unknown) => {
+        log.error("a partition failed", { partition: key, cause: String(cause) });
+        return end(key);
+      },
+    );
+    owned.set(key, { partition, claim, stop, done });
+  }
+
+  async function end(key: string): Promise<void> {
+    const ended = owned.get(key);
+    owned.delete(key);
+    // If the release is lost, the claim goes with its lease, or is recognised at the next take-over.
+    if (ended) await release(coordinator, ended.claim).catch(() => undefined);
+    wake.notify();
+  }
+
+  async function look(): Promise<void> {
+    const [wishes, claims] = [await readWishes(coordinator), await coordinator.list(claimsPrefix)];
+    const wished = new Map<string, PartitionName>();
+    for (const { queue, partitions } of wishes) {
+      for (const { prefix, ownerId } of partitions) {
+        if (ownerId === membership.id) wished.set(partitionKey({ queue, prefix }), { queue, prefix });
+      }
+    }
+    const revisions = new Map(claims.map((entry) => [entry.key.slice(claimsPrefix.length), entry.createRevision]));
+    for (const [key, { partition, claim, stop }] of owned) {
+      if (revisions.get(key) !== claim.createRevision) stop.abort();
+      else if (!wished.has(key)) partition.handOff();
+    }
+    if (await isCutOff()) {
+      for (const { partition } of owned.values()) partition.handOff();
+      return;
+    }
+    for (const [key, partition] of wished) await tryTakeOver(key, partition);
+  }
+
+  async function tryTakeOver(key: string, partition: PartitionName): Promise<void> {
+    const { lease } = membership;
+    if (owned.has(key) || !lease || !membership.isTrusted()) return;
+    try {
+      const taken = await takeOver({ ...deps, schedulerId: membership.id }, partition, lease);
+      if (taken) start(taken);
+    } catch (cause) {
+      log.warn("cannot take over", { partition: key, cause: String(cause) });
+    }
+  }
+
+  /** Who reaches less than half of the agents leaves its partitions to others, if there are any. */
+  async function isCutOff(): Promise<boolean> {
+    return deps.agents.isCutOff && (await coordinator.list(membersPrefix)).length > 1;
+  }
+
+  return {
+    get owned() {
+      return [...owned.values()].map(({ partition }) => partition);
+    },
+    async run(signal) {
+      const stops = [wishesPrefix, claimsPrefix].map((prefix) => coordinator.watch(prefix, () => wake.notify()));
+      try {
+        while (!signal.aborted) {
+          try {
+            await look();
+          } catch (cause) {
+            log.warn("cannot list wishes and claims", { cause: String(cause) });
+          }
+          metrics.partitions.set(owned.size);
+          metrics.waiting.set([...owned.values()].reduce((sum, { partition }) => sum + partition.size, 0));
+          await wake.wait(signal, config.relistEveryMs);
+        }
+      } finally {
+        for (const stop of stops) stop();
+        const ending = [...owned.values()];
+        for (const { partition } of ending) partition.handOff();
+        await Promise.all(ending.map(({ done }) => done));
+      }
+    },
+  };
+}

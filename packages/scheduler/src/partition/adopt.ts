@@ -1,0 +1,260 @@
+// What a partition hears from its agents: inventories, ends, refusals, deaths.
+//
+// An inventory decides about every attempt of that agent: what it names is adopted after its row was read (a row that is
+// final or at a higher attempt is only confirmed), what it does not name was never accepted and is read again. Frames that
+// come while the rows of an inventory are being read wait for it.
+import { flowKey, isFinal } from "@sluice/core";
+import type { AttemptEnded, AttemptRef, AttemptRefused, InventoryEntry } from "@sluice/protocol";
+import { OutcomeKind, RefusalReason } from "@sluice/protocol";
+import type { FunctionRecord, TaskRow } from "@sluice/store";
+import type { AgentLink, PartitionPort } from "../agents/link.ts";
+import { describe, joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { factsOf } from "./dispatch.ts";
+import type { ActiveTask } from "./memory.ts";
+import { lostWrite, outcomeWrite, refusedWrite } from "./outcome.ts";
+
+const retryMs = 200;
+/** An agent that said it is full gets nothing for so long. */
+const busyPauseMs = 50;
+
+interface Adoption {
+  /** Ends that came while rows were being read. */
+  readonly ended: AttemptEnded[];
+}
+
+export function createPort(context: PartitionContext, signal: AbortSignal): PartitionPort {
+  const adoptions = new Map<string, Adoption>();
+
+  function onAttached(link: AgentLink, inventory: readonly InventoryEntry[]): void {
+    const named = new Map(inventory.map((entry) => [keyOf(entry.ref), entry]));
+    for (const task of [...context.memory.activeTasks()]) {
+      if (task.agentId !== link.agentId || task.state !== "dispatched") continue;
+      const entry = named.get(`${task.seq}-${task.attempt}`);
+      if (!entry) {
+        putBack(context, task);
+        continue;
+      }
+      named.delete(`${task.seq}-${task.attempt}`);
+      task.stopSent = false;
+      joinAgent(task, link);
+      if (entry.outcome) endTask(context, link, task, { ...entry, outcome: entry.outcome });
+    }
+    const adoption: Adoption = { ended: [] };
+    adoptions.set(link.agentId, adoption);
+    void adopt(link, [...named.values()], adoption);
+  }
+
+  /** Runs until it succeeds, the partition ends, or a later inventory of the same agent replaces it. */
+  async function adopt(link: AgentLink, entries: readonly InventoryEntry[], adoption: Adoption): Promise<void> {
+    const isCurrent = () => !signal.aborted && adoptions.get(link.agentId) === adoption;
+    while (isCurrent()) {
+      const read = entries.length === 0 ? { rows: new Map(), functions: new Map() } : await readRows(entries);
+      if (!isCurrent()) return;
+      if (read) {
+        for (const entry of entries) adoptEntry(context, port, link, entry, read);
+        adoptions.delete(link.agentId);
+        if (adoption.ended.length > 0) port.onEnded(link, adoption.ended);
+        answered(context, link.agentId);
+        return;
+      }
+      await context.clock.sleep(retryMs, signal);
+    }
+  }
+
+  async function readRows(entries: readonly InventoryEntry[]): Promise<AdoptionRead | undefined> {
+    try {
+      const seqs = [...new Set(entries.flatMap(({ ref }) => (ref ? [ref.seq] : [])))];
+      const rows = await context.store.lanes.read(context.owner, seqs);
+      if (rows === "stale") {
+        context.stepDown("a read was refused by the floor");
+        return undefined;
+      }
+      const functions = await context.functions.read(rows);
+      return { rows: new Map(rows.map((row) => [row.seq, row])), functions };
+    } catch (cause) {
+      context.log.warn("cannot read an inventory", { ...describe(context), cause: String(cause) });
+      return undefined;
+    }
+  }
+
+  const port: PartitionPort = {
+    owner: context.owner,
+    onAttached,
+    onEnded(link, attempts) {
+      const adopting = adoptions.get(link.agentId);
+      if (adopting) {
+        adopting.ended.push(...attempts);
+        return;
+      }
+      const unknown: InventoryEntry[] = [];
+      for (const ended of attempts) {
+        const { ref, outcome } = ended;
+        if (!ref || !outcome) continue;
+        const task = context.memory.active(ref.seq);
+        if (task && task.attempt === ref.attempt && task.agentId === link.agentId) {
+          if (task.state === "dispatched") endTask(context, link, task, { ...ended, outcome });
+        } else unknown.push({ ref, outcome, startedAtMs: ended.startedAtMs, instanceId: ended.instanceId });
+      }
+      if (unknown.length === 0) return;
+      // An end that was reported before, or that an earlier owner never heard of.
+      const adoption: Adoption = { ended: [] };
+      adoptions.set(link.agentId, adoption);
+      void adopt(link, unknown, adoption);
+    },
+    onStarted(link, attempts) {
+      for (const started of attempts) {
+        const task = started.ref && context.memory.active(started.ref.seq);
+        if (!task || task.state !== "dispatched" || task.attempt !== started.ref?.attempt) continue;
+        const { startedAtMs: startedAt, instanceId, progress } = started;
+        pushWrite(context, {
+          write: {
+            kind: "running",
+            seq: task.seq,
+            attempt: task.attempt,
+            lane: task.waiting.lane,
+            startedAt,
+            agentId: link.agentId,
+            instanceId,
+            progress: progress === "" ? undefined : progress,
+          },
+          confirmTo: undefined,
+        });
+      }
+    },
+    onRefused(link, attempts) {
+      for (const refused of attempts) refusedAttempt(context, port, link, refused);
+    },
+    onStale: () => context.stepDown("an agent has seen a higher epoch"),
+    onRoom: () => context.wakeDispatch.notify(),
+    onAgentDead(agentId) {
+      adoptions.delete(agentId);
+      for (const task of [...context.memory.activeTasks()]) {
+        if (task.agentId !== agentId || task.state !== "dispatched") continue;
+        leaveAgent(task);
+        task.state = "settling";
+        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
+      }
+      if (!context.unanswered.has(agentId)) return;
+      for (const task of context.memory.activeTasks()) if (task.state === "held") context.suspects.add(task.seq);
+      answered(context, agentId);
+    },
+  };
+  return port;
+}
+
+interface AdoptionRead {
+  readonly rows: ReadonlyMap<number, TaskRow>;
+  readonly functions: ReadonlyMap<string, FunctionRecord | undefined>;
+}
+
+function adoptEntry(
+  context: PartitionContext,
+  port: PartitionPort,
+  link: AgentLink,
+  entry: InventoryEntry,
+  read: AdoptionRead,
+): void {
+  const { ref, outcome } = entry;
+  if (!ref) return;
+  const row = read.rows.get(ref.seq);
+  if (!row || isFinal(row.status) || row.attempt > ref.attempt) {
+    link.confirm(port, [ref]);
+    return;
+  }
+  const known = context.memory.active(ref.seq);
+  // It is being written, or another agent has it: the row's guard decides, and the agent reports again.
+  if (known && (known.state === "settling" || known.state === "dispatched")) return;
+  const { payload, ...facts } = row;
+  const task = known ?? context.memory.activate(row, "dispatched");
+  task.state = "dispatched";
+  task.row = facts;
+  task.attempt = ref.attempt;
+  task.function = read.functions.get(flowKey(row));
+  joinAgent(task, link);
+  context.metrics.adopted.inc();
+  if (outcome) endTask(context, link, task, { ...entry, outcome });
+  else if (row.stopRequested) task.stopSent = link.stop(port, [ref]);
+}
+
+/** An attempt ended: its outcome goes to the store. */
+function endTask(
+  context: PartitionContext,
+  link: AgentLink,
+  task: ActiveTask,
+  ended: {
+    readonly outcome: NonNullable<AttemptEnded["outcome"]>;
+    readonly startedAtMs: number;
+    readonly instanceId: string;
+  },
+): void {
+  leaveAgent(task);
+  task.state = "settling";
+  const { outcome, startedAtMs, instanceId } = ended;
+  const write =
+    outcome.kind === OutcomeKind.LOST
+      ? lostWrite(task, factsOf(context, task))
+      : outcomeWrite(
+          task,
+          {
+            outcome,
+            startedAt: startedAtMs > 0 ? startedAtMs : undefined,
+            agentId: link.agentId,
+            instanceId: instanceId === "" ? undefined : instanceId,
+          },
+          factsOf(context, task),
+        );
+  context.metrics.ended.inc({ kind: kindName(outcome.kind) });
+  pushWrite(context, { write, confirmTo: link });
+}
+
+function refusedAttempt(
+  context: PartitionContext,
+  port: PartitionPort,
+  link: AgentLink,
+  refused: AttemptRefused,
+): void {
+  const task = refused.ref && context.memory.active(refused.ref.seq);
+  if (!task || task.state !== "dispatched" || task.link !== link || task.attempt !== refused.ref?.attempt) return;
+  context.metrics.refusedAttempts.inc();
+  switch (refused.reason) {
+    case RefusalReason.EXPIRED:
+      leaveAgent(task);
+      task.state = "settling";
+      pushWrite(context, {
+        write: refusedWrite(
+          task,
+          "Expired",
+          { type: "Expired", message: "not started before its expiry", body: "" },
+          context.clock.now(),
+        ),
+        confirmTo: undefined,
+      });
+      return;
+    case RefusalReason.INCARNATION:
+      // The agent began a new life; its inventory, or its death, decides.
+      return;
+    case RefusalReason.UNKNOWN_FUNCTION:
+      link.forgetSentFunctions(port);
+      putBack(context, task);
+      return;
+    default:
+      link.pause(busyPauseMs);
+      putBack(context, task);
+  }
+}
+
+/** The agent can no longer be running anything that this partition does not know. */
+function answered(context: PartitionContext, agentId: string): void {
+  if (!context.unanswered.delete(agentId)) return;
+  if (context.unanswered.size > 0) return;
+  for (const task of [...context.memory.activeTasks()]) if (task.state === "held") putBack(context, task);
+  context.wakeDispatch.notify();
+}
+
+function keyOf(ref: AttemptRef | undefined): string {
+  return ref ? `${ref.seq}-${ref.attempt}` : "";
+}
+
+function kindName(kind: OutcomeKind): string {
+  return Object.entries(OutcomeKind).find(([, value]) => value === kind)?.[0] ?? "UNSPECIFIED";
+}

@@ -1,0 +1,122 @@
+// What the loops of one owned partition share. Each field names who writes it.
+import {
+  type Clock,
+  createWake,
+  type FairOrder,
+  type OwnedPartition,
+  patienceMs,
+  type Random,
+  type Seq,
+  type Wake,
+} from "@sluice/core";
+import type { Consumer, Signals, TaskQueue } from "@sluice/queue";
+import type { Logger } from "@sluice/runtime";
+import type { Store, TaskWrite } from "@sluice/store";
+import type { AgentDirectory } from "../agents/directory.ts";
+import type { AgentLink } from "../agents/link.ts";
+import type { SchedulerConfig } from "../config.ts";
+import type { FunctionCache } from "../functions.ts";
+import type { SchedulerMetrics } from "../metrics.ts";
+import type { ActiveTask, Memory, Waiting } from "./memory.ts";
+
+/** What every partition gets from its scheduler. */
+export interface PartitionDeps {
+  readonly config: SchedulerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: SchedulerMetrics;
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly signals: Signals;
+  readonly functions: FunctionCache;
+  readonly agents: AgentDirectory;
+  /** Whether the lease may still be acted on; asked once per batch. */
+  readonly isTrusted: () => boolean;
+}
+
+/** A write on its way to the store, and whom to tell once it is committed. */
+export interface PendingWrite {
+  readonly write: TaskWrite;
+  /** Has a result of this attempt that it may forget. */
+  readonly confirmTo: AgentLink | undefined;
+}
+
+export interface PartitionContext extends PartitionDeps {
+  readonly owner: OwnedPartition;
+  /** One per priority; opened at take-over. */
+  readonly consumers: readonly Consumer[];
+  readonly memory: Memory;
+  readonly order: FairOrder<Waiting>;
+  /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
+  readonly unanswered: Set<string>;
+  /** Held rows whose agent died unheard: they go with the next attempt. Written by `adopt`, read by `dispatch`. */
+  readonly suspects: Set<Seq>;
+  /** Taken by `settle`. */
+  readonly pending: PendingWrite[];
+  readonly wakeDispatch: Wake;
+  readonly wakeSettle: Wake;
+  readonly wakePull: Wake;
+  readonly wakeMarks: Wake;
+  readonly wakeUnpark: Wake;
+  /** Set by a hand-off: nothing is pulled or picked any more. */
+  draining: boolean;
+  /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
+  dispatching: number;
+  /** Somebody else owns lanes of this partition: everything stops at once. */
+  stepDown(reason: string): void;
+}
+
+export function createWakes(clock: Clock) {
+  return {
+    wakeDispatch: createWake(clock),
+    wakeSettle: createWake(clock),
+    wakePull: createWake(clock),
+    wakeMarks: createWake(clock),
+    wakeUnpark: createWake(clock),
+  };
+}
+
+/** Puts a number in order, by its urgency. */
+export function putInOrder(context: PartitionContext, waiting: Waiting): void {
+  context.order.add(waiting, waiting.enqueuedAt + patienceMs[waiting.priority], waiting);
+}
+
+/** Back in order after it could not be dispatched; its row will be read again. */
+export function putBack(context: PartitionContext, task: ActiveTask): void {
+  leaveAgent(task);
+  putInOrder(context, context.memory.deactivate(task));
+  context.wakeDispatch.notify();
+}
+
+/** Hands a write to the settle loop. */
+export function pushWrite(context: PartitionContext, pending: PendingWrite): void {
+  context.pending.push(pending);
+  context.wakeSettle.notify();
+}
+
+/** The attempt takes a slot of the agent. */
+export function joinAgent(task: ActiveTask, link: AgentLink): void {
+  leaveAgent(task);
+  task.link = link;
+  task.agentId = link.agentId;
+  link.used++;
+  const revision = task.function?.revision ?? 0;
+  link.usedOfRevision.set(revision, (link.usedOfRevision.get(revision) ?? 0) + 1);
+}
+
+/** The attempt takes its slot no longer. */
+export function leaveAgent(task: ActiveTask): void {
+  const { link } = task;
+  if (!link) return;
+  task.link = undefined;
+  link.used--;
+  const revision = task.function?.revision ?? 0;
+  const left = (link.usedOfRevision.get(revision) ?? 1) - 1;
+  if (left > 0) link.usedOfRevision.set(revision, left);
+  else link.usedOfRevision.delete(revision);
+}
+
+export function describe(context: PartitionContext): { partition: string; epoch: number } {
+  return { partition: `${context.owner.queue}/${context.owner.prefix}`, epoch: context.owner.epoch };
+}

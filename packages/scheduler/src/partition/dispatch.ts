@@ -1,0 +1,246 @@
+// Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
+// pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
+import type { Loop } from "@sluice/core";
+import { flowKey } from "@sluice/core";
+import type { DispatchAttempt, FunctionSpec } from "@sluice/protocol";
+import type { FunctionRecord, TaskRow } from "@sluice/store";
+import type { AgentLink, PartitionPort } from "../agents/link.ts";
+import { hasRoom, type Placing, place } from "../agents/place.ts";
+import { describe, joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { functionSpec } from "./function-spec.ts";
+import type { ActiveTask, Waiting } from "./memory.ts";
+import { lostWrite, refusedWrite } from "./outcome.ts";
+import { planRow } from "./plan.ts";
+import { ackFinished } from "./pull.ts";
+
+const retryMs = 200;
+
+export function dispatchLoop(context: PartitionContext, port: PartitionPort, startAt: number): Loop {
+  const { clock, config } = context;
+  return async (signal) => {
+    // Give the agents a moment to answer before rows are held back.
+    while (!signal.aborted && context.unanswered.size > 0 && clock.monotonic() < startAt) {
+      await context.wakeDispatch.wait(signal, startAt - clock.monotonic());
+    }
+    while (!signal.aborted) {
+      const picked = context.draining || !context.isTrusted() ? [] : pick(context);
+      if (picked.length === 0) await context.wakeDispatch.wait(signal, config.unparkEveryMs);
+      else await dispatchBatch(context, port, picked, signal);
+    }
+  };
+}
+
+/** The next numbers, at most as many as their agents have room for. */
+function pick(context: PartitionContext): ActiveTask[] {
+  const { order, memory } = context;
+  const links = context.agents.links.filter((link) => link.isAttached(context.owner));
+  let room = Math.min(
+    context.config.batchSize,
+    links.reduce((sum, link) => sum + link.free, 0),
+  );
+  const roomOfFlow = new Map<string, number>();
+  const picked: ActiveTask[] = [];
+  const now = context.clock.now();
+  order.unblockAll();
+  while (room > 0) {
+    const waiting = order.peek();
+    if (!waiting) break;
+    if (!memory.has(waiting.seq) || memory.active(waiting.seq)) {
+      // Finished, or named by an agent, since it was put in order.
+      order.take();
+      continue;
+    }
+    const key = flowKey(waiting);
+    const left = roomOfFlow.get(key) ?? flowRoom(context, links, waiting);
+    roomOfFlow.set(key, left - 1);
+    if (left <= 0) {
+      order.block(waiting);
+      continue;
+    }
+    order.take();
+    const task = memory.activate(waiting, "reading");
+    task.dequeuedAt = now;
+    picked.push(task);
+    room--;
+  }
+  return picked;
+}
+
+function flowRoom(context: PartitionContext, links: readonly AgentLink[], waiting: Waiting): number {
+  const known = context.functions.peek(waiting);
+  if (!known) return Number.POSITIVE_INFINITY;
+  const { revision, perAgentMax } = placingOf(known);
+  return links.reduce(
+    (sum, link) => sum + Math.max(0, Math.min(link.free, perAgentMax - (link.usedOfRevision.get(revision) ?? 0))),
+    0,
+  );
+}
+
+function placingOf(record: FunctionRecord): Placing {
+  const { instanceConcurrency, instancesMax } = record.settings;
+  return { revision: record.revision, perAgentMax: instanceConcurrency * instancesMax };
+}
+
+async function dispatchBatch(
+  context: PartitionContext,
+  port: PartitionPort,
+  picked: readonly ActiveTask[],
+  signal: AbortSignal,
+): Promise<void> {
+  context.dispatching++;
+  try {
+    const [rows, functions] = await Promise.all([
+      context.store.lanes.read(
+        context.owner,
+        picked.map(({ seq }) => seq),
+      ),
+      context.functions.read(picked.map(({ waiting }) => waiting)),
+    ]);
+    if (signal.aborted) return;
+    if (rows === "stale") {
+      context.stepDown("a read was refused by the floor");
+      return;
+    }
+    act(context, port, picked, new Map(rows.map((row) => [row.seq, row])), functions);
+  } catch (cause) {
+    if (signal.aborted) return;
+    context.log.warn("cannot read rows", { ...describe(context), cause: String(cause) });
+    for (const task of picked) if (isReading(context, task)) putBack(context, task);
+    await context.clock.sleep(retryMs, signal);
+  } finally {
+    context.dispatching--;
+  }
+}
+
+/** Whether nobody else has decided about the task while its row was read. */
+function isReading(context: PartitionContext, task: ActiveTask): boolean {
+  return task.state === "reading" && context.memory.active(task.seq) === task;
+}
+
+function act(
+  context: PartitionContext,
+  port: PartitionPort,
+  picked: readonly ActiveTask[],
+  rows: ReadonlyMap<number, TaskRow>,
+  functions: ReadonlyMap<string, FunctionRecord | undefined>,
+): void {
+  const { memory, owner } = context;
+  const now = context.clock.now();
+  const batches = new Map<AgentLink, Batch>();
+  for (const task of picked) {
+    if (!isReading(context, task)) continue;
+    const row = rows.get(task.seq);
+    task.function = functions.get(flowKey(task.waiting));
+    const facts = { now, ...owner, lane: task.waiting.lane, function: task.function };
+    const plan = planRow(row, {
+      ...facts,
+      allAnswered: context.unanswered.size === 0,
+      isSuspect: context.suspects.delete(task.seq),
+    });
+    if (plan.kind === "forget" || row === undefined) {
+      memory.forget(task.seq);
+      continue;
+    }
+    const { payload, ...rest } = row;
+    task.row = rest;
+    task.attempt = row.attempt;
+    switch (plan.kind) {
+      case "dispatch":
+        assign(context, task, row, batches);
+        break;
+      case "hold":
+        task.state = "held";
+        context.metrics.held.inc();
+        break;
+      case "stop":
+      case "expire":
+      case "invalid":
+        refuse(context, task, plan.kind);
+        break;
+      case "lost":
+        task.state = "settling";
+        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
+        break;
+    }
+  }
+  for (const [link, batch] of batches) send(context, port, link, batch);
+  ackFinished(context);
+}
+
+interface Batch {
+  readonly tasks: ActiveTask[];
+  readonly attempts: DispatchAttempt[];
+  readonly functions: Map<number, FunctionSpec>;
+}
+
+/** Gives the attempt to an agent with room, or puts it back if nobody has any. */
+function assign(context: PartitionContext, task: ActiveTask, row: TaskRow, batches: Map<AgentLink, Batch>): void {
+  const record = task.function;
+  if (!record) return;
+  const placing = placingOf(record);
+  const links = context.agents.links.filter((link) => link.isAttached(context.owner) && hasRoom(link, placing));
+  const link = place(links, placing, context.random);
+  if (!link) {
+    putBack(context, task);
+    return;
+  }
+  task.state = "dispatched";
+  joinAgent(task, link);
+  let batch = batches.get(link);
+  if (!batch) {
+    batch = { tasks: [], attempts: [], functions: new Map() };
+    batches.set(link, batch);
+  }
+  batch.tasks.push(task);
+  batch.functions.set(record.revision, functionSpec(record));
+  batch.attempts.push({
+    seq: task.seq,
+    attempt: row.attempt,
+    queue: context.owner.queue,
+    lane: row.lane,
+    epoch: context.owner.epoch,
+    expiresAtMs: row.expiresAt ?? 0,
+    functionRevision: record.revision,
+    taskId: row.taskId,
+    retries: row.retries,
+    payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
+  });
+}
+
+function send(context: PartitionContext, port: PartitionPort, link: AgentLink, batch: Batch): void {
+  if (link.dispatch(port, batch.attempts, batch.functions.values())) {
+    context.metrics.dispatched.inc(batch.attempts.length);
+    return;
+  }
+  // Nothing was sent, so nothing can be running.
+  for (const task of batch.tasks) putBack(context, task);
+}
+
+function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "expire" | "invalid"): void {
+  const now = context.clock.now();
+  leaveAgent(task);
+  task.state = "settling";
+  const write =
+    kind === "stop"
+      ? refusedWrite(task, "Stopped", undefined, now)
+      : kind === "expire"
+        ? refusedWrite(task, "Expired", { type: "Expired", message: "not started before its expiry", body: "" }, now)
+        : refusedWrite(
+            task,
+            "Invalid",
+            { type: "FunctionNotFound", message: "its function does not exist any more", body: "" },
+            now,
+          );
+  pushWrite(context, { write, confirmTo: undefined });
+}
+
+/** What the outcome of an attempt is decided by. */
+export function factsOf(context: PartitionContext, task: ActiveTask) {
+  return {
+    now: context.clock.now(),
+    // A function that is gone gets no retries.
+    maxAsyncRetryAttempts: task.function?.settings.maxAsyncRetryAttempts ?? 0,
+    lostAttemptsMax: context.config.lostAttemptsMax,
+    random: context.random,
+  };
+}

@@ -1,0 +1,114 @@
+// One owned partition: its memory and its loops, from the end of the take-over until the hand-off or a step-down.
+//
+//   owned ──handOff()──▶ draining ──nothing in flight──▶ ended
+//     └──── stale or lost ────────────────────────────▶ ended (at once)
+import { createFairOrder, type OwnedPartition, priorities, runAll, type Seq } from "@sluice/core";
+import type { Consumer } from "@sluice/queue";
+import type { PartitionPort } from "../agents/link.ts";
+import { createPort } from "./adopt.ts";
+import {
+  createWakes,
+  describe,
+  leaveAgent,
+  type PartitionContext,
+  type PartitionDeps,
+  type PendingWrite,
+} from "./context.ts";
+import { dispatchLoop } from "./dispatch.ts";
+import { createMemory, type Waiting } from "./memory.ts";
+import { pullLoop, renewLoop } from "./pull.ts";
+import { settleLoop } from "./settle.ts";
+import { marksLoop, purgeLoop, sweepLoop, unparkLoop } from "./upkeep.ts";
+
+export interface Partition {
+  readonly owner: OwnedPartition;
+  /** Numbers in memory; for metrics and tests. */
+  readonly size: number;
+  /** Whether every agent that existed at the take-over has answered or died. */
+  readonly allAnswered: boolean;
+  /** Runs until it was handed off, is owned by somebody else, or the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Stops pulling, finishes the dispatch in flight, commits what has ended, and ends. Running attempts go on. */
+  handOff(): void;
+}
+
+/** How long a hand-off waits for writes that do not come through. */
+const handOffMaxMs = 1_000;
+const handOffLookMs = 10;
+
+export function createPartition(deps: PartitionDeps, owner: OwnedPartition, consumers: readonly Consumer[]): Partition {
+  const ended = new AbortController();
+  const log = deps.log.child({ partition: `${owner.queue}/${owner.prefix}`, epoch: owner.epoch });
+  const context: PartitionContext = {
+    ...deps,
+    ...createWakes(deps.clock),
+    log,
+    owner,
+    consumers,
+    memory: createMemory(),
+    order: createFairOrder<Waiting>(),
+    unanswered: new Set<string>(),
+    suspects: new Set<Seq>(),
+    pending: [] as PendingWrite[],
+    draining: false,
+    dispatching: 0,
+    stepDown(reason) {
+      if (ended.signal.aborted) return;
+      log.warn("stepped down", { reason });
+      deps.metrics.steppedDown.inc();
+      ended.abort();
+    },
+  };
+
+  async function drain(signal: AbortSignal): Promise<void> {
+    const until = deps.clock.monotonic() + handOffMaxMs;
+    const isBusy = () => context.dispatching > 0 || context.pending.length > 0;
+    while (!signal.aborted && isBusy() && deps.clock.monotonic() < until) await deps.clock.sleep(handOffLookMs, signal);
+    ended.abort();
+  }
+
+  async function loops(port: PartitionPort, signal: AbortSignal): Promise<void> {
+    const barrierEndsAt = deps.clock.monotonic() + deps.config.barrierGraceMs;
+    await runAll(
+      signal,
+      ...priorities.map((priority) => pullLoop(context, consumers[priority] as Consumer, priority)),
+      renewLoop(context),
+      dispatchLoop(context, port, barrierEndsAt),
+      settleLoop(context, port),
+      marksLoop(context, port),
+      unparkLoop(context),
+      sweepLoop(context),
+      purgeLoop(context),
+    );
+  }
+
+  return {
+    owner,
+    get size() {
+      return context.memory.size;
+    },
+    get allAnswered() {
+      return context.unanswered.size === 0;
+    },
+    async run(outer) {
+      const signal = AbortSignal.any([outer, ended.signal]);
+      const port = createPort(context, signal);
+      try {
+        // Agents that register after this list was read were handed floors that are as high as this epoch.
+        await deps.agents.attach(port, context.unanswered);
+        await loops(port, signal);
+      } finally {
+        ended.abort();
+        deps.agents.detach(port);
+        for (const task of context.memory.activeTasks()) leaveAgent(task);
+        await Promise.allSettled(consumers.map((consumer) => consumer[Symbol.asyncDispose]()));
+        log.info("partition ended", describe(context));
+      }
+    },
+    handOff() {
+      if (context.draining) return;
+      context.draining = true;
+      void drain(ended.signal);
+    },
+  };
+}

@@ -1,0 +1,75 @@
+// Loop, one per priority: blocks from the queue into memory, far ahead of what can be dispatched, so that a flow with a
+// million waiting tasks hides nobody behind it. Stops while its share of the look-ahead is full.
+import { AppError, type Loop, type Priority } from "@sluice/core";
+import type { Consumer } from "@sluice/queue";
+import { describe, type PartitionContext, putInOrder } from "./context.ts";
+
+const pullMax = 64;
+const retryMs = 500;
+
+export function pullLoop(context: PartitionContext, consumer: Consumer, priority: Priority): Loop {
+  return async (signal) => {
+    while (!signal.aborted) {
+      const room = context.config.lookAheadBlocks - context.memory.blockCountOf(priority);
+      if (room <= 0 || context.draining) {
+        await context.wakePull.wait(signal, retryMs);
+        continue;
+      }
+      try {
+        const deliveries = await consumer.pull(Math.min(room, pullMax), signal);
+        if (signal.aborted) return;
+        for (const delivery of deliveries) {
+          for (const waiting of context.memory.enter(delivery)) putInOrder(context, waiting);
+        }
+        context.metrics.pulled.inc(deliveries.length);
+        if (deliveries.length > 0) context.wakeDispatch.notify();
+      } catch (cause) {
+        if (cause instanceof AppError && cause.reason === "STALE_EPOCH") {
+          context.stepDown("a consumer of a higher epoch exists");
+          return;
+        }
+        if (signal.aborted) return;
+        context.log.warn("cannot pull", { ...describe(context), cause: String(cause) });
+        await context.clock.sleep(retryMs, signal);
+      }
+    }
+  };
+}
+
+/** Loop: keeps what is in memory invisible to everybody else. */
+export function renewLoop(context: PartitionContext): Loop {
+  return async (signal) => {
+    while (!signal.aborted) {
+      await context.clock.sleep(context.config.renewEveryMs, signal);
+      if (signal.aborted) return;
+      try {
+        await Promise.all(
+          context.consumers.map((consumer, priority) =>
+            consumer.renew(
+              [...context.memory.openBlocks()]
+                .filter((open) => open.priority === priority)
+                .map((open) => open.delivery),
+            ),
+          ),
+        );
+      } catch (cause) {
+        // The blocks come again and join what is in memory.
+        context.log.warn("cannot renew", { ...describe(context), cause: String(cause) });
+      }
+    }
+  };
+}
+
+/** Acks the blocks whose numbers are all finished. An ack that is lost costs a repeat, which is forgotten again. */
+export function ackFinished(context: PartitionContext): void {
+  const finished = context.memory.takeAckable();
+  if (finished.length === 0) return;
+  context.wakePull.notify();
+  for (const [priority, consumer] of context.consumers.entries()) {
+    const deliveries = finished.filter((open) => open.priority === priority).map((open) => open.delivery);
+    if (deliveries.length === 0) continue;
+    consumer.ack(deliveries).catch((cause: unknown) => {
+      context.log.debug("cannot ack", { ...describe(context), cause: String(cause) });
+    });
+  }
+}

@@ -1,0 +1,83 @@
+// Loop: commits what has been decided, in groups: one write in flight, and everything that comes meanwhile goes with the
+// next. Only after the commit the blocks are acked, the agents may forget the results, and watchers get their hint.
+import type { Loop } from "@sluice/core";
+import type { AttemptRef } from "@sluice/protocol";
+import { changedTopic } from "@sluice/queue";
+import type { AgentLink, PartitionPort } from "../agents/link.ts";
+import { describe, type PartitionContext, type PendingWrite } from "./context.ts";
+import { ackFinished } from "./pull.ts";
+
+const retryMs = 200;
+
+export function settleLoop(context: PartitionContext, port: PartitionPort): Loop {
+  return async (signal) => {
+    while (!signal.aborted) {
+      const group = context.isTrusted() ? context.pending.splice(0, context.config.batchSize) : [];
+      if (group.length === 0) await context.wakeSettle.wait(signal, context.config.unparkEveryMs);
+      else if (!(await settle(context, port, group, signal))) {
+        context.pending.unshift(...group);
+        await context.clock.sleep(retryMs, signal);
+      }
+    }
+  };
+}
+
+/** False: the outcome is not known; the same writes again are harmless, because their guards hold once. */
+async function settle(
+  context: PartitionContext,
+  port: PartitionPort,
+  group: readonly PendingWrite[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const startedAt = context.clock.monotonic();
+  let applied: boolean[] | "stale";
+  try {
+    applied = await context.store.lanes.write(
+      context.owner,
+      group.map(({ write }) => write),
+    );
+  } catch (cause) {
+    context.log.warn("cannot settle", { ...describe(context), count: group.length, cause: String(cause) });
+    return false;
+  }
+  if (applied === "stale") {
+    context.stepDown("a write was refused by the floor");
+    return true;
+  }
+  if (signal.aborted) return true;
+  context.metrics.settleDuration.observe((context.clock.monotonic() - startedAt) / 1000);
+  context.metrics.settleSize.observe(group.length);
+  finish(context, port, group, applied);
+  return true;
+}
+
+function finish(
+  context: PartitionContext,
+  port: PartitionPort,
+  group: readonly PendingWrite[],
+  applied: readonly boolean[],
+): void {
+  const confirmed = new Map<AgentLink, AttemptRef[]>();
+  const changed: number[] = [];
+  let parked = false;
+  for (const [index, { write, confirmTo }] of group.entries()) {
+    if (applied[index]) {
+      changed.push(write.seq);
+      context.metrics.settled.inc({ status: write.kind === "settle" ? write.status : write.kind });
+    } else context.metrics.refusedWrites.inc();
+    if (write.kind === "running") continue;
+    parked ||= write.kind === "park";
+    context.memory.forget(write.seq);
+    if (!confirmTo) continue;
+    const ref = { seq: write.seq, attempt: write.attempt, queue: context.owner.queue, lane: write.lane };
+    const refs = confirmed.get(confirmTo);
+    if (refs) refs.push(ref);
+    else confirmed.set(confirmTo, [ref]);
+  }
+  for (const [link, refs] of confirmed) link.confirm(port, refs);
+  ackFinished(context);
+  if (changed.length > 0) context.signals.send(changedTopic, changed.join(","));
+  if (parked) context.wakeUnpark.notify();
+  // Slots and flows may have room again.
+  context.wakeDispatch.notify();
+}

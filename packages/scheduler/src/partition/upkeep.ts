@@ -1,0 +1,167 @@
+// Loops that look at rows beside the tasks' way: marks, parked rows that are due, rows that lost their message, rows past
+// their retention.
+import type { Loop } from "@sluice/core";
+import { markedTopic } from "@sluice/queue";
+import type { TaskRow } from "@sluice/store";
+import type { PartitionPort } from "../agents/link.ts";
+import { blocksOf } from "../announce.ts";
+import { describe, type PartitionContext, pushWrite } from "./context.ts";
+import { mayBeOld } from "./memory.ts";
+import { refusedWrite } from "./outcome.ts";
+
+const marksMax = 1_000;
+const unparkMax = 1_000;
+const sweepMax = 1_000;
+const purgeMax = 500;
+
+/** Runs `work` every `everyMs` or when woken; an operating failure is logged and tried again. */
+function every(
+  context: PartitionContext,
+  name: string,
+  pause: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<"stale" | undefined>,
+): Loop {
+  return async (signal) => {
+    while (!signal.aborted) {
+      try {
+        if (!context.draining && context.isTrusted() && (await work(signal)) === "stale") {
+          context.stepDown(`${name} was refused by the floor`);
+          return;
+        }
+      } catch (cause) {
+        if (!signal.aborted) context.log.warn(`cannot ${name}`, { ...describe(context), cause: String(cause) });
+      }
+      await pause(signal);
+    }
+  };
+}
+
+/** Stops what is marked, and expires what is parked past its expiry. */
+export function marksLoop(context: PartitionContext, port: PartitionPort): Loop {
+  const loop = every(
+    context,
+    "look for marks",
+    (signal) => context.wakeMarks.wait(signal, context.config.marksEveryMs),
+    async () => {
+      const rows = await context.store.lanes.marked(context.owner, marksMax);
+      if (rows === "stale") return "stale";
+      for (const row of rows) actOnMark(context, port, row);
+      return undefined;
+    },
+  );
+  return async (signal) => {
+    const stopListening = context.signals.listen(markedTopic(context.owner.queue), () => context.wakeMarks.notify());
+    try {
+      await loop(signal);
+    } finally {
+      stopListening();
+    }
+  };
+}
+
+function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow): void {
+  const known = context.memory.active(row.seq);
+  if (known) {
+    // One that is being read or written is decided there; one that is held may be running.
+    if (known.state !== "dispatched" || known.stopSent || !known.link || !row.stopRequested) return;
+    const ref = { seq: row.seq, attempt: known.attempt, queue: context.owner.queue, lane: row.lane };
+    known.stopSent = known.link.stop(port, [ref]);
+    return;
+  }
+  const isParked = row.dueAt !== undefined;
+  if (!isParked && mayBeOld(row, context.owner.epoch) && context.unanswered.size > 0) return;
+  const { payload, ...facts } = row;
+  const task = context.memory.activate(row, "settling");
+  task.row = facts;
+  task.attempt = row.attempt;
+  const write = row.stopRequested
+    ? refusedWrite(task, "Stopped", undefined, context.clock.now())
+    : refusedWrite(
+        task,
+        "Expired",
+        { type: "Expired", message: "not started before its expiry", body: "" },
+        context.clock.now(),
+      );
+  pushWrite(context, { write, confirmTo: undefined });
+}
+
+/** Takes due rows out of their parking and announces them. */
+export function unparkLoop(context: PartitionContext): Loop {
+  let pauseMs = 0;
+  return every(
+    context,
+    "unpark",
+    (signal) => (pauseMs <= 0 ? Promise.resolve() : context.wakeUnpark.wait(signal, pauseMs)),
+    async () => {
+      pauseMs = context.config.unparkEveryMs;
+      const due = await context.store.lanes.unpark(context.owner, unparkMax, []);
+      if (due === "stale") return "stale";
+      if (due.length > 0) {
+        await context.queue.publish(blocksOf(context.owner.queue, due));
+        context.metrics.unparked.inc(due.length);
+      }
+      if (due.length === unparkMax) {
+        pauseMs = 0;
+        return undefined;
+      }
+      const next = await context.store.lanes.nextDue(context.owner);
+      if (next !== undefined) pauseMs = Math.max(1, Math.min(pauseMs, next - context.clock.now()));
+      return undefined;
+    },
+  );
+}
+
+/**
+ * Announces rows again that nobody has in memory although everything announced before them has been delivered: they lost
+ * their message, or the attempt that ran them. Finds nothing in a healthy cluster.
+ */
+export function sweepLoop(context: PartitionContext): Loop {
+  return every(
+    context,
+    "sweep",
+    (signal) => context.clock.sleep(context.config.sweepEveryMs, signal),
+    async (signal) => {
+      const caughtUpTo = await Promise.all(context.consumers.map((consumer) => consumer.caughtUpTo()));
+      const announcedBefore = Math.min(context.clock.now() - context.config.sweepAgeMs, ...caughtUpTo);
+      for (let after = 0; !signal.aborted; ) {
+        const rows = await context.store.lanes.sweep(context.owner, { announcedBefore, after, limit: sweepMax });
+        if (rows === "stale") return "stale";
+        const lost = rows.filter(({ seq }) => !context.memory.has(seq));
+        if (lost.length > 0) {
+          const touched = await context.store.lanes.touch(
+            context.owner,
+            lost.map(({ seq }) => seq),
+          );
+          if (touched === "stale") return "stale";
+          await context.queue.publish(blocksOf(context.owner.queue, lost));
+          context.metrics.reannounced.inc(lost.length);
+          context.log.warn("announced rows again that had lost their message", {
+            ...describe(context),
+            count: lost.length,
+          });
+        }
+        const last = rows.at(-1);
+        if (!last || rows.length < sweepMax) return undefined;
+        after = last.seq;
+      }
+      return undefined;
+    },
+  );
+}
+
+/** Deletes final rows past their retention, in small batches. */
+export function purgeLoop(context: PartitionContext): Loop {
+  return every(
+    context,
+    "purge",
+    (signal) => context.clock.sleep(context.config.purgeEveryMs, signal),
+    async (signal) => {
+      const endedBefore = context.clock.now() - context.config.retentionMs;
+      for (;;) {
+        const deleted = await context.store.lanes.purge(context.owner, { endedBefore, limit: purgeMax });
+        if (deleted === "stale") return "stale";
+        if (deleted < purgeMax || signal.aborted) return undefined;
+      }
+    },
+  );
+}

@@ -1,0 +1,123 @@
+// Wires the loops of a scheduler.
+import { type Coordinator, createMembership } from "@sluice/coordination";
+import { type Clock, type Random, runAll } from "@sluice/core";
+import { createLoadBalancer } from "@sluice/load-balancer";
+import type { Signals, TaskQueue } from "@sluice/queue";
+import type { Logger } from "@sluice/runtime";
+import type { Store } from "@sluice/store";
+import type { Registry } from "prom-client";
+import { createAgentDirectory } from "./agents/directory.ts";
+import type { AgentLinkDeps } from "./agents/link.ts";
+import type { SchedulerConfig } from "./config.ts";
+import { createFunctionCache } from "./functions.ts";
+import { schedulerMetrics } from "./metrics.ts";
+import { createOwnPartitions } from "./own-partitions.ts";
+import type { Partition } from "./partition/partition.ts";
+
+export interface SchedulerDeps {
+  readonly config: SchedulerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly signals: Signals;
+  readonly coordinator: Coordinator;
+  /** Reaches an agent at its address. */
+  readonly connectAgent: AgentLinkDeps["connect"];
+  /** Every queue; the load-balancer spreads their partitions. */
+  readonly queues: readonly string[];
+}
+
+export interface Scheduler {
+  readonly id: string;
+  readonly partitions: readonly Partition[];
+  /** Owns and dispatches until the signal aborts; then hands its partitions off and leaves the cluster. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createScheduler(deps: SchedulerDeps): Scheduler {
+  const { config, clock, random, log, store, queue, signals, coordinator } = deps;
+  const id = config.schedulerId;
+  const metrics = schedulerMetrics(deps.registry);
+  const info = JSON.stringify({ id });
+  const membership = createMembership({ coordinator, clock, id, info, profile: config.lease });
+  const balancer = createLoadBalancer({
+    coordinator,
+    membership,
+    clock,
+    random: random.fork("load-balancer"),
+    log,
+    registry: deps.registry,
+    queues: deps.queues,
+  });
+  const functions = createFunctionCache({ clock, store, signals });
+  const agents = createAgentDirectory({
+    ...config,
+    clock,
+    random: random.fork("agents"),
+    log,
+    store,
+    coordinator,
+    signals,
+    connect: deps.connectAgent,
+    onFenced: () => metrics.fenced.inc(),
+  });
+  const isTrusted = () => membership.isTrusted();
+  const partitionRandom = random.fork("partitions");
+  const own = createOwnPartitions({
+    config,
+    clock,
+    log,
+    metrics,
+    store,
+    queue,
+    coordinator,
+    membership,
+    agents,
+    partitionDeps: {
+      config,
+      clock,
+      random: partitionRandom,
+      log,
+      metrics,
+      store,
+      queue,
+      signals,
+      functions,
+      agents,
+      isTrusted,
+    },
+  });
+  return {
+    id,
+    get partitions() {
+      return own.owned;
+    },
+    async run(signal) {
+      // Agents and membership outlive the partitions: a hand-off still settles, and releases claims under a live lease.
+      const after = new AbortController();
+      const owning = async (stop: AbortSignal) => {
+        try {
+          await own.run(AbortSignal.any([signal, stop]));
+        } finally {
+          after.abort();
+        }
+      };
+      const links = runAll(
+        after.signal,
+        (stop) => agents.run(stop),
+        (stop) => membership.run(stop),
+        (stop) => functions.run(stop),
+      );
+      const rest = runAll(signal, (stop) => balancer.run(stop));
+      const failed = new AbortController();
+      const fail = (cause: unknown) => {
+        failed.abort(cause);
+        throw cause;
+      };
+      await Promise.all([links.catch(fail), rest.catch(fail), owning(failed.signal)]);
+    },
+  };
+}
