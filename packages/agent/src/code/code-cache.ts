@@ -129,9 +129,8 @@ class DiskCodeCache implements CodeCache {
 
   /** The last caller has what it wanted, or has given up. */
   #leave(sha256: string, load: Load): void {
-    load.cancel.abort();
     if (this.#loads.get(sha256) === load) this.#loads.delete(sha256);
-    if (!load.entry) return;
+    if (!load.entry) return load.cancel.abort();
     load.entry.leases--;
     load.entry = undefined;
     this.#evict();
@@ -217,7 +216,8 @@ async function removeTree(path: string): Promise<void> {
     await rm(path, { recursive: true, force: true });
   } catch {
     for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
-      if (entry.isDirectory()) await chmod(join(entry.parentPath ?? entry.path, entry.name), 0o700).catch(() => undefined);
+      if (entry.isDirectory())
+        await chmod(join(entry.parentPath ?? entry.path, entry.name), 0o700).catch(() => undefined);
     }
     await rm(path, { recursive: true, force: true });
   }

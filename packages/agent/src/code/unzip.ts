@@ -200,7 +200,9 @@ function nameOf(entry: Entry): string {
     /^[A-Za-z]:/.test(name) ||
     Buffer.byteLength(name) > pathBytesMax ||
     // An empty segment is also what an absolute path begins with.
-    path.split("/").some((part) => part === "" || part === "." || part === ".." || Buffer.byteLength(part) > segmentBytesMax);
+    path
+      .split("/")
+      .some((part) => part === "" || part === "." || part === ".." || Buffer.byteLength(part) > segmentBytesMax);
   if (isUnsafe) throw new BadPackage("unsafe_name", `the package has a file with the unsafe name ${quote(name)}`);
   return name;
 }
@@ -220,7 +222,8 @@ function checkKind(entry: Entry, name: string, isDirectory: boolean): void {
   if (type !== 0 && type !== (isDirectory ? directory : regularFile)) {
     throw new BadPackage("link_or_device", `${quote(name)} is neither a file nor a folder`);
   }
-  if (isDirectory && entry.uncompressedSize > 0) throw new BadPackage("corrupt", `the folder ${quote(name)} has content`);
+  if (isDirectory && entry.uncompressedSize > 0)
+    throw new BadPackage("corrupt", `the folder ${quote(name)} has content`);
 }
 
 const modeOf = (entry: Entry) => entry.externalFileAttributes >>> 16;
@@ -235,7 +238,11 @@ function asBadPackage(error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const isOurs = code !== "" && !code.startsWith("Z_") && !code.startsWith("ERR_");
   if (isOurs && code !== "EEXIST") return error;
-  return new BadPackage("corrupt", `the package is damaged: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error,
-  });
+  return new BadPackage(
+    "corrupt",
+    `the package is damaged: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -7,6 +7,7 @@
 // has really ended, so that no later attempt can run beside it.
 import { rm } from "node:fs/promises";
 import type { CodeLease } from "../code/code-cache.ts";
+import { scopeVariable } from "../watchdog/host-lock.ts";
 import { killTargets } from "../watchdog/kill-tree.mjs";
 import type { AttemptLog, OutputStream } from "./attempt-log.ts";
 import { Channel } from "./channel.ts";
@@ -102,7 +103,13 @@ export class Instance {
   }
 
   /** Ends the process: preStop hook if asked, SIGTERM, the grace, SIGKILL. Resolves when nothing of it is left. */
-  async destroy({ runsPreStop, graceMs = this.#options.limits.graceMs }: { runsPreStop: boolean; graceMs?: number }): Promise<void> {
+  async destroy({
+    runsPreStop,
+    graceMs = this.#options.limits.graceMs,
+  }: {
+    runsPreStop: boolean;
+    graceMs?: number;
+  }): Promise<void> {
     this.#isRetired = true;
     this.#cancelIdleTimer?.();
     this.#stopFetch.abort();
@@ -134,7 +141,7 @@ export class Instance {
         instanceId: this.id,
         codeDir: dir,
         pidsMax: limits.pidsMax,
-        scopeMarkers: { SLUICE_SCOPE: scope },
+        scopeMarkers: { [scopeVariable]: scope },
         agentEnvironment: this.#options.environment,
         onTarget: (target) => guard.add(target),
       });
@@ -170,7 +177,8 @@ export class Instance {
     const memoryPeakMb = launched.cgroups.memoryPeakMb();
     await this.#kill(launched, 0);
     await channel.closed(lastOutputMs);
-    for (const flight of [...this.#flights.values()]) this.#end(flight, outcomes.crashed(this.#age(flight), memoryPeakMb));
+    for (const flight of [...this.#flights.values()])
+      this.#end(flight, outcomes.crashed(this.#age(flight), memoryPeakMb));
     const crash = outcomes.crashed(this.#options.clock.monotonic() - this.usedAt, memoryPeakMb);
     this.#start.resolve(this.#stage === "initialize" ? { ...crash, errorType: "InitializationError" } : crash);
     this.#preStopDone.resolve();
@@ -271,7 +279,12 @@ export class Instance {
     this.#end(flight, outcomes.stopped);
   }
 
-  /** The first end counts, and a verdict counts more. */
+  #answer(flight: Flight, outcome: Outcome): void {
+    // The output of several requests travels with their results; that of one comes on pipes of its own.
+    if (this.#isShared) this.#end(flight, outcome);
+    else void this.#endAfterOutput(flight, outcome);
+  }
+
   async #endAfterOutput(flight: Flight, outcome: Outcome): Promise<void> {
     if (flight.isEnding) return;
     flight.isEnding = true;
@@ -279,6 +292,7 @@ export class Instance {
     this.#end(flight, outcome);
   }
 
+  /** The first end counts, and a verdict counts more. */
   #end(flight: Flight, outcome: Outcome): void {
     if (!this.#flights.delete(flight.number)) return;
     flight.release();
@@ -289,48 +303,65 @@ export class Instance {
   // ---- What the process says ----
 
   #receive({ type, request, body }: Frame): void {
-    if (request === 0) return this.#receiveOfInstance(type, body);
     const flight = this.#flights.get(request);
+    if (request === 0) this.#receiveOfInstance(type, body);
     // A request that was given up may still speak.
-    if (!flight) return;
+    else if (flight) this.#receiveOfRequest(flight, type, body);
+  }
+
+  #receiveOfRequest(flight: Flight, type: number, body: Buffer): void {
     const { resultBytesMax } = this.#options.limits;
-    const end = (outcome: Outcome) =>
-      this.#isShared ? this.#end(flight, outcome) : void this.#endAfterOutput(flight, outcome);
     switch (type) {
-      case fromRunner.result:
+      case fromRunner.result: {
         // The runner has checked the size, but a handler that writes to its pipe has not.
-        if (body.byteLength <= resultBytesMax) return end({ kind: "succeeded", result: body });
-        return end(outcomes.resultTooLarge(body.byteLength, resultBytesMax));
+        const fits = body.byteLength <= resultBytesMax;
+        this.#answer(
+          flight,
+          fits ? { kind: "succeeded", result: body } : outcomes.resultTooLarge(body.byteLength, resultBytesMax),
+        );
+        break;
+      }
       case fromRunner.failed:
-        return end(outcomes.requestFailed(body, resultBytesMax));
+        this.#answer(flight, outcomes.requestFailed(body, resultBytesMax));
+        break;
       case fromRunner.log:
-        return flight.log.write(body[0] === 2 ? "stderr" : "stdout", body.subarray(1));
+        flight.log.write(body[0] === 2 ? "stderr" : "stdout", body.subarray(1));
+        break;
       case fromRunner.progress:
-        return flight.sawProgress(body);
+        flight.sawProgress(body);
+        break;
       case fromRunner.cancelSeen:
-        return flight.sawCancel(body[0] === 1);
+        flight.sawCancel(body[0] === 1);
+        break;
     }
   }
 
   #receiveOfInstance(type: number, body: Buffer): void {
-    const { log, startRequestId } = this.#options;
     switch (type) {
-      case fromRunner.loaded: {
-        this.#cancelStageTimer?.();
-        log.mark(`FunctionCompute ${this.spec.runtime} runtime inited.`);
-        if (!this.spec.initializer) return;
-        const { timeoutMs } = this.spec.initializer;
-        this.#stage = "initialize";
-        log.mark(`FC Initialize Start RequestId: ${startRequestId}`);
-        return this.#limitStage(timeoutMs, () => outcomes.initializerTimedOut(timeoutMs));
-      }
+      case fromRunner.loaded:
+        this.#beginInitialize();
+        break;
       case fromRunner.ready:
-        return void this.#endStart(undefined);
+        void this.#endStart(undefined);
+        break;
       case fromRunner.startFailed:
-        return void this.#endStart(outcomes.startFailed(body));
+        void this.#endStart(outcomes.startFailed(body));
+        break;
       case fromRunner.preStopDone:
-        return this.#preStopDone.resolve();
+        this.#preStopDone.resolve();
+        break;
     }
+  }
+
+  #beginInitialize(): void {
+    const { log, startRequestId } = this.#options;
+    this.#cancelStageTimer?.();
+    log.mark(`FunctionCompute ${this.spec.runtime} runtime inited.`);
+    if (!this.spec.initializer) return;
+    const { timeoutMs } = this.spec.initializer;
+    this.#stage = "initialize";
+    log.mark(`FC Initialize Start RequestId: ${startRequestId}`);
+    this.#limitStage(timeoutMs, () => outcomes.initializerTimedOut(timeoutMs));
   }
 
   async #endStart(failure: Outcome | undefined): Promise<void> {

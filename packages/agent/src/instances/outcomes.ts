@@ -40,23 +40,23 @@ export function protocolViolated(message: string): Failed {
 /** What the runner says of a start that failed. */
 export function startFailed(json: Uint8Array): Failed {
   const report = parse(json);
-  const body = bodyOf(report["body"]);
-  if (report["stage"] === "initialize") return initializationFailed(body);
-  return withBody(body, report["isFatal"] === true ? "fatal" : "retryable");
+  const body = bodyOf(report.body);
+  if (report.stage === "initialize") return initializationFailed(body);
+  return withBody(body, report.isFatal === true ? "fatal" : "retryable");
 }
 
 /** What the runner says of a request that failed. User code can write to the runner's pipe, so nothing is trusted. */
 export function requestFailed(json: Uint8Array, resultBytesMax: number): Failed {
   const report = parse(json);
-  const body = bodyOf(report["body"]);
-  if (report["kind"] === "too_large") return resultTooLarge(Number(report["bytes"]), resultBytesMax);
-  if (report["kind"] === "flow_control") {
-    const retryAfterMs = Number(report["retryAfterMs"]);
+  const body = bodyOf(report.body);
+  if (report.kind === "too_large") return resultTooLarge(Number(report.bytes), resultBytesMax);
+  if (report.kind === "flow_control") {
+    const retryAfterMs = Number(report.retryAfterMs);
     const failure: Failed = { ...withBody(body, "flow_control"), errorType: "FlowControlError" };
     return retryAfterMs >= 0 && Number.isFinite(retryAfterMs) ? { ...failure, retryAfterMs } : failure;
   }
-  const failure = withBody(body, report["isFatal"] === true ? "fatal" : "retryable");
-  return report["kind"] === "handled" ? { ...failure, errorType: "HandledInvocationError" } : failure;
+  const failure = withBody(body, report.isFatal === true ? "fatal" : "retryable");
+  return report.kind === "handled" ? { ...failure, errorType: "HandledInvocationError" } : failure;
 }
 
 export function resultTooLarge(bytes: number, bytesMax: number): Failed {
@@ -76,7 +76,13 @@ function unhandled(errorMessage: string): Failed {
 
 function withBody(body: ErrorBody, failureClass: Failed["class"]): Failed {
   const json = Buffer.from(JSON.stringify(body));
-  return { kind: "failed", errorType: "UnhandledInvocationError", message: body.errorMessage, body: json, class: failureClass };
+  return {
+    kind: "failed",
+    errorType: "UnhandledInvocationError",
+    message: body.errorMessage,
+    body: json,
+    class: failureClass,
+  };
 }
 
 function bodyOf(value: unknown): ErrorBody {
@@ -84,7 +90,9 @@ function bodyOf(value: unknown): ErrorBody {
   return { ...body, errorMessage: "errorMessage" in body ? String(body.errorMessage) : "unknown error" };
 }
 
-function parse(json: Uint8Array): Record<string, unknown> {
+type Report = Partial<Record<"stage" | "kind" | "isFatal" | "bytes" | "retryAfterMs" | "body", unknown>>;
+
+function parse(json: Uint8Array): Report {
   try {
     const value: unknown = JSON.parse(Buffer.from(json).toString());
     return typeof value === "object" && value !== null ? { ...value } : {};

@@ -84,7 +84,11 @@ export type Outcome =
 
 /** Runs attempts in instances. */
 export interface InstancePool extends AsyncDisposable {
-  /** Never rejects. When it resolves, nothing of the attempt runs any more (see README for shared instances). */
+  /**
+   * Never rejects. When it resolves, nothing of the attempt runs any more. One exception: a request in an instance that
+   * it shares with others (`instanceConcurrency` > 1) cannot be killed alone; when it times out or is stopped and
+   * ignores `context.signal` beyond the grace, its code may go on until the others are done and the instance ends.
+   */
   run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome>;
   /** A free slot of a running instance, for placement. */
   hasWarm(revision: number): boolean;
@@ -197,7 +201,10 @@ class ProcessPool implements InstancePool {
     let best: Instance | undefined;
     for (const instance of this.#instances.get(keyOf(spec)) ?? []) {
       if (!instance.hasRoom) continue;
-      const isBetter = !best || (instance.isReady && !best.isReady) || (instance.isReady === best.isReady && instance.usedAt > best.usedAt);
+      const isBetter =
+        !best ||
+        (instance.isReady && !best.isReady) ||
+        (instance.isReady === best.isReady && instance.usedAt > best.usedAt);
       if (isBetter) best = instance;
     }
     best?.reserve();
@@ -217,7 +224,8 @@ class ProcessPool implements InstancePool {
     const instance = await new Promise<Instance | undefined>((resolve) => {
       const waiter: Waiter = {
         spec,
-        start: () => this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
+        start: () =>
+          this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
         resolve: (slot) => {
           signal.removeEventListener("abort", onAbort);
           this.#waiters.delete(waiter);

@@ -8,8 +8,19 @@ const { format } = require("node:util");
 const { describeError, failureOf } = require("./runner-node/errors.cjs");
 const { loadFunction } = require("./runner-node/load.cjs");
 
-const INITIALIZE = 1, INVOKE = 2, CANCEL = 3, PRE_STOP = 4;
-const LOADED = 1, READY = 2, START_FAILED = 3, RESULT = 4, FAILED = 5, LOG = 6, PROGRESS = 7, CANCEL_SEEN = 8, PRE_STOP_DONE = 9;
+const INITIALIZE = 1,
+  INVOKE = 2,
+  CANCEL = 3,
+  PRE_STOP = 4;
+const LOADED = 1,
+  READY = 2,
+  START_FAILED = 3,
+  RESULT = 4,
+  FAILED = 5,
+  LOG = 6,
+  PROGRESS = 7,
+  CANCEL_SEEN = 8,
+  PRE_STOP_DONE = 9;
 const progressBytesMax = 16 * 1024;
 const empty = Buffer.alloc(0);
 
@@ -101,7 +112,8 @@ async function stop() {
 /** Calls in either style: with a callback as last parameter, or returning a value or a promise. */
 function call(fn, parameters) {
   return new Promise((resolve, reject) => {
-    const callback = (error, value) => (error === undefined || error === null ? resolve(value) : reject(new Handled(error)));
+    const callback = (error, value) =>
+      error === undefined || error === null ? resolve(value) : reject(new Handled(error));
     const returned = fn(...parameters, callback);
     if (typeof returned?.then === "function") returned.then(resolve, reject);
     else if (fn.length <= parameters.length) resolve(returned);
@@ -198,15 +210,18 @@ function contextOf(header, request) {
     progress(value) {
       if (!request || request.isDone) return;
       const json = Buffer.from(JSON.stringify(value ?? null));
-      if (json.length > progressBytesMax) throw new RangeError(`a progress value has at most ${progressBytesMax} bytes`);
+      if (json.length > progressBytesMax)
+        throw new RangeError(`a progress value has at most ${progressBytesMax} bytes`);
       send(PROGRESS, request.number, json);
     },
   };
 }
 
 function loggerOf(requestId) {
-  const at = (level) => (...values) =>
-    void process.stdout.write(`${new Date().toISOString()} ${requestId} [${level}] ${format(...values)}\n`);
+  const at =
+    (level) =>
+    (...values) =>
+      void process.stdout.write(`${new Date().toISOString()} ${requestId} [${level}] ${format(...values)}\n`);
   return { debug: at("DEBUG"), info: at("INFO"), log: at("INFO"), warn: at("WARNING"), error: at("ERROR") };
 }
 
@@ -214,12 +229,19 @@ function loggerOf(requestId) {
 
 /** Sends what a request prints as frames that name it. What no request printed stays on the instance's own pipes. */
 function tagOutput() {
-  for (const [stream, tag] of [[process.stdout, 1], [process.stderr, 2]]) {
+  for (const [stream, tag] of [
+    [process.stdout, 1],
+    [process.stderr, 2],
+  ]) {
     const original = stream.write.bind(stream);
     stream.write = (chunk, encoding, callback) => {
       const request = current.getStore();
       if (!request || request.isDone) return original(chunk, encoding, callback);
-      log(request, tag, typeof chunk === "string" ? Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8") : chunk);
+      log(
+        request,
+        tag,
+        typeof chunk === "string" ? Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8") : chunk,
+      );
       const done = typeof encoding === "function" ? encoding : callback;
       if (done) process.nextTick(done);
       return true;

@@ -115,6 +115,7 @@ class Request:
     def __init__(self, number, header, payload):
         self.number, self.header, self.payload = number, header, payload
         self.log_bytes, self.is_done, self.listens = 0, False, False
+        self.unsent = {1: bytearray(), 2: bytearray()}
         self.cancelled = threading.Event()
 
     def log(self, tag, data):
@@ -122,6 +123,13 @@ class Request:
         if self.log_bytes > SETTINGS["logBytesMax"]:
             return
         self.log_bytes += len(data)
+        # `print` writes a line in pieces; they travel together.
+        self.unsent[tag] += data
+        if b"\n" in data or len(self.unsent[tag]) > 8 * 1024:
+            self.flush(tag)
+
+    def flush(self, tag):
+        data, self.unsent[tag] = bytes(self.unsent[tag]), bytearray()
         for offset in range(0, len(data), 32 * 1024):
             OUTPUT.send(LOG, self.number, bytes([tag]) + data[offset:offset + 32 * 1024])
 
@@ -257,6 +265,8 @@ def run(handler, request):
 
 
 def finish(request, kind, body):
+    for tag in request.unsent:
+        request.flush(tag)
     request.is_done = True
     REQUESTS.pop(request.number, None)
     OUTPUT.send(kind, request.number, body)

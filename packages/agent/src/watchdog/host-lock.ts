@@ -3,7 +3,7 @@ import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import type { Clock } from "@sluice/core";
 import { leftoverTargets } from "../instances/cgroup.ts";
 import { deadHolders, livingHolders } from "./host-lock.mjs";
-import { killTargets, membersOf, processesMarked } from "./kill-tree.mjs";
+import { killTargets } from "./kill-tree.mjs";
 
 const pollMs = 50;
 
@@ -38,9 +38,5 @@ async function killLeftovers(dataDir: string, clock: Clock): Promise<void> {
   const scope = scopeOf(dataDir);
   const options = { graceMs: 0, sleep: (ms: number) => clock.sleep(ms), now: () => clock.monotonic() };
   await killTargets(leftoverTargets(scope), options);
-  const marker = `${scopeVariable}=${scope}`;
-  const marked = { id: scope, marker, cgroups: [] };
-  while (processesMarked(marker).length > 0 && (membersOf([marked]).get(marked)?.length ?? 0) > 0) {
-    await killTargets([marked], options);
-  }
+  await killTargets([{ id: scope, marker: `${scopeVariable}=${scope}`, cgroups: [] }], options);
 }

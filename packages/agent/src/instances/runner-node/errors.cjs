@@ -21,13 +21,20 @@ exports.describeError = (error) => {
   return {
     errorMessage: cut(String(error.message)),
     errorType: cut(String(error.name ?? "Error")),
-    stackTrace: String(error.stack ?? "")
-      .split("\n")
-      .filter((line) => line.startsWith("    at ") && !line.includes(runnerDirectory))
-      .slice(0, stackLinesMax)
-      .map((line) => cut(line.trim()).slice(0, 1024)),
+    stackTrace: stackOf(error),
   };
 };
+
+/** The lines of user code: what called it, from the first line of the runner on, helps nobody. */
+function stackOf(error) {
+  const lines = String(error.stack ?? "")
+    .split("\n")
+    .filter((line) => line.startsWith("    at "));
+  const runner = lines.findIndex((line) => line.includes(runnerDirectory));
+  return lines
+    .slice(0, runner < 0 ? stackLinesMax : Math.min(runner, stackLinesMax))
+    .map((line) => line.trim().slice(0, 1024));
+}
 
 function textOf(value) {
   if (typeof value === "string") return value;

@@ -1,0 +1,164 @@
+import { expect, test } from "vitest";
+import type { KillTarget } from "../watchdog/guard.ts";
+import { eventually, failureOf, resultOf, startPool } from "./testing.ts";
+
+const files = {
+  "index.js": `
+exports.pid = async () => String(process.pid);
+exports.slow = (event) => new Promise((resolve) => setTimeout(resolve, Number(event), String(process.pid)));
+exports.say = async (event) => {
+  const name = event.toString();
+  for (let i = 0; i < 3; i++) {
+    console.log(name + " says " + i);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  require("node:child_process").execSync("echo child of " + name, { stdio: "inherit" });
+};
+exports.quick = async (event) => { console.log("x".repeat(5000) + event); return event; };`,
+  "main.py": `
+import os, time
+def say(event, context):
+    for i in range(3):
+        print(event.decode(), "says", i)
+        time.sleep(0.02)
+def slow(event, context):
+    time.sleep(0.2)
+    return str(os.getpid())`,
+};
+
+test("an instance is used again, and ends when it has been idle", async () => {
+  await using world = startPool(files);
+  const spec = world.spec({ handler: "index.pid", idleTimeoutMs: 200 });
+
+  const first = resultOf(await world.run(spec));
+  expect(world.pool.hasWarm(spec.revision)).toBe(true);
+  const second = resultOf(await world.run(spec));
+
+  expect(second).toBe(first);
+  await eventually(() => world.pool.instanceCount === 0);
+  expect(world.pool.hasWarm(spec.revision)).toBe(false);
+});
+
+test("a new instance is started when all are busy, up to the function's maximum; more wait", async () => {
+  await using world = startPool(files);
+  const spec = world.spec({ handler: "index.slow", instancesMax: 2 });
+
+  const runs = await Promise.all([1, 2, 3, 4].map(() => world.run(spec, { payload: Buffer.from("150") })));
+
+  expect(new Set(runs.map(resultOf)).size).toBe(2);
+  expect(world.pool.instanceCount).toBe(2);
+});
+
+test.each([
+  ["nodejs20", "index.slow"],
+  ["python3", "main.slow"],
+])("one %s instance runs several requests at a time", async (runtime, handler) => {
+  await using world = startPool(files);
+  const spec = world.spec({ runtime, handler, instanceConcurrency: 8, instancesMax: 1 });
+
+  const runs = await Promise.all(Array.from({ length: 8 }, () => world.run(spec, { payload: Buffer.from("200") })));
+
+  expect(new Set(runs.map(resultOf)).size).toBe(1);
+});
+
+test("on a full host the longest idle instance of another function makes room", async () => {
+  await using world = startPool(files, { instancesMax: 2 });
+  const spec = (revision: number) => world.spec({ handler: "index.pid", revision });
+  await world.run(spec(1));
+  await world.run(spec(2));
+
+  resultOf(await world.run(spec(3)));
+
+  expect([1, 2, 3].map((revision) => world.pool.hasWarm(revision))).toEqual([false, true, true]);
+});
+
+test("an attempt that waits for a slot can be stopped", async () => {
+  await using world = startPool(files, { instancesMax: 1 });
+  const spec = world.spec({ handler: "index.slow" });
+  const controller = new AbortController();
+  const running = world.run(spec, { payload: Buffer.from("800"), onStarted: () => controller.abort() });
+  const waiting = world.run(spec, {}, controller.signal);
+
+  expect((await waiting).kind).toBe("stopped");
+  expect((await running).kind).toBe("succeeded");
+});
+
+test("two accounts never share an instance, even under one revision", async () => {
+  await using world = startPool(files);
+  const spec = world.spec({ handler: "index.pid" });
+
+  const one = await world.run(spec);
+  const other = await world.run({ ...spec, accountId: "other" });
+
+  expect(resultOf(one)).not.toBe(resultOf(other));
+});
+
+test.each([
+  ["nodejs20", "index.say"],
+  ["python3", "main.say"],
+])("what requests print in one shared %s instance lands in their own logs", async (runtime, handler) => {
+  await using world = startPool(files);
+  const spec = world.spec({ runtime, handler, instanceConcurrency: 2, instancesMax: 1 });
+  await world.run(spec, { payload: Buffer.from("warm") });
+
+  const [ann, bob] = await Promise.all(["ann", "bob"].map((name) => world.run(spec, { payload: Buffer.from(name) })));
+
+  const said = (log = "") => log.split("\n").filter((line) => line.includes(" says "));
+  expect(said(ann?.log)).toEqual(["ann says 0", "ann says 1", "ann says 2"]);
+  expect(said(bob?.log)).toEqual(["bob says 0", "bob says 1", "bob says 2"]);
+  if (runtime === "nodejs20") expect(ann?.log).toContain("child of ann");
+});
+
+test("output never moves to the next request of an instance", async () => {
+  await using world = startPool(files);
+  const spec = world.spec({ handler: "index.quick", instancesMax: 1 });
+
+  for (let index = 0; index < 50; index++) {
+    const { log } = await world.run(spec, { payload: Buffer.from(`#${index};`), requestId: "r" });
+    expect(
+      log.endsWith(`FC Invoke Start RequestId: r\n${"x".repeat(5000)}#${index};\nFC Invoke End RequestId: r\n`),
+    ).toBe(true);
+  }
+});
+
+test("the guard knows of an instance before it starts, and until it is gone", async () => {
+  const events: string[] = [];
+  const guard = {
+    add: (target: KillTarget) => void events.push(target.pid === undefined ? "announced" : "started"),
+    remove: () => void events.push("removed"),
+  };
+  await using world = startPool(files, { guard });
+
+  await world.run(world.spec({ handler: "index.pid" }));
+  expect(events).toEqual(["announced", "started"]);
+  await world.pool[Symbol.asyncDispose]();
+
+  expect(events).toEqual(["announced", "started", "removed"]);
+});
+
+test("code that is refused makes the attempt invalid; code that cannot be fetched may be retried", async () => {
+  const bad = Object.assign(new Error("a bomb"), { name: "BadPackage" });
+  const source = (error: Error) => ({ code: { acquire: () => Promise.reject(error) } });
+  await using refusing = startPool(files, source(bad));
+  await using unreachable = startPool(files, source(new Error("no answer")));
+
+  expect(await refusing.run(refusing.spec())).toMatchObject({
+    kind: "invalid",
+    reason: "BadPackage",
+    message: "a bomb",
+  });
+  expect(failureOf(await unreachable.run(unreachable.spec()))).toMatchObject({
+    errorType: "InstanceUnavailable",
+    class: "retryable",
+  });
+  expect(refusing.pool.instanceCount).toBe(0);
+});
+
+test("a closed pool starts nothing", async () => {
+  await using world = startPool(files);
+  await world.pool.killAll();
+
+  const failure = failureOf(await world.run(world.spec()));
+
+  expect(failure.errorType).toBe("InstanceUnavailable");
+});
