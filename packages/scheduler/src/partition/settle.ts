@@ -1,5 +1,6 @@
 // Loop: commits what has been decided, in groups: one write in flight, and everything that comes meanwhile goes with the
-// next. Only after the commit the blocks are acked, the agents may forget the results, and watchers get their hint.
+// next. It does not ask whether the lease is trusted: the floor refuses what a stale owner writes, and running tasks are to be
+// settled also while coordination is away. Only after the commit the blocks are acked, the agents may forget the results, and watchers get their hint.
 import type { Loop } from "@sluice/core";
 import type { AttemptRef } from "@sluice/protocol";
 import { changedTopic } from "@sluice/queue";
@@ -12,7 +13,7 @@ const retryMs = 200;
 export function settleLoop(context: PartitionContext, port: PartitionPort): Loop {
   return async (signal) => {
     while (!signal.aborted) {
-      const group = context.isTrusted() ? context.pending.splice(0, context.config.batchSize) : [];
+      const group = context.pending.splice(0, context.config.batchSize);
       if (group.length === 0) await context.wakeSettle.wait(signal, context.config.unparkEveryMs);
       else if (!(await settle(context, port, group, signal))) {
         context.pending.unshift(...group);
