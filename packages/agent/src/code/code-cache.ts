@@ -130,7 +130,10 @@ class DiskCodeCache implements CodeCache {
   /** The last caller has what it wanted, or has given up. */
   #leave(sha256: string, load: Load): void {
     if (this.#loads.get(sha256) === load) this.#loads.delete(sha256);
-    if (!load.entry) return load.cancel.abort();
+    if (!load.entry) {
+      load.cancel.abort();
+      return;
+    }
     load.entry.leases--;
     load.entry = undefined;
     this.#evict();

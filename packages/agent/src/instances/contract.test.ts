@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { failureOf, resultOf, startPool } from "./testing.ts";
 
@@ -46,6 +47,7 @@ def log(event, context):
 def initialize(context): seen.append(context.request_id)
 def seen_by(event, context): return seen
 def leave(event, context): sys.exit(3)
+def version(event, context): return list(sys.version_info[:2])
 `;
 const files = {
   "index.js": node,
@@ -208,7 +210,7 @@ test("the log has the platform's markers around what the handler printed", async
   const python = await world.run(world.spec({ runtime: "python3", handler: "main.log", revision: 2 }));
   const failing = await world.run(world.spec({ handler: "index.thrown", revision: 3 }));
 
-  const inOrder = (...lines: string[]) => new RegExp(lines.join("[^]*"));
+  const inOrder = (...lines: string[]) => new RegExp(lines.join("[\\s\\S]*"));
   expect(node.log).toMatch(
     inOrder(
       "FunctionCompute nodejs20 runtime inited",
@@ -216,7 +218,7 @@ test("the log has the platform's markers around what the handler printed", async
       "Z request-1 \\[INFO\\] said this\n",
     ),
   );
-  expect(node.log).toMatch(/to stderr\n[^]*FC Invoke End RequestId: request-1\n$/);
+  expect(node.log).toMatch(/to stderr\n[\s\S]*FC Invoke End RequestId: request-1\n$/);
   expect(python.log).toMatch(
     inOrder("Invoke Start", "printed\n", "request-1 \\[INFO\\] logged\n", "request-1 \\[INFO\\] said this\n"),
   );
@@ -271,4 +273,19 @@ test("a runtime that is unknown, or not on this host, is invalid", async () => {
 
   expect(unknown).toMatchObject({ kind: "invalid", reason: "InvalidFunction" });
   if (Number(process.versions.node.split(".")[0]) < 22) expect(absent.kind).toBe("invalid");
+});
+
+test("the Python runner works on the oldest interpreter that this host has", async (context) => {
+  const python39 = ["/usr/bin/python3.9", `${process.env["HOME"]}/.pyenv/versions/3.9.18/bin/python3.9`].find(
+    existsSync,
+  );
+  if (!python39) return context.skip();
+  await using world = startPool(files, { interpreters: { "python3.9": python39 } });
+
+  for (const [revision, instanceConcurrency] of [1, 4].entries()) {
+    const outcome = await world.run(
+      world.spec({ runtime: "python3.9", handler: "main.version", revision, instanceConcurrency }),
+    );
+    expect(resultOf(outcome)).toBe("[3, 9]");
+  }
 });

@@ -18,15 +18,12 @@ import { type Launched, launch } from "./launch.ts";
 import * as outcomes from "./outcomes.ts";
 import type { FunctionSpec, InstanceLimits, InstancePoolOptions, Invocation, Outcome } from "./pool.ts";
 import { runnerSettings } from "./runner-settings.ts";
-import { within } from "./within.ts";
+import { Startup, type StartupOptions } from "./startup.ts";
+import { deferred, within } from "./within.ts";
 
-export interface InstanceOptions extends Omit<InstancePoolOptions, "limits"> {
+export interface InstanceOptions extends Omit<InstancePoolOptions, "limits">, StartupOptions {
   readonly limits: InstanceLimits;
-  readonly spec: FunctionSpec;
   readonly interpreter: Interpreter;
-  /** Of the attempt for which it is started: the start's output is shown there. */
-  readonly log: AttemptLog;
-  readonly startRequestId: string;
 }
 
 /** How long a runner may take to answer that it has seen a stop, before it counts as blocked. */
@@ -41,22 +38,21 @@ export class Instance {
   isReady = false;
   readonly #options: InstanceOptions;
   readonly #flights = new Map<number, Flight>();
-  readonly #start = deferred<Outcome | undefined>();
+  readonly #startup: Startup;
   readonly #gone = deferred<void>();
   readonly #preStopDone = deferred<void>();
   readonly #stopFetch = new AbortController();
-  #stage: "load" | "initialize" | "serve" = "load";
   #isRetired = false;
   #reserved = 0;
   #lastNumber = 0;
   #launched: Launched | undefined;
   #channel: Channel | undefined;
-  #cancelStageTimer: (() => void) | undefined;
   #cancelIdleTimer: (() => void) | undefined;
 
   constructor(options: InstanceOptions) {
     this.#options = options;
     this.spec = options.spec;
+    this.#startup = new Startup(options, () => void this.destroy({ runsPreStop: false }));
     this.id = `i-${options.random.hex(8)}`;
     this.usedAt = options.clock.monotonic();
   }
@@ -87,14 +83,14 @@ export class Instance {
       lease.release();
     }
     this.#isRetired = true;
-    this.#start.resolve(outcomes.notStarted("The instance was ended before it could start"));
+    this.#startup.fail(outcomes.notStarted("The instance was ended before it could start"));
     this.#gone.resolve();
   }
 
   /** Runs a request in a reserved slot. */
   async run(invocation: Invocation, log: AttemptLog, signal: AbortSignal): Promise<Outcome> {
     if (!this.isReady) {
-      const failure = await within(this.#start.promise, signal);
+      const failure = await within(this.#startup.answer, signal);
       if (failure) return failure;
     }
     if (signal.aborted) return outcomes.stopped;
@@ -127,7 +123,7 @@ export class Instance {
       const message = error instanceof Error ? error.message : String(error);
       const isBad = error instanceof Error && error.name === "BadPackage";
       const invalid: Outcome = { kind: "invalid", reason: "BadPackage", message };
-      this.#start.resolve(isBad ? invalid : outcomes.notStarted(`The code could not be fetched: ${message}`));
+      this.#startup.fail(isBad ? invalid : outcomes.notStarted(`The code could not be fetched: ${message}`));
       return undefined;
     }
   }
@@ -146,7 +142,7 @@ export class Instance {
         onTarget: (target) => guard.add(target),
       });
     } catch (error) {
-      this.#start.resolve(outcomes.notStarted(`The process could not be started: ${String(error)}`));
+      this.#startup.fail(outcomes.notStarted(`The process could not be started: ${String(error)}`));
       guard.remove(this.id);
       return;
     }
@@ -165,14 +161,13 @@ export class Instance {
     });
     const settings = runnerSettings(this.#options, codeDir);
     channel.send(encodeFrame(toRunner.initialize, 0, Buffer.from(JSON.stringify(settings))));
-    this.#limitStage(limits.startTimeoutMs, () => outcomes.startTimedOut(limits.startTimeoutMs));
+    this.#startup.begin(limits.startTimeoutMs);
     return channel;
   }
 
   /** The leader has ended: nothing that it started may survive it, and what waits for it is told. */
   async #bury(launched: Launched, channel: Channel): Promise<void> {
     this.#isRetired = true;
-    this.#cancelStageTimer?.();
     this.#cancelIdleTimer?.();
     const memoryPeakMb = launched.cgroups.memoryPeakMb();
     await this.#kill(launched, 0);
@@ -180,7 +175,7 @@ export class Instance {
     for (const flight of [...this.#flights.values()])
       this.#end(flight, outcomes.crashed(this.#age(flight), memoryPeakMb));
     const crash = outcomes.crashed(this.#options.clock.monotonic() - this.usedAt, memoryPeakMb);
-    this.#start.resolve(this.#stage === "initialize" ? { ...crash, errorType: "InitializationError" } : crash);
+    this.#startup.crash(crash);
     this.#preStopDone.resolve();
     await rm(launched.temporaryDir, { recursive: true, force: true }).catch(() => undefined);
   }
@@ -196,15 +191,6 @@ export class Instance {
   async #kill({ target }: Launched, graceMs: number): Promise<void> {
     const { clock } = this.#options;
     await killTargets([target], { graceMs, sleep: (ms) => clock.sleep(ms), now: () => clock.monotonic() });
-  }
-
-  /** Ends the start with a failure when a stage of it takes too long. */
-  #limitStage(ms: number, failure: () => Outcome): void {
-    this.#cancelStageTimer?.();
-    this.#cancelStageTimer = this.#options.clock.timer(ms, () => {
-      this.#start.resolve(failure());
-      void this.destroy({ runsPreStop: false });
-    });
   }
 
   #watchIdleness(ms: number): void {
@@ -339,7 +325,7 @@ export class Instance {
   #receiveOfInstance(type: number, body: Buffer): void {
     switch (type) {
       case fromRunner.loaded:
-        this.#beginInitialize();
+        this.#startup.loaded();
         break;
       case fromRunner.ready:
         void this.#endStart(undefined);
@@ -353,40 +339,21 @@ export class Instance {
     }
   }
 
-  #beginInitialize(): void {
-    const { log, startRequestId } = this.#options;
-    this.#cancelStageTimer?.();
-    log.mark(`FunctionCompute ${this.spec.runtime} runtime inited.`);
-    if (!this.spec.initializer) return;
-    const { timeoutMs } = this.spec.initializer;
-    this.#stage = "initialize";
-    log.mark(`FC Initialize Start RequestId: ${startRequestId}`);
-    this.#limitStage(timeoutMs, () => outcomes.initializerTimedOut(timeoutMs));
-  }
-
   async #endStart(failure: Outcome | undefined): Promise<void> {
-    const { log, startRequestId } = this.#options;
-    this.#cancelStageTimer?.();
     await this.#channel?.drained();
-    const suffix = failure ? ", Error: Unhandled function error" : "";
-    if (this.#stage === "initialize") log.mark(`FC Initialize End RequestId: ${startRequestId}${suffix}`);
-    if (failure) {
-      this.#start.resolve(failure);
-      return this.destroy({ runsPreStop: false });
-    }
-    this.#stage = "serve";
-    this.isReady = !this.#isRetired;
-    if (!this.isReady) return;
-    this.#start.resolve(undefined);
+    if (!failure && this.#isRetired) return;
+    this.isReady = !failure;
+    this.#startup.end(failure);
+    if (failure) await this.destroy({ runsPreStop: false });
     // The attempt that asked for it may have been stopped meanwhile.
-    if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
+    else if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
   }
 
   /** Raw output: with one request in flight it is that one's; with several, it is shown with each of them. */
   #distribute(stream: OutputStream, chunk: Buffer): boolean {
-    if (this.#stage !== "serve") {
-      this.#options.log.write(stream, chunk);
-      return !this.#options.log.isTruncated;
+    if (this.#startup.stage !== "serve") {
+      this.#startup.log.write(stream, chunk);
+      return !this.#startup.log.isTruncated;
     }
     let isKept = false;
     for (const { log } of this.#flights.values()) {
@@ -402,7 +369,7 @@ export class Instance {
 
   #onViolation(error: unknown): void {
     const failure = outcomes.protocolViolated(String(error));
-    this.#start.resolve(failure);
+    this.#startup.fail(failure);
     for (const flight of this.#flights.values()) flight.verdict ??= failure;
     void this.destroy({ runsPreStop: false, graceMs: 0 });
   }
@@ -414,17 +381,4 @@ export class Instance {
   #age(flight: Flight): number {
     return this.#options.clock.monotonic() - flight.startedAt;
   }
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  const promise = new Promise<T>((resolvePromise) => {
-    resolve = resolvePromise;
-  });
-  return { promise, resolve };
 }

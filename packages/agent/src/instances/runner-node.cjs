@@ -72,8 +72,8 @@ input.on("error", () => process.exit(0));
 function receive(type, number, body) {
   if (type === INVOKE) invoke(number, body);
   else if (type === CANCEL) cancel(number);
-  else if (type === INITIALIZE) start(JSON.parse(body));
-  else if (type === PRE_STOP) stop();
+  else if (type === INITIALIZE) void start(JSON.parse(body));
+  else if (type === PRE_STOP) void stop();
 }
 
 // ---- Life of the instance ----
