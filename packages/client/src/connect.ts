@@ -1,0 +1,116 @@
+import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { apiClient, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import { Aborts } from "./aborts.ts";
+import type { SluiceClient } from "./client.ts";
+import { type Connection, once } from "./connection.ts";
+import { InvalidArgument } from "./errors.ts";
+import { createFunctionsClient } from "./functions.ts";
+import { HealthService } from "./health.ts";
+import { createPreparer } from "./prepare.ts";
+import { submitMany } from "./submit-many.ts";
+import { Submitter, type SubmitterOptions } from "./submitter.ts";
+import { system as realSystem, type System } from "./system.ts";
+import { getTask, list, listPage, log, stopTask, wait, watch } from "./tasks.ts";
+
+export interface ConnectOptions {
+  /** `host:port` of an api-server. Default: 127.0.0.1:50051. */
+  readonly address?: string;
+  /** Id and secret of an access key; without both the server must run with `--auth none`. */
+  readonly accessKeyId?: string;
+  readonly accessKeySecret?: string;
+  /**
+   * Encrypts the connection; `ca` is a PEM of the authority if it is not a public one. Default: false, which sends the
+   * secret in the clear: use it only on the same machine or in a network you trust.
+   */
+  readonly tls?: boolean | { readonly ca?: string | Uint8Array };
+  /** Milliseconds to go on trying while the server cannot be reached. Default: 60,000. */
+  readonly retryTimeoutMs?: number;
+  /** How submissions travel. The defaults suit tasks of up to some KiB. */
+  readonly submit?: Partial<Omit<SubmitterOptions, "retryTimeoutMs">>;
+}
+
+const defaults = {
+  batchTasksMax: 1_000,
+  batchBytesMax: 1024 * 1024,
+  inFlightBatchesMax: 8,
+  pendingTasksMax: 100_000,
+  answerTimeoutMs: 30_000,
+};
+
+/** A client of the api-server at `address`. It connects with the first call; close it, or declare it with `await using`. */
+export function connect(options: ConnectOptions = {}): SluiceClient {
+  return connectWith(realSystem, options);
+}
+
+/** The same with another time and other randomness. */
+export function connectWith(system: System, options: ConnectOptions): SluiceClient {
+  const { address = "127.0.0.1:50051", retryTimeoutMs = 60_000 } = options;
+  const clientOptions = { channelCredentials: channelCredentials(options.tls), headers: headers(options) };
+  const tasks = apiClient(TaskServiceService, address, clientOptions);
+  const functions = apiClient(FunctionServiceService, address, clientOptions);
+  const health = apiClient(HealthService, address, clientOptions);
+  const connection: Connection = { tasks: tasks.api, functions: functions.api, system, retryTimeoutMs };
+  const submitter = new Submitter(tasks.api, system, { ...defaults, ...options.submit, retryTimeoutMs });
+  const prepare = createPreparer(system);
+  const aborts = new Aborts();
+
+  const close = async () => {
+    await submitter.close();
+    for (const client of [tasks, functions, health]) client.close();
+  };
+  return {
+    submit: async (submission, { signal } = {}) => {
+      signal?.throwIfAborted();
+      const prepared = prepare(submission);
+      return new Promise((resolve, reject) => {
+        const giveUp = submitter.add(prepared, (answer) => {
+          ignoreAbort?.();
+          if (answer.ok) resolve({ taskId: answer.taskId, repeated: answer.repeated });
+          else reject(answer.error);
+        });
+        const ignoreAbort =
+          signal &&
+          aborts.on(signal, () => {
+            giveUp();
+            reject(signal.reason);
+          });
+      });
+    },
+    submitMany: (source, submitOptions = {}) =>
+      submitMany({ submitter, prepare, system, retryTimeoutMs }, source, submitOptions),
+    get: (function_, taskId, callOptions = {}) => getTask(connection, { function: function_, taskId }, callOptions),
+    list: (filter = {}, callOptions = {}) => list(connection, filter, callOptions),
+    listPage: (filter = {}, pageOptions = {}) => listPage(connection, filter, pageOptions),
+    watch: (function_, taskId, callOptions = {}) => watch(connection, { function: function_, taskId }, callOptions),
+    wait: (function_, taskId, waitOptions = {}) => wait(connection, { function: function_, taskId }, waitOptions),
+    stop: (function_, taskId, callOptions = {}) => stopTask(connection, { function: function_, taskId }, callOptions),
+    log: (function_, taskId, logOptions = {}) => log(connection, { function: function_, taskId }, logOptions),
+    functions: createFunctionsClient(connection),
+    health: (callOptions = {}) =>
+      once(callOptions, (context) => health.api.check({}, { ...context, timeoutMs: 5_000 })),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function channelCredentials(tls: ConnectOptions["tls"]): ChannelCredentials {
+  if (!tls) return credentials.createInsecure();
+  return credentials.createSsl(tls === true || tls.ca === undefined ? null : Buffer.from(tls.ca));
+}
+
+function headers({ accessKeyId, accessKeySecret }: ConnectOptions): Record<string, string> {
+  if (!accessKeyId && !accessKeySecret) return {};
+  if (!accessKeyId || !accessKeySecret) {
+    throw unusable(
+      "give both accessKeyId and accessKeySecret, or neither",
+      accessKeyId ? "accessKeySecret" : "accessKeyId",
+    );
+  }
+  if (!/^[\x21-\x39\x3b-\x7e]+$/.test(accessKeyId)) throw unusable("accessKeyId is not one", "accessKeyId");
+  if (!/^[\x21-\x7e]+$/.test(accessKeySecret)) throw unusable("accessKeySecret is not one", "accessKeySecret");
+  return { authorization: `Bearer ${accessKeyId}:${accessKeySecret}` };
+}
+
+function unusable(message: string, field: string): InvalidArgument {
+  return new InvalidArgument("invalid", "INVALID_CREDENTIAL", message, { field });
+}

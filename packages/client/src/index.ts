@@ -1,0 +1,27 @@
+export type { SluiceClient } from "./client.ts";
+export { type ConnectOptions, connect } from "./connect.ts";
+export type { CallOptions } from "./connection.ts";
+export {
+  AlreadyExists,
+  Cancelled,
+  DuplicateTask,
+  Exhausted,
+  FailedPrecondition,
+  Forbidden,
+  Internal,
+  InvalidArgument,
+  NotFound,
+  OutcomeUnknown,
+  Rejected,
+  SluiceError,
+  type SluiceErrorCode,
+  TimedOut,
+  Unauthenticated,
+  Unavailable,
+  WaitTimedOut,
+} from "./errors.ts";
+export type { Deployment, FunctionChange, FunctionDefinition, FunctionFilter, FunctionsClient } from "./functions.ts";
+export type { Health } from "./health.ts";
+export type { SubmitManyOptions, SubmitResult } from "./submit-many.ts";
+export type { LogOptions, PageOptions, WaitOptions } from "./tasks.ts";
+export * from "./types.ts";

@@ -1,0 +1,268 @@
+// Submissions of all callers, coalesced into batches on one stream.
+//
+//          add                     broken                      back-off over
+//   idle ────────▶ streaming ─────────────────▶ backing off ────────────────▶ streaming
+//     ▲                │ all answered                │ time for retries over: settle with an error
+//     └────────────────┘◀────────────────────────────┘
+//
+// A submission is *pending* until it is put into a batch, then *in flight* until the batch is answered. When the stream
+// breaks, everything in flight is pending again, in front and in the old order: it carries its id and its token, so the
+// server accepts it once, however often it arrives.
+import type { Api, SubmitStreamRequest, SubmitStreamResponse, TaskServiceService } from "@sluice/protocol";
+import { type Answer, answerFromWire } from "./answer.ts";
+import { Channel } from "./channel.ts";
+import {
+  Cancelled,
+  Internal,
+  isTransient,
+  OutcomeUnknown,
+  type SluiceError,
+  TimedOut,
+  toSluiceError,
+  Unavailable,
+} from "./errors.ts";
+import type { Prepared } from "./prepare.ts";
+import { backoffMs } from "./retry.ts";
+import type { System } from "./system.ts";
+
+export interface SubmitterOptions {
+  /** Tasks of a message. More save little; a long batch delays its first answer. */
+  readonly batchTasksMax: number;
+  /** Bytes of a message; a larger task goes alone. */
+  readonly batchBytesMax: number;
+  /** Messages without an answer. While there are so many, submissions gather into larger batches. */
+  readonly inFlightBatchesMax: number;
+  /** Submissions that wait for a batch; one more is refused. */
+  readonly pendingTasksMax: number;
+  /** A stream that leaves a batch without an answer for so long counts as broken. */
+  readonly answerTimeoutMs: number;
+  /** How long a submission is repeated, from when it was added. */
+  readonly retryTimeoutMs: number;
+}
+
+/** Takes the answer; called once, never after `abandon`. */
+export type Settle = (answer: Answer) => void;
+
+interface Entry extends Prepared {
+  /** Undefined: nobody waits for the answer any more. */
+  settle: Settle | undefined;
+  readonly giveUpAt: number;
+}
+interface Batch {
+  readonly entries: readonly Entry[];
+  readonly sentAt: number;
+}
+interface Stream {
+  readonly requests: Channel<SubmitStreamRequest>;
+  readonly abort: AbortController;
+}
+
+/** Reason of the refusal when `pendingTasksMax` submissions wait. */
+export const tooManyPending = "TOO_MANY_PENDING";
+
+/** A stream that fails so often in a row with a bug of the server is not tried again. */
+const internalFailuresMax = 5;
+
+export class Submitter {
+  readonly #api: Pick<Api<typeof TaskServiceService>, "submitStream">;
+  readonly #system: System;
+  readonly #options: SubmitterOptions;
+  #pending: Entry[] = [];
+  #taken = 0;
+  readonly #inFlight = new Map<number, Batch>();
+  #batchCount = 0;
+  #failures = 0;
+  #stream: Stream | undefined;
+  #isFlushScheduled = false;
+  #cancelBackoff: (() => void) | undefined;
+  #cancelAnswerTimer: (() => void) | undefined;
+  #isClosed = false;
+  #drained: (() => void) | undefined;
+
+  constructor(api: Pick<Api<typeof TaskServiceService>, "submitStream">, system: System, options: SubmitterOptions) {
+    this.#api = api;
+    this.#system = system;
+    this.#options = options;
+  }
+
+  /** Submits. The returned function gives up: a submission that was not sent yet is not sent any more. */
+  add(prepared: Prepared, settle: Settle): () => void {
+    const refusal = this.#refusal();
+    const giveUpAt = this.#system.monotonic() + this.#options.retryTimeoutMs;
+    const entry: Entry = { wire: prepared.wire, bytes: prepared.bytes, settle, giveUpAt };
+    if (refusal) {
+      // Later, as every answer, so that a caller is never answered before it holds the way to give up.
+      this.#system.soon(() => answer(entry, { ok: false, error: refusal }));
+    } else {
+      this.#pending.push(entry);
+      this.#scheduleFlush();
+    }
+    return () => {
+      entry.settle = undefined;
+    };
+  }
+
+  /** Waits until everything is settled, then ends the stream. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#isBusy()) await new Promise<void>((resolve) => (this.#drained = resolve));
+    this.#stream?.requests.close();
+    this.#stream?.abort.abort();
+    this.#stream = undefined;
+  }
+
+  #refusal(): SluiceError | undefined {
+    if (this.#isClosed) return new Cancelled("cancelled", "CLIENT_CLOSED", "the client is closed; connect again");
+    if (this.#pending.length - this.#taken < this.#options.pendingTasksMax) return undefined;
+    const message = `${this.#options.pendingTasksMax} submissions are waiting; use submitMany, which waits for room`;
+    return new Unavailable("unavailable", tooManyPending, message, { retryAfterMs: 100 });
+  }
+
+  #isBusy(): boolean {
+    return this.#inFlight.size > 0 || this.#pending.length > this.#taken;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled || this.#cancelBackoff || this.#inFlight.size >= this.#options.inFlightBatchesMax)
+      return;
+    this.#isFlushScheduled = true;
+    // Not at once: callers that are about to submit in this turn share the batch.
+    this.#system.soon(() => {
+      this.#isFlushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (!this.#cancelBackoff && this.#inFlight.size < this.#options.inFlightBatchesMax) {
+      const entries = this.#takeBatch();
+      if (entries.length === 0) break;
+      this.#batchCount += 1;
+      this.#inFlight.set(this.#batchCount, { entries, sentAt: this.#system.monotonic() });
+      this.#stream ??= this.#open();
+      this.#stream.requests.push({ batchId: this.#batchCount, tasks: entries.map((entry) => entry.wire) });
+    }
+    this.#watchAnswers();
+    this.#checkDrained();
+  }
+
+  #takeBatch(): Entry[] {
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (; this.#taken < this.#pending.length && entries.length < this.#options.batchTasksMax; this.#taken += 1) {
+      const entry = this.#pending[this.#taken] as Entry;
+      if (!entry.settle) continue;
+      if (entries.length > 0 && bytes + entry.bytes > this.#options.batchBytesMax) break;
+      entries.push(entry);
+      bytes += entry.bytes;
+    }
+    // Cutting the taken part off after every batch would copy the rest each time.
+    if (this.#taken * 2 >= this.#pending.length) {
+      this.#pending = this.#pending.slice(this.#taken);
+      this.#taken = 0;
+    }
+    return entries;
+  }
+
+  #open(): Stream {
+    const stream: Stream = { requests: new Channel(), abort: new AbortController() };
+    void this.#read(stream);
+    return stream;
+  }
+
+  /** Never rejects: what goes wrong breaks the stream. */
+  async #read(stream: Stream): Promise<void> {
+    let error: SluiceError = new Unavailable("unavailable", "STREAM_ENDED", "the server ended the stream");
+    try {
+      for await (const response of this.#api.submitStream(stream.requests, { signal: stream.abort.signal })) {
+        this.#answered(response);
+      }
+    } catch (cause) {
+      error = toSluiceError(cause);
+    }
+    if (this.#stream === stream) this.#broken(error);
+  }
+
+  #answered({ batchId, results }: SubmitStreamResponse): void {
+    const batch = this.#inFlight.get(batchId);
+    if (!batch) return;
+    if (results.length !== batch.entries.length) {
+      const counts = `${results.length} answers to ${batch.entries.length} submissions`;
+      throw new Internal("internal", "WRONG_ANSWER", `the server sent ${counts}`);
+    }
+    this.#inFlight.delete(batchId);
+    this.#failures = 0;
+    batch.entries.forEach((entry, index) => {
+      answer(entry, answerFromWire(results[index]?.outcome));
+    });
+    this.#watchAnswers();
+    if (this.#isBusy()) this.#scheduleFlush();
+    else this.#checkDrained();
+  }
+
+  #broken(error: SluiceError): void {
+    this.#stream?.requests.close();
+    this.#stream?.abort.abort();
+    this.#stream = undefined;
+    const sent = [...this.#inFlight.values()].flatMap((batch) => batch.entries);
+    const waiting = this.#pending.slice(this.#taken);
+    this.#inFlight.clear();
+    this.#watchAnswers();
+    this.#failures += 1;
+    const isHopeful = isTransient(error) || (isBug(error) && this.#failures < internalFailuresMax);
+    // Only what was sent can have caused the failure; the rest may do better.
+    const open = isHopeful ? [...sent, ...waiting] : waiting;
+    const now = this.#system.monotonic();
+    this.#pending = open.filter((entry) => entry.giveUpAt > now);
+    this.#taken = 0;
+    if (this.#pending.length > 0) this.#backOff(error);
+    for (const entry of open) {
+      if (entry.giveUpAt <= now) answer(entry, { ok: false, error: new OutcomeUnknown(entry.wire, error) });
+    }
+    if (!isHopeful) for (const entry of sent) answer(entry, { ok: false, error });
+    this.#checkDrained();
+  }
+
+  #backOff(error: SluiceError): void {
+    const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(this.#failures - 1, this.#system.random()));
+    this.#cancelBackoff = this.#system.timer(delayMs, () => {
+      this.#cancelBackoff = undefined;
+      this.#scheduleFlush();
+    });
+  }
+
+  /** Keeps one timer, for the oldest batch, while there is one. */
+  #watchAnswers(): void {
+    const oldest = this.#inFlight.values().next().value;
+    if (!oldest) {
+      this.#cancelAnswerTimer?.();
+      this.#cancelAnswerTimer = undefined;
+      return;
+    }
+    if (this.#cancelAnswerTimer) return;
+    const leftMs = oldest.sentAt + this.#options.answerTimeoutMs - this.#system.monotonic();
+    this.#cancelAnswerTimer = this.#system.timer(Math.max(1, leftMs), () => {
+      this.#cancelAnswerTimer = undefined;
+      const first = this.#inFlight.values().next().value;
+      if (first && this.#system.monotonic() - first.sentAt >= this.#options.answerTimeoutMs) {
+        this.#broken(new TimedOut("timeout", "NO_ANSWER", `no answer within ${this.#options.answerTimeoutMs} ms`));
+      }
+      this.#watchAnswers();
+    });
+  }
+
+  #checkDrained(): void {
+    if (!this.#isBusy()) this.#drained?.();
+  }
+}
+
+function answer(entry: Entry, value: Answer): void {
+  const { settle } = entry;
+  entry.settle = undefined;
+  settle?.(value);
+}
+
+/** A failure of the server that may be gone with the next try; a method that it does not have is not. */
+function isBug(error: SluiceError): boolean {
+  return error instanceof Internal && error.reason !== "UNIMPLEMENTED";
+}

@@ -1,0 +1,2 @@
+export { type FakeServer, type FakeServerOptions, type Faults, startFakeServer } from "./fake-server.ts";
+export { aTask, failure } from "./fake-tasks.ts";
