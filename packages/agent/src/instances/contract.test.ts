@@ -276,9 +276,11 @@ test("a runtime that is unknown, or not on this host, is invalid", async () => {
 });
 
 test("the Python runner works on the oldest interpreter that this host has", async (context) => {
-  const python39 = ["/usr/bin/python3.9", `${process.env["HOME"]}/.pyenv/versions/3.9.18/bin/python3.9`].find(
-    existsSync,
-  );
+  const versions = `${process.env["HOME"]}/.pyenv/versions`;
+  const installed = existsSync(versions)
+    ? readdirSync(versions).map((name) => `${versions}/${name}/bin/python3.9`)
+    : [];
+  const python39 = ["/usr/bin/python3.9", ...installed].find((path) => existsSync(path));
   if (!python39) return context.skip();
   await using world = startPool(files, { interpreters: { "python3.9": python39 } });
 
