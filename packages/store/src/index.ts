@@ -202,7 +202,7 @@ export interface LaneRecords {
     options: { announcedBefore: EpochMs; after: Seq; limit: number },
   ): Promise<Announcement[] | Stale>;
   /** Notes that rows were announced again. Their stamps stay. */
-  touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<void | Stale>;
+  touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<undefined | Stale>;
   /** Rows that are not final and marked to be stopped, or past their expiry while parked. */
   marked(owner: OwnedPartition, limit: number): Promise<TaskRow[] | Stale>;
   /** Rows not final, for rebuilding an embedded queue at start; by number, behind `after`. */

@@ -1,0 +1,162 @@
+import { AppError, assert, type Seq } from "@sluice/core";
+import { assertBatch } from "./bounds.ts";
+import type { InsertOutcome, NewTask } from "./index.ts";
+import { byteaArray, int2Array, int8Array, textArray } from "./parameters.ts";
+import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
+import { nowSql, statement } from "./sql.ts";
+import type { Database } from "./sql-store.ts";
+
+/**
+ * Index: the primary key decides what is new.
+ *
+ * The caller sends the rows sorted by key and without repeats, and `order by n` keeps this order: two writers that meet on
+ * the same ids wait for each other in one direction only. `on conflict do nothing` waits for a writer that has not
+ * committed yet, so what is left out is there, or was.
+ *
+ * The stamp comes from the snapshot, without a lock: a take-over that commits in between only leaves the row with a lower
+ * stamp, which makes its owner careful. A stamp that equals an epoch proves that no statement of an earlier owner, which
+ * would have seen the higher floor too, has returned this row.
+ */
+export const insertStatement = statement(
+  "insert_tasks",
+  `
+with given as (
+  select *
+  from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::int2[], $7::bytea[], $8::int8[], $9::int8[], $10::text[]
+  ) with ordinality as given (
+    account_id, function_name, task_id, queue, lane, priority, payload, delay_ms, expires_after_ms, submission_token, n
+  )
+)
+insert into tasks (
+  account_id, function_name, task_id, queue, lane, priority, payload, submission_token,
+  stamp, enqueued_at, announced_at, due_at, park_reason, expires_at
+)
+select
+  g.account_id, g.function_name, g.task_id, g.queue, g.lane, g.priority, g.payload, g.submission_token,
+  coalesce(f.epochs[g.lane + 1], 0),
+  ${nowSql("$11")},
+  ${nowSql("$11")},
+  case when g.delay_ms > 0 then ${nowSql("$11")} + g.delay_ms end,
+  case when g.delay_ms > 0 then 'delay' end,
+  case when g.expires_after_ms > 0 then ${nowSql("$11")} + greatest(g.delay_ms, 0) + g.expires_after_ms end
+from given g left join floors f on f.queue = g.queue
+order by g.n
+on conflict (account_id, function_name, task_id) do nothing
+returning seq, enqueued_at, account_id, function_name, task_id`,
+);
+
+/** Index: the primary key. A statement of its own: the insert's snapshot does not show a row that it waited for. */
+export const existingStatement = statement(
+  "existing_tasks",
+  `
+select ${taskColumns("t", { payload: false, result: false, events: false })}, t.submission_token
+from unnest($1::text[], $2::text[], $3::text[]) as k (account_id, function_name, task_id)
+join tasks t on t.account_id = k.account_id and t.function_name = k.function_name and t.task_id = k.task_id`,
+);
+
+interface Inserted extends KeyColumns {
+  readonly seq: Seq;
+  readonly enqueued_at: number;
+}
+
+interface Existing extends TaskColumns {
+  readonly submission_token: string | null;
+}
+
+interface KeyColumns {
+  readonly account_id: string;
+  readonly function_name: string;
+  readonly task_id: string;
+}
+
+/** A row that is there when we insert and gone when we read it was purged in between; after so many times something else is wrong. */
+const roundsMax = 5;
+
+export async function insert(database: Database, tasks: readonly NewTask[]): Promise<InsertOutcome[]> {
+  assertBatch(tasks, "insert");
+  const outcomes = new Array<InsertOutcome | undefined>(tasks.length).fill(undefined);
+  for (let round = 0; round < roundsMax; round++) {
+    const open = [...tasks.keys()].filter((index) => outcomes[index] === undefined);
+    if (open.length > 0) await insertOnce(database, tasks, open, outcomes);
+    const known = outcomes.filter((outcome) => outcome !== undefined);
+    if (known.length === tasks.length) return known;
+  }
+  throw new AppError("unavailable", "STORE_UNAVAILABLE", "tasks appear and vanish while they are inserted; try again");
+}
+
+/** Fills in the outcomes of `open` (indexes into `tasks`), except for those whose row vanished in between. */
+async function insertOnce(
+  database: Database,
+  tasks: readonly NewTask[],
+  open: readonly number[],
+  outcomes: (InsertOutcome | undefined)[],
+): Promise<void> {
+  const firstOf = new Map<string, { readonly index: number; readonly task: NewTask }>();
+  const repeats: { readonly index: number; readonly task: NewTask }[] = [];
+  for (const index of open) {
+    const task = tasks[index];
+    assert(task !== undefined, "an index of a task");
+    const key = keyOf(task);
+    if (firstOf.has(key)) repeats.push({ index, task });
+    else firstOf.set(key, { index, task });
+  }
+  const sorted = [...firstOf].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { task }]) => task);
+  const inserted = await database.sql.query<Inserted>(insertStatement, parametersOf(sorted, database.now()));
+  for (const row of inserted) {
+    const first = firstOf.get(keyOfRow(row));
+    assert(first !== undefined, "the store returns what it was given");
+    outcomes[first.index] = { kind: "inserted", seq: row.seq, enqueuedAt: row.enqueued_at };
+  }
+  const left = [...firstOf.values()].filter(({ index }) => outcomes[index] === undefined).concat(repeats);
+  if (left.length > 0) await compareWithExisting(database, left, outcomes);
+}
+
+async function compareWithExisting(
+  database: Database,
+  left: readonly { readonly index: number; readonly task: NewTask }[],
+  outcomes: (InsertOutcome | undefined)[],
+): Promise<void> {
+  const distinct = new Map(left.map(({ task }) => [keyOf(task), task]));
+  const rows = await database.sql.query<Existing>(existingStatement, keyArrays([...distinct.values()]));
+  const existing = new Map(rows.map((row) => [keyOfRow(row), row]));
+  for (const { index, task } of left) {
+    const row = existing.get(keyOf(task));
+    if (row === undefined) continue;
+    const isRepeated = task.submissionToken !== "" && task.submissionToken === row.submission_token;
+    outcomes[index] = isRepeated
+      ? { kind: "repeated" }
+      : { kind: "duplicate", existing: toTask(row, { events: false }) };
+  }
+}
+
+function parametersOf(tasks: readonly NewTask[], now: number | null) {
+  return [
+    ...keyArrays(tasks),
+    textArray(tasks.map((task) => task.queue)),
+    int2Array(tasks.map((task) => task.lane)),
+    int2Array(tasks.map((task) => task.priority)),
+    byteaArray(tasks.map((task) => task.payload)),
+    int8Array(tasks.map((task) => task.delayMs)),
+    int8Array(tasks.map((task) => task.expiresAfterMs)),
+    textArray(tasks.map((task) => (task.submissionToken === "" ? undefined : task.submissionToken))),
+    now,
+  ];
+}
+
+function keyArrays(tasks: readonly NewTask[]) {
+  return [
+    textArray(tasks.map((task) => task.accountId)),
+    textArray(tasks.map((task) => task.functionName)),
+    textArray(tasks.map((task) => task.taskId)),
+  ];
+}
+
+/** A line break is in no id. */
+function keyOf(task: NewTask): string {
+  return `${task.accountId}\n${task.functionName}\n${task.taskId}`;
+}
+
+function keyOfRow(row: KeyColumns): string {
+  return `${row.account_id}\n${row.function_name}\n${row.task_id}`;
+}

@@ -1,0 +1,22 @@
+// The thread in which PGlite runs: it blocks its event loop while it works. Plain JavaScript, because a worker does not
+// inherit the loader that runs TypeScript. Bytes in, bytes out; everything else happens on the other side.
+import { parentPort, workerData } from "node:worker_threads";
+import { PGlite } from "@electric-sql/pglite";
+
+const database = await PGlite.create({ dataDir: workerData.dataDir });
+
+parentPort.on("message", async ({ id, request }) => {
+  try {
+    if (request === undefined) {
+      await database.close();
+      parentPort.postMessage({ id });
+      return;
+    }
+    // A copy: the answer may be a view of the database's own memory, which cannot be transferred.
+    const answer = (await database.execProtocolRaw(request)).slice();
+    parentPort.postMessage({ id, answer }, [answer.buffer]);
+  } catch (error) {
+    parentPort.postMessage({ id, error: String(error?.stack ?? error) });
+  }
+});
+parentPort.postMessage({ id: 0 });

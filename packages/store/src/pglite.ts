@@ -1,0 +1,48 @@
+import { PGlite } from "@electric-sql/pglite";
+import type { Clock } from "@sluice/core";
+import type { Store } from "./index.ts";
+import { migrate } from "./migrate.ts";
+import { PgliteConnection, type Pipe } from "./pglite-connection.ts";
+import { openWorkerPipe } from "./pglite-worker-pipe.ts";
+import { type SqlConnection, sessionScript } from "./sql.ts";
+import { createSqlStore } from "./sql-store.ts";
+
+export interface PgliteOptions {
+  /** A folder of this process alone (two processes that open one folder destroy it), or nothing that outlives it. */
+  readonly dataDir: string | "memory";
+  /**
+   * True: in a worker thread, because PGlite blocks its event loop while it works. False: in this thread, where every
+   * call settles within microtasks; for the simulation.
+   */
+  readonly inWorker: boolean;
+  /** The time authority. Default: the database's clock. */
+  readonly clock?: Clock;
+}
+
+/** The store on an embedded PostgreSQL. Creates what is missing. */
+export async function openPglite(options: PgliteOptions): Promise<Store> {
+  const sql = await openPgliteSql(options);
+  return createSqlStore({ sql, ...(options.clock && { clock: options.clock }) });
+}
+
+/** The connection beneath `openPglite`, migrated; for tests that look at tables and plans. */
+export async function openPgliteSql(options: Omit<PgliteOptions, "clock">): Promise<SqlConnection> {
+  const dataDir = options.dataDir === "memory" ? "memory://" : options.dataDir;
+  const sql = new PgliteConnection(options.inWorker ? await openWorkerPipe(dataDir) : await openPipe(dataDir));
+  try {
+    await sql.exec(sessionScript());
+    await migrate(sql);
+  } catch (error) {
+    await sql[Symbol.asyncDispose]();
+    throw error;
+  }
+  return sql;
+}
+
+async function openPipe(dataDir: string): Promise<Pipe> {
+  const database = await PGlite.create({ dataDir });
+  return {
+    exchange: (request) => database.execProtocolRaw(request),
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,71 @@
+import type { Clock } from "@sluice/core";
+import { accountRecords } from "./accounts.ts";
+import { agentRecords } from "./agents.ts";
+import { allFloors, floors, raiseFloor } from "./floors.ts";
+import { functionRecords } from "./functions.ts";
+import type { LaneRecords, Store, TaskRecords } from "./index.ts";
+import { insert } from "./insert.ts";
+import { list } from "./list.ts";
+import { logRecords } from "./logs.ts";
+import { marked } from "./marked.ts";
+import { purge } from "./purge.ts";
+import { read } from "./read.ts";
+import { type SqlConnection, statement } from "./sql.ts";
+import { sweep, touch, waiting } from "./sweep.ts";
+import { countWaiting, get, requestStop } from "./tasks.ts";
+import { nextDue, unpark } from "./unpark.ts";
+import { write } from "./write.ts";
+
+/** What every operation of the store gets. */
+export interface Database {
+  readonly sql: SqlConnection;
+  /** The injected clock's time; null: the database's clock decides (`nowSql`). */
+  now(): number | null;
+}
+
+/** The one implementation of the store, over any connection with the migrated schema. Closes the connection with it. */
+export function createSqlStore(options: { readonly sql: SqlConnection; readonly clock?: Clock }): Store {
+  const { sql, clock } = options;
+  const database: Database = { sql, now: () => clock?.now() ?? null };
+  return {
+    tasks: taskRecords(database),
+    lanes: laneRecords(database),
+    functions: functionRecords(database),
+    accounts: accountRecords(database),
+    agents: agentRecords(database),
+    logs: logRecords(database),
+    async ping() {
+      await sql.query(pingStatement);
+    },
+    [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
+  };
+}
+
+const pingStatement = statement("ping", "select 1::int4 as one");
+
+function taskRecords(database: Database): TaskRecords {
+  return {
+    insert: (tasks) => insert(database, tasks),
+    get: (key) => get(database, key),
+    list: (filter) => list(database, filter),
+    requestStop: (key) => requestStop(database, key),
+    countWaiting: (accountId, limit) => countWaiting(database, accountId, limit),
+  };
+}
+
+function laneRecords(database: Database): LaneRecords {
+  return {
+    floors: (queue) => floors(database, queue),
+    allFloors: () => allFloors(database),
+    raiseFloor: (owner) => raiseFloor(database, owner),
+    read: (owner, seqs) => read(database, owner, seqs),
+    write: (owner, writes) => write(database, owner, writes),
+    unpark: (owner, limit, except) => unpark(database, owner, { limit, except }),
+    nextDue: (owner) => nextDue(database, owner),
+    sweep: (owner, options) => sweep(database, owner, options),
+    touch: (owner, seqs) => touch(database, owner, seqs),
+    marked: (owner, limit) => marked(database, owner, limit),
+    waiting: (queue, options) => waiting(database, queue, options),
+    purge: (owner, options) => purge(database, owner, options),
+  };
+}

@@ -1,0 +1,57 @@
+// What api-servers ask about single tasks and accounts. Every statement is scoped by the account.
+import type { AccountId, Flow, Task, TaskId } from "@sluice/core";
+import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
+import { nowSql, statement } from "./sql.ts";
+import type { Database } from "./sql-store.ts";
+
+type TaskKey = Flow & { readonly taskId: TaskId };
+
+const everything = { payload: true, result: true, events: true };
+
+/** Index: the primary key. */
+export const getStatement = statement(
+  "get_task",
+  `
+select ${taskColumns("t", everything)}
+from tasks t
+where t.account_id = $1::text and t.function_name = $2::text and t.task_id = $3::text`,
+);
+
+/**
+ * Index: the primary key. A mark, not a settlement: the row belongs to the owner of its lane. The first request leaves a
+ * step in the timeline; `for no key update` first, so that the step is written once and says the attempt of then.
+ */
+export const requestStopStatement = statement(
+  "request_stop",
+  `
+update tasks t set
+  stop_requested = true,
+  events = coalesce(t.events, '[]'::jsonb)
+    || jsonb_build_array(jsonb_build_object('status', 'Stopping', 'at', ${nowSql("$4")}, 'attempt', t.attempt))
+where t.account_id = $1::text and t.function_name = $2::text and t.task_id = $3::text
+  and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
+);
+
+/** Index: tasks_open. */
+export const countWaitingStatement = statement(
+  "count_waiting",
+  `
+select count(*) as waiting
+from (select from tasks where account_id = $1::text and ended_at is null limit $2::int8) as waiting`,
+);
+
+export async function get(database: Database, key: TaskKey): Promise<Task | undefined> {
+  const [row] = await database.sql.query<TaskColumns>(getStatement, [key.accountId, key.functionName, key.taskId]);
+  return row && toTask(row, { events: true });
+}
+
+export async function requestStop(database: Database, key: TaskKey): Promise<Task | undefined> {
+  await database.sql.query(requestStopStatement, [key.accountId, key.functionName, key.taskId, database.now()]);
+  // Read afterwards: whether it was marked now, earlier, or not at all, the answer is the task as it is.
+  return await get(database, key);
+}
+
+export async function countWaiting(database: Database, accountId: AccountId, limit: number): Promise<number> {
+  const [row] = await database.sql.query<{ waiting: number }>(countWaitingStatement, [accountId, limit]);
+  return row?.waiting ?? 0;
+}
