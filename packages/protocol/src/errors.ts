@@ -79,6 +79,12 @@ export function tooLarge(bytes: number, bytesMax: number): AppError {
   );
 }
 
+/** A request message that is no protobuf message of its type, or holds a number beyond 2^53. */
+export function undecodable(cause: unknown): AppError {
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  return new AppError("invalid", "MALFORMED_MESSAGE", `the message cannot be decoded: ${detail}`, { cause });
+}
+
 function detailsOf(metadata: Metadata | undefined): { reason?: string; field?: string; retryAfterMs?: number } {
   const bytes = metadata?.get(trailer)[0];
   if (!Buffer.isBuffer(bytes)) return {};

@@ -17,7 +17,7 @@ import {
   type sendUnaryData,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { fromServiceError, tooLarge, toServiceError } from "./errors.ts";
+import { fromServiceError, tooLarge, toServiceError, undecodable } from "./errors.ts";
 
 interface Method {
   readonly path: string;
@@ -100,25 +100,31 @@ export function addApi<D extends Definition>(
   server.addService(limited as unknown as ServiceDefinition, implementation as unknown as UntypedServiceImplementation);
 }
 
-/** An oversize message fails its call with a typed error; decoding it first would cost what the limit is to save. */
+/**
+ * A message that is too large or cannot be decoded fails its call with a typed error. Decoding a large one first would cost
+ * what the limit is to save; and the transport would answer INTERNAL to one that cannot be decoded, as if it were our fault.
+ */
 function withLimit(method: Method, bytesMax: number): Method {
   return {
     ...method,
     requestDeserialize(bytes: Buffer) {
-      return bytes.length > bytesMax ? new Oversize(bytes.length, bytesMax) : method.requestDeserialize(bytes);
+      if (bytes.length > bytesMax) return new Refused(tooLarge(bytes.length, bytesMax));
+      try {
+        return method.requestDeserialize(bytes);
+      } catch (cause) {
+        return new Refused(undecodable(cause));
+      }
     },
   };
 }
-class Oversize {
-  readonly bytes: number;
-  readonly bytesMax: number;
-  constructor(bytes: number, bytesMax: number) {
-    this.bytes = bytes;
-    this.bytesMax = bytesMax;
+class Refused {
+  readonly error: Error;
+  constructor(error: Error) {
+    this.error = error;
   }
 }
 function checked<T>(message: T): T {
-  if (message instanceof Oversize) throw tooLarge(message.bytes, message.bytesMax);
+  if (message instanceof Refused) throw message.error;
   return message;
 }
 async function* checkedAll(messages: AsyncIterable<unknown>, signal: AbortSignal): AsyncIterable<unknown> {

@@ -1,0 +1,183 @@
+import type { Coordinator } from "@sluice/coordination";
+import { AppError, assert, type Clock, laneCount, type Random, runAll } from "@sluice/core";
+import { AgentGatewayServiceService, type Api, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import { changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
+import type { Logger } from "@sluice/runtime";
+import type { Store } from "@sluice/store";
+import type { Registry } from "prom-client";
+import { createAuthenticate } from "./accounts/authenticate.ts";
+import type { ApiServerConfig } from "./config.ts";
+import type { InspectZip } from "./functions/code.ts";
+import { createFunctionApi } from "./functions/function-api.ts";
+import { createCodeReader } from "./gateway/code-reader.ts";
+import { createGatewayApi } from "./gateway/gateway-api.ts";
+import { createLifeline } from "./gateway/lifeline.ts";
+import { createRegistrations } from "./gateway/registrations.ts";
+import { measured } from "./measured.ts";
+import { apiServerMetrics } from "./metrics.ts";
+import { createReadiness } from "./readiness.ts";
+import { stoppingError } from "./stopping.ts";
+import { createAnnouncer } from "./submit/announcer.ts";
+import { createBudget } from "./submit/budget.ts";
+import { createKnownFunctions } from "./submit/known-functions.ts";
+import { createRecorder } from "./submit/recorder.ts";
+import { createSubmit } from "./submit/submit.ts";
+import { createSubmitApi } from "./submit/submit-api.ts";
+import { createSubmitStream } from "./submit/submit-stream.ts";
+import { createWaitingTasks } from "./submit/waiting-tasks.ts";
+import { createTaskApi } from "./tasks/task-api.ts";
+import { createWatches } from "./tasks/watches.ts";
+
+export interface ApiServerOptions {
+  readonly config: ApiServerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly store: Store;
+  readonly queue: TaskQueue;
+  readonly signals: Signals;
+  readonly coordinator: Coordinator;
+  /** 32 bytes under which the secrets of access keys are encrypted. */
+  readonly masterKey: Uint8Array;
+  readonly inspectZip: InspectZip;
+}
+
+export interface ApiServer {
+  readonly tasks: Api<typeof TaskServiceService>;
+  readonly functions: Api<typeof FunctionServiceService>;
+  readonly gateway: Api<typeof AgentGatewayServiceService>;
+  /**
+   * Announces, renews agents and hears hints until the signal aborts. Then new submissions and waiting calls end with
+   * `SHUTTING_DOWN`, and it resolves when everything recorded was announced or left to the sweeper.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  /** Whether it runs and its store answers. */
+  ready(): Promise<boolean>;
+  /** Calls `listener` now and after every change of the readiness; returns how to stop. */
+  watchReadiness(listener: (isReady: boolean) => void): () => void;
+}
+
+/** Submissions that may wait for room; each holds its message in memory. */
+const admissionWaitersMax = 64;
+
+/** An api-server. Nothing happens before `run`, except that calls are answered. */
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { config, clock, log, store, queue, signals, coordinator, masterKey } = options;
+  assert(config.joinToken !== "", "an empty join token would let everybody join");
+  const metrics = apiServerMetrics(options.registry);
+  const random = options.random.fork("api-server");
+  const stop = new AbortController();
+  const stopping = stop.signal;
+
+  const authenticate = createAuthenticate({ ...config, store, clock, masterKey });
+  const watches = createWatches({ clock, metrics, max: config.watchersMax });
+  const known = createKnownFunctions({ store, clock, ageMsMax: config.functionCacheMs });
+  const readiness = createReadiness({ store, clock, log, metrics });
+  const announcer = createAnnouncer({ queue, clock, random, log, metrics, blocksMax: config.announceBlocksMax });
+  const recorder = createRecorder({
+    ...config,
+    store,
+    clock,
+    metrics,
+    firstLane: Math.floor(random.next() * laneCount),
+    onRecorded: (group) => announcer.announce(group),
+  });
+  const submit = createSubmit({
+    config,
+    clock,
+    random,
+    log,
+    metrics,
+    recorder,
+    functions: known,
+    waiting: createWaitingTasks({
+      store,
+      clock,
+      max: config.waitingTasksMax,
+      onFailure: (cause) => log.warn("cannot count waiting tasks", { cause }),
+    }),
+    budget: createBudget({ clock, total: config.admissionBytesMax, waitersMax: admissionWaitersMax }),
+    assertOpen() {
+      if (stopping.aborted) throw stoppingError();
+    },
+  });
+  const registrations = createRegistrations({
+    store,
+    coordinator,
+    signals,
+    log,
+    metrics,
+    keyTtlMs: config.agentKeyTtlMs,
+  });
+  const lifeline = createLifeline({
+    store,
+    coordinator,
+    clock,
+    log,
+    metrics,
+    windowMs: config.heartbeatWindowMs,
+    keyTtlMs: config.agentKeyTtlMs,
+  });
+
+  const tasks: Api<typeof TaskServiceService> = {
+    ...createSubmitApi({ authenticate, submit }),
+    submitStream: createSubmitStream({ authenticate, submit, clock, config, stopping }),
+    ...createTaskApi({ config, store, clock, log, signals, watches, authenticate, stopping }),
+  };
+  const functions = createFunctionApi({
+    config,
+    store,
+    clock,
+    log,
+    signals,
+    known,
+    authenticate,
+    inspectZip: options.inspectZip,
+  });
+  const gateway = createGatewayApi({
+    joinToken: config.joinToken,
+    store,
+    log,
+    watches,
+    registrations,
+    lifeline,
+    codes: createCodeReader({ store, clock }),
+  });
+
+  async function hear(signal: AbortSignal): Promise<void> {
+    const silence = [
+      signals.listen(changedTopic, (payload) => {
+        for (const seq of payload.split(",")) watches.hint(Number(seq));
+      }),
+      signals.listen(functionTopic, (key) => known.forget(key)),
+    ];
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    for (const quiet of silence) quiet();
+  }
+
+  return {
+    tasks: measured(TaskServiceService, tasks, { clock, log, metrics }),
+    functions: measured(FunctionServiceService, functions, { clock, log, metrics }),
+    gateway: measured(AgentGatewayServiceService, gateway, { clock, log, metrics }),
+    async run(signal) {
+      if (stopping.aborted) throw new AppError("precondition", "RAN_ALREADY", "an api-server runs once");
+      await runAll(
+        signal,
+        (ending) => readiness.run(ending),
+        async (ending) => {
+          if (ending.aborted) stop.abort();
+          else ending.addEventListener("abort", () => stop.abort(), { once: true });
+          await announcer.run(ending, () => recorder.idle());
+        },
+        (ending) => lifeline.run(ending),
+        hear,
+      );
+    },
+    ready: () => readiness.ready(),
+    watchReadiness: (listener) => readiness.watch(listener),
+  };
+}

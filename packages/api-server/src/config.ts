@@ -1,0 +1,80 @@
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const dayMs = 86_400_000;
+
+/** Settings of an api-server. Everything but the tokens has a default below. */
+export interface ApiServerConfig {
+  /** `none`: every call acts for the account `local`; for local play only. */
+  readonly auth: "keys" | "none";
+  /** What an agent must present to join. Not empty. */
+  readonly joinToken: string;
+
+  /** Largest payload of a task. */
+  readonly payloadBytesMax: number;
+  readonly delayMsMax: number;
+  readonly expiresAfterMsMax: number;
+  readonly tasksPerMessageMax: number;
+  /** Tasks of one account that are not final. Approximate: other api-servers are heard of at every recount. */
+  readonly waitingTasksMax: number;
+
+  /** Rows of one insert. */
+  readonly groupTasksMax: number;
+  /** Payload bytes of one insert. */
+  readonly groupBytesMax: number;
+  /** Inserts in flight. A second one fills the database's time while the first commits; a third only makes groups smaller. */
+  readonly groupsInFlightMax: number;
+  /** Blocks that wait to be published; what does not fit is left to the sweeper. */
+  readonly announceBlocksMax: number;
+
+  /** Batches of one stream that are not answered yet; the stream is not read any further then. */
+  readonly streamBatchesMax: number;
+  readonly streamBytesMax: number;
+  /** Submissions in memory that are not answered yet, of all callers. */
+  readonly admissionBytesMax: number;
+  /** How long a submission waits for room before it is refused. */
+  readonly admissionWaitMs: number;
+
+  /** Calls of WatchTask, WaitTask and GetTaskLog with follow at the same time. */
+  readonly watchersMax: number;
+  /** How often a watched task is read although no hint came. */
+  readonly watchPollMs: number;
+  /** How often a followed log is read. */
+  readonly logPollMs: number;
+
+  /** Largest zip of a function. */
+  readonly codeBytesMax: number;
+  /** How long a decrypted access key is believed; a key that was disabled works so long. */
+  readonly keyCacheMs: number;
+  /** How long a function is believed to exist if no hint says otherwise. */
+  readonly functionCacheMs: number;
+
+  /** Heartbeats are collected so long before they are renewed together. */
+  readonly heartbeatWindowMs: number;
+  /** An agent's key in etcd lives so long without a heartbeat. */
+  readonly agentKeyTtlMs: number;
+}
+
+export const defaultApiServerConfig: Omit<ApiServerConfig, "joinToken"> = {
+  auth: "keys",
+  payloadBytesMax: 128 * KiB,
+  delayMsMax: 30 * dayMs,
+  expiresAfterMsMax: 7 * dayMs,
+  tasksPerMessageMax: 10_000,
+  waitingTasksMax: 1_000_000,
+  groupTasksMax: 1_000,
+  groupBytesMax: 8 * MiB,
+  groupsInFlightMax: 2,
+  announceBlocksMax: 20_000,
+  streamBatchesMax: 64,
+  streamBytesMax: 32 * MiB,
+  admissionBytesMax: 256 * MiB,
+  admissionWaitMs: 1_000,
+  watchersMax: 10_000,
+  watchPollMs: 5_000,
+  logPollMs: 500,
+  codeBytesMax: 50 * MiB,
+  keyCacheMs: 30_000,
+  functionCacheMs: 30_000,
+  heartbeatWindowMs: 500,
+  agentKeyTtlMs: 30_000,
+};

@@ -1,0 +1,58 @@
+import { invalid } from "@sluice/core";
+import { checkText } from "../wire/text.ts";
+
+const namesMax = 64;
+const bytesMax = 32 * 1024;
+const field = "settings.environment";
+
+// These decide how the runtime itself starts, before the function is called, or are set by the agent.
+const reservedNames = new Set([
+  "PATH",
+  "HOME",
+  "TMPDIR",
+  "SHELL",
+  "IFS",
+  "ENV",
+  "BASH_ENV",
+  "GCONV_PATH",
+  "LOCPATH",
+  "NODE_OPTIONS",
+  "NODE_CHANNEL_FD",
+  "NODE_CHANNEL_SERIALIZATION_MODE",
+  "NODE_UNIQUE_ID",
+  "PYTHONHOME",
+  "PYTHONSTARTUP",
+  "PYTHONINSPECT",
+  "__proto__",
+]);
+const reservedPrefix = /^(LD_|DYLD_|SLUICE_|FC_)/i;
+
+/** The environment of a function. Throws `INVALID_ENVIRONMENT`, `RESERVED_ENVIRONMENT_NAME` or `INVALID_TEXT`. */
+export function parseEnvironment(variables: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const entries = Object.entries(variables);
+  if (entries.length > namesMax) throw wrong(`at most ${namesMax} names are accepted, not ${entries.length}`);
+  let bytes = 0;
+  for (const [name, value] of entries) {
+    checkName(name);
+    bytes += name.length + Buffer.byteLength(checkText(value, `${field}.variables.${name}`, bytesMax));
+  }
+  if (bytes > bytesMax) throw wrong(`names and values have ${bytes} bytes, at most ${bytesMax} are accepted`);
+  return variables;
+}
+
+function checkName(name: string): void {
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
+    throw wrong("a name starts with a letter or `_`, followed by letters, digits or `_`, at most 128 characters");
+  }
+  if (reservedNames.has(name) || reservedPrefix.test(name)) {
+    throw invalid(
+      "RESERVED_ENVIRONMENT_NAME",
+      `${field}.variables.${name}`,
+      `${name} is reserved; choose another name`,
+    );
+  }
+}
+
+function wrong(message: string): Error {
+  return invalid("INVALID_ENVIRONMENT", field, message);
+}

@@ -1,0 +1,81 @@
+import { type Clock, deadline } from "@sluice/core";
+import type { Logger } from "@sluice/runtime";
+import type { Store } from "@sluice/store";
+import type { ApiServerMetrics } from "./metrics.ts";
+
+/** Whether an api-server takes calls: while it runs and its store answers. */
+export interface Readiness {
+  /** Looks now. */
+  ready(): Promise<boolean>;
+  /** Calls at once and after every change; returns how to stop. */
+  watch(listener: (isReady: boolean) => void): () => void;
+  /** Looks every two seconds; not ready once the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface ReadinessOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: ApiServerMetrics;
+}
+
+const lookEveryMs = 2_000;
+const pingTimeoutMs = 2_000;
+
+export function createReadiness({ store, clock, log, metrics }: ReadinessOptions): Readiness {
+  const listeners = new Set<(isReady: boolean) => void>();
+  let isRunning = false;
+  let isReady = false;
+
+  function become(ready: boolean): void {
+    if (ready === isReady) return;
+    isReady = ready;
+    metrics.ready.set(ready ? 1 : 0);
+    if (ready) log.info("ready");
+    else log.warn("not ready", { isStopping: !isRunning });
+    for (const listener of listeners) listener(ready);
+  }
+
+  async function answers(): Promise<boolean> {
+    const limit = deadline(clock, pingTimeoutMs);
+    const tooLate = new Promise<boolean>((resolve) => {
+      limit.signal.addEventListener("abort", () => resolve(false), { once: true });
+    });
+    const pinged = store.ping().then(
+      () => true,
+      () => false,
+    );
+    try {
+      return await Promise.race([pinged, tooLate]);
+    } finally {
+      limit.cancel();
+    }
+  }
+
+  return {
+    async ready() {
+      return isRunning && (await answers()) && isRunning;
+    },
+    watch(listener) {
+      listeners.add(listener);
+      listener(isReady);
+      return () => listeners.delete(listener);
+    },
+    async run(signal) {
+      const stop = () => {
+        isRunning = false;
+        become(false);
+      };
+      if (signal.aborted) return;
+      isRunning = true;
+      // At once, not at the next look: whoever balances load must hear of the end before calls fail.
+      signal.addEventListener("abort", stop, { once: true });
+      while (!signal.aborted) {
+        const ready = await answers();
+        if (!signal.aborted) become(ready);
+        await clock.sleep(lookEveryMs, signal);
+      }
+    },
+  };
+}

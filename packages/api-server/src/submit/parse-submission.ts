@@ -1,0 +1,81 @@
+import { createHash } from "node:crypto";
+import { type AccountId, AppError, FunctionName, invalid, TaskId } from "@sluice/core";
+import type { TaskSubmission } from "@sluice/protocol";
+import type { FunctionRecord, NewTask } from "@sluice/store";
+import type { ApiServerConfig } from "../config.ts";
+import { parsePriority } from "../wire/task.ts";
+import { checkInteger, checkText } from "../wire/text.ts";
+
+/** A submission that was admitted; the group commit that records it chooses the lane. */
+export type Draft = Omit<NewTask, "lane">;
+
+export interface SubmissionContext {
+  readonly accountId: AccountId;
+  /** Those of the message's functions that exist. */
+  readonly functions: ReadonlyMap<FunctionName, FunctionRecord>;
+  readonly config: Pick<ApiServerConfig, "payloadBytesMax" | "delayMsMax" | "expiresAfterMsMax">;
+  readonly queueOf: (flow: { accountId: AccountId; functionName: FunctionName }) => string;
+  /** Makes a task id that nobody has. */
+  readonly newTaskId: () => TaskId;
+}
+
+const tokenLengthMax = 128;
+
+/** The draft of a submission; `path` is its place in the request, such as `tasks[3]`. Throws what is wrong with it. */
+export function parseSubmission(task: TaskSubmission, path: string, context: SubmissionContext): Draft {
+  const { accountId, config } = context;
+  const functionName = FunctionName(task.function, `${path}.function`);
+  const found = context.functions.get(functionName);
+  if (found === undefined) {
+    throw new AppError("not_found", "FUNCTION_NOT_FOUND", `there is no function ${functionName}; create it first`, {
+      field: `${path}.function`,
+    });
+  }
+  const submissionToken = checkText(task.submissionToken, `${path}.submission_token`, tokenLengthMax);
+  const taskId = parseTaskId(task, path, { ...context, functionName });
+  if (task.payload.length > config.payloadBytesMax) {
+    throw invalid(
+      "PAYLOAD_TOO_LARGE",
+      `${path}.payload`,
+      `the payload has ${task.payload.length} bytes, at most ${config.payloadBytesMax} are accepted; pass a reference to it`,
+    );
+  }
+  const delayMs = checkInteger(task.delayMs, {
+    field: `${path}.delay_ms`,
+    reason: "INVALID_DELAY",
+    min: 0,
+    max: config.delayMsMax,
+  });
+  const expiresAfterMs = checkInteger(task.expiresAfterMs, {
+    field: `${path}.expires_after_ms`,
+    reason: "INVALID_EXPIRY",
+    min: 0,
+    max: config.expiresAfterMsMax,
+  });
+  return {
+    accountId,
+    functionName,
+    taskId,
+    queue: context.queueOf({ accountId, functionName }),
+    priority: parsePriority(task.priority, `${path}.priority`),
+    payload: task.payload,
+    delayMs,
+    expiresAfterMs: expiresAfterMs === 0 ? found.settings.maxAsyncEventAgeInSeconds * 1_000 : expiresAfterMs,
+    submissionToken,
+  };
+}
+
+/**
+ * A submission without an id but with a token gets the id that follows from the token: repeated after an unknown outcome, it
+ * meets its first try instead of running twice.
+ */
+function parseTaskId(
+  task: TaskSubmission,
+  path: string,
+  context: SubmissionContext & { readonly functionName: FunctionName },
+): TaskId {
+  if (task.taskId !== "") return TaskId(task.taskId, `${path}.task_id`);
+  if (task.submissionToken === "") return context.newTaskId();
+  const text = JSON.stringify([context.accountId, context.functionName, task.submissionToken]);
+  return TaskId(`t${createHash("sha256").update(text).digest("hex").slice(0, 32)}`);
+}

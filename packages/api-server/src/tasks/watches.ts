@@ -1,0 +1,89 @@
+import { AppError, type Clock, createWake, type Seq } from "@sluice/core";
+import type { ApiServerMetrics } from "../metrics.ts";
+
+/** One caller that waits for a task to change. */
+export interface Watch extends Disposable {
+  /**
+   * Resolves with true when a hint said that the task may have changed since the last call; with false after `timeoutMs`
+   * or on abort. Hints may be lost: the caller reads the row from time to time without one.
+   */
+  hinted(signal: AbortSignal, timeoutMs: number): Promise<boolean>;
+}
+
+export interface Watches {
+  /** Throws `TOO_MANY_WATCHERS`. */
+  open(seq: Seq): Watch;
+  /** Something about the task changed. */
+  hint(seq: Seq): void;
+  readonly size: number;
+}
+
+export interface WatchesOptions {
+  readonly clock: Clock;
+  readonly metrics: ApiServerMetrics;
+  readonly max: number;
+}
+
+/** Hints of the last moments: about one second at 20,000 changes a second. */
+const recentMax = 20_000;
+
+export function createWatches({ clock, metrics, max }: WatchesOptions): Watches {
+  const watches = new Map<Seq, Set<() => void>>();
+  // A task may change between the read that told its number and the opening of the watch.
+  const recent = new Set<Seq>();
+  let size = 0;
+
+  return {
+    open(seq) {
+      if (size >= max) throw tooManyWatchers(max);
+      const wake = createWake(clock);
+      let isHinted = false;
+      const listener = () => {
+        isHinted = true;
+        wake.notify();
+      };
+      if (recent.has(seq)) listener();
+      const listeners = watches.get(seq) ?? new Set();
+      watches.set(seq, listeners.add(listener));
+      size += 1;
+      metrics.watchers.set(size);
+      return {
+        async hinted(signal, timeoutMs) {
+          await wake.wait(signal, timeoutMs);
+          const answer = isHinted;
+          isHinted = false;
+          return answer;
+        },
+        [Symbol.dispose]() {
+          if (!listeners.delete(listener)) return;
+          if (listeners.size === 0 && watches.get(seq) === listeners) watches.delete(seq);
+          size -= 1;
+          metrics.watchers.set(size);
+        },
+      };
+    },
+    hint(seq) {
+      recent.delete(seq);
+      recent.add(seq);
+      if (recent.size > recentMax) {
+        for (const oldest of recent) {
+          recent.delete(oldest);
+          break;
+        }
+      }
+      for (const listener of watches.get(seq) ?? []) listener();
+    },
+    get size() {
+      return size;
+    },
+  };
+}
+
+function tooManyWatchers(max: number): AppError {
+  return new AppError(
+    "exhausted",
+    "TOO_MANY_WATCHERS",
+    `this api-server watches ${max} tasks already; try again later or read the task from time to time`,
+    { retryAfterMs: 5_000 },
+  );
+}
