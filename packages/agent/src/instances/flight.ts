@@ -14,7 +14,7 @@ export class Flight {
   readonly ended: Promise<Outcome>;
   /** The runner has seen that the request is to end, so its event loop is not blocked. */
   readonly cancelSeen: Promise<{ readonly listens: boolean }>;
-  /** How the request ends whatever else happens to it: it has timed out, or was stopped. */
+  /** How the request ends whatever else happens to it: it has answered, timed out, or was stopped. */
   verdict: Outcome | undefined;
   /** It has ended for the caller, and is only waiting for its last output. */
   isEnding = false;

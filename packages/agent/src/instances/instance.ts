@@ -274,6 +274,8 @@ export class Instance {
   async #endAfterOutput(flight: Flight, outcome: Outcome): Promise<void> {
     if (flight.isEnding) return;
     flight.isEnding = true;
+    // The process may end while we read: the answer that it has given still counts.
+    flight.verdict ??= outcome;
     await this.#channel?.drained();
     this.#end(flight, outcome);
   }
