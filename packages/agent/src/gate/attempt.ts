@@ -1,0 +1,29 @@
+import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
+
+/** An attempt as the gate keeps it, from its acceptance until its owner has confirmed its outcome. */
+export interface Attempt {
+  readonly ref: AttemptRef;
+  /** How it ended; undefined: it runs, or waits for an instance. Set once. */
+  outcome: AttemptOutcome | undefined;
+  /** When its handler was called, ms since the epoch; 0: not yet. */
+  startedAtMs: number;
+  /** Empty: it has none yet. */
+  instanceId: string;
+  /** What its handler last reported, as JSON; empty: nothing. */
+  progress: string;
+}
+
+export function newAttempt({ seq, attempt, queue, lane }: AttemptRef): Attempt {
+  return {
+    ref: { seq, attempt, queue, lane },
+    outcome: undefined,
+    startedAtMs: 0,
+    instanceId: "",
+    progress: "",
+  };
+}
+
+/** Bytes of an outcome that its holder keeps in memory. */
+export function outcomeBytes(outcome: AttemptOutcome | undefined): number {
+  return outcome ? outcome.result.length + outcome.errorBody.length + outcome.errorMessage.length : 0;
+}

@@ -1,0 +1,246 @@
+// The gate: every decision of the protocol between owners and the agent, without time, I/O or callbacks.
+//
+//   closed ──open (registered)──▶ open ──drain──▶ draining ──close──▶ shut
+//                                  └──────────close (fenced)──────────▲
+//
+//   an attempt:  unknown ──dispatch──▶ running ──end──▶ ended ──confirm──▶ remembered (by number)
+//                   └──stop, or lost with the last incarnation──▲
+//
+// Each rule protects an invariant of the design (`README.md`, "The gate's rules"); each has a test that fails without it.
+import type { EpochMs } from "@sluice/core";
+import {
+  type AgentStatus,
+  type AttachPartitions,
+  type AttemptOutcome,
+  type AttemptRef,
+  type AttemptRefused,
+  type ConfirmAttempts,
+  type DispatchAttempt,
+  type DispatchAttempts,
+  type QueueFloors,
+  RefusalReason,
+  type RefusedPartition,
+  type StopAttempts,
+} from "@sluice/protocol";
+import { type Attempt, newAttempt } from "./attempt.ts";
+import { type DedupeLimits, DedupeTable } from "./dedupe-table.ts";
+import { Lanes, type Origin } from "./lanes.ts";
+
+export interface GateConfig extends DedupeLimits {
+  /** Attempts that run at the same time. */
+  readonly slots: number;
+}
+
+/** What a new incarnation starts with. */
+export interface Opening {
+  readonly incarnation: number;
+  /** Read after the registration was committed. */
+  readonly floors: readonly QueueFloors[];
+  /** Attempts that were lost with the last incarnation on this host. */
+  readonly lost: readonly AttemptRef[];
+  readonly lostOutcome: AttemptOutcome;
+}
+
+export interface AttachVerdict {
+  /** False: another incarnation is meant; nothing was attached. */
+  readonly isMeant: boolean;
+  readonly refused: readonly RefusedPartition[];
+  /** Every attempt of the attached lanes, in order of acceptance. */
+  readonly inventory: readonly Attempt[];
+}
+
+export interface DispatchContext {
+  readonly now: EpochMs;
+  /** Whether the spec of a revision was sent. */
+  knowsFunction(revision: number): boolean;
+}
+
+export interface DispatchVerdict {
+  /** To be started now. */
+  readonly accepted: readonly { readonly attempt: Attempt; readonly order: DispatchAttempt }[];
+  /** Ended already: to be answered again. */
+  readonly ended: readonly Attempt[];
+  readonly refused: readonly AttemptRefused[];
+}
+
+export interface StopVerdict {
+  readonly running: readonly Attempt[];
+  /** Ended already, or will never start: to be answered. */
+  readonly ended: readonly Attempt[];
+}
+
+type DispatchDecision = "start" | { readonly known: Attempt } | { readonly refusal: RefusalReason };
+
+export class Gate {
+  readonly #config: GateConfig;
+  readonly #lanes = new Lanes();
+  readonly #table: DedupeTable;
+  #state: "closed" | "open" | "draining" | "shut" = "closed";
+  #incarnation = 0;
+
+  constructor(config: GateConfig) {
+    this.#config = config;
+    this.#table = new DedupeTable(config);
+  }
+
+  open({ incarnation, floors, lost, lostOutcome }: Opening): void {
+    this.#incarnation = incarnation;
+    for (const { queue, floors: lanes } of floors) this.#lanes.raise(queue, lanes);
+    for (const ref of lost) {
+      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome: lostOutcome });
+    }
+    this.#state = "open";
+  }
+
+  /** No new attempts; running ones go on. */
+  drain(): void {
+    if (this.#state === "open") this.#state = "draining";
+  }
+
+  /** Nothing is accepted or reported any more. */
+  close(): void {
+    this.#state = "shut";
+  }
+
+  get incarnation(): number {
+    return this.#incarnation;
+  }
+  get isShut(): boolean {
+    return this.#state === "shut";
+  }
+  get runningCount(): number {
+    return this.#table.runningCount;
+  }
+  /** Attempts that run, or ended and are not confirmed. */
+  get count(): number {
+    return this.#table.count;
+  }
+  /** Bytes of outcomes that are not confirmed. */
+  get bytes(): number {
+    return this.#table.bytes;
+  }
+
+  status(): Omit<AgentStatus, "warmRevisions"> {
+    return { slots: this.#config.slots, slotsUsed: this.#table.runningCount, draining: this.#state !== "open" };
+  }
+
+  attach(frame: AttachPartitions, streamId: number): AttachVerdict {
+    if (!this.#isMeant(frame.incarnation)) return { isMeant: false, refused: [], inventory: [] };
+    const origin: Origin = { streamId, session: frame.session };
+    const refused: RefusedPartition[] = [];
+    for (const partition of frame.partitions) {
+      const floor = this.#lanes.attach(partition, origin);
+      if (floor !== undefined) refused.push({ partition, floor });
+    }
+    const inventory = [...this.#table].filter(({ ref }) => {
+      const reporter = this.#lanes.reporterOf(ref);
+      return reporter?.streamId === streamId && reporter.session === frame.session;
+    });
+    return { isMeant: true, refused, inventory };
+  }
+
+  /** Decides on each attempt of the frame; those that are accepted run from now on. */
+  dispatch(frame: DispatchAttempts, streamId: number, context: DispatchContext): DispatchVerdict {
+    const origin: Origin = { streamId, session: frame.session };
+    const accepted: { attempt: Attempt; order: DispatchAttempt }[] = [];
+    const ended: Attempt[] = [];
+    const refused: AttemptRefused[] = [];
+    for (const order of frame.attempts) {
+      const decision = this.#isMeant(frame.incarnation)
+        ? this.#decide(order, origin, context)
+        : { refusal: RefusalReason.INCARNATION };
+      if (decision === "start") {
+        const attempt = newAttempt(order);
+        this.#table.add(attempt);
+        accepted.push({ attempt, order });
+      } else if ("refusal" in decision) {
+        refused.push({ ref: newAttempt(order).ref, reason: decision.refusal });
+      } else if (decision.known.outcome) {
+        ended.push(decision.known);
+      }
+    }
+    return { accepted, ended, refused };
+  }
+
+  #decide(order: DispatchAttempt, origin: Origin, { now, knowsFunction }: DispatchContext): DispatchDecision {
+    if (!this.#lanes.isAttachedTo(order, order.epoch, origin)) return { refusal: RefusalReason.STALE };
+    const known = this.#table.find(order.seq, order.attempt);
+    if (known) return { known };
+    if (this.#table.isOutdated(order.seq, order.attempt)) return { refusal: RefusalReason.STALE };
+    if (this.#state !== "open") return { refusal: RefusalReason.DRAINING };
+    if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };
+    if (!knowsFunction(order.functionRevision)) return { refusal: RefusalReason.UNKNOWN_FUNCTION };
+    if (this.#table.runningCount >= this.#config.slots || this.#table.isFull) return { refusal: RefusalReason.BUSY };
+    // No owner should ask for it; if one does, its task must at least not run twice here.
+    if (this.#table.isRunning(order.seq)) return { refusal: RefusalReason.BUSY };
+    return "start";
+  }
+
+  /** Takes back what was accepted and could not be started. */
+  takeBack(attempt: Attempt): void {
+    this.#table.remove(attempt);
+  }
+
+  /** The attempt has ended. False: it is too late, nobody may hear of it. */
+  end(attempt: Attempt, outcome: AttemptOutcome): boolean {
+    if (this.isShut) return false;
+    this.#table.end(attempt, outcome);
+    return true;
+  }
+
+  /**
+   * What an owner asks to stop. An attempt that is not known was never started: its dispatch was lost, or is still to come
+   * and then finds it ended.
+   */
+  stop(frame: StopAttempts, streamId: number, outcome: AttemptOutcome): StopVerdict {
+    const origin: Origin = { streamId, session: frame.session };
+    const running: Attempt[] = [];
+    const ended: Attempt[] = [];
+    if (!this.#isMeant(frame.incarnation)) return { running, ended };
+    for (const ref of frame.attempts) {
+      const known = this.#table.find(ref.seq, ref.attempt);
+      if (!this.#lanes.isAttachedTo(known?.ref ?? ref, frame.epoch, origin)) continue;
+      const attempt = known ?? this.#rememberStop(ref, outcome);
+      if (attempt) (attempt.outcome ? ended : running).push(attempt);
+    }
+    return { running, ended };
+  }
+
+  #rememberStop(ref: AttemptRef, outcome: AttemptOutcome): Attempt | undefined {
+    // A table that is full of stops does not answer: the owner asks again.
+    if (this.#table.isOutdated(ref.seq, ref.attempt) || this.#table.count >= 2 * this.#config.entriesMax)
+      return undefined;
+    const attempt = { ...newAttempt(ref), outcome };
+    this.#table.add(attempt);
+    return attempt;
+  }
+
+  /**
+   * Forgets the outcomes that the store has; returns which. A confirmation states a fact of the store, so it counts from
+   * any session; but not from below the floor, whose owner may have seen an older store.
+   */
+  confirm(frame: ConfirmAttempts): Attempt[] {
+    if (!this.#isMeant(frame.incarnation)) return [];
+    return frame.attempts.flatMap((ref) => {
+      const attempt = this.#table.find(ref.seq, ref.attempt);
+      if (!attempt?.outcome) return [];
+      if (frame.epoch < this.#lanes.floorOf(attempt.ref.queue, attempt.ref.lane)) return [];
+      this.#table.confirm(attempt);
+      return [attempt];
+    });
+  }
+
+  /** Where an attempt is reported to; undefined: to nobody, until its lane is attached again. */
+  reporterOf(attempt: Attempt): Origin | undefined {
+    return this.isShut ? undefined : this.#lanes.reporterOf(attempt.ref);
+  }
+
+  /** The stream has ended. */
+  detach(streamId: number): void {
+    this.#lanes.detach(streamId);
+  }
+
+  #isMeant(incarnation: number): boolean {
+    return incarnation === this.#incarnation && (this.#state === "open" || this.#state === "draining");
+  }
+}

@@ -1,0 +1,45 @@
+import type { AttemptRef } from "@sluice/protocol";
+
+/**
+ * The agent's last will: which attempts it has accepted and nobody has confirmed. After a `kill -9` the next incarnation on
+ * the host reads it and reports those attempts as lost, so that their owners settle them as "retry as the next attempt,
+ * without counting", even if the owners died with the agent, as they do in standalone.
+ *
+ * **Only behind the host lock.** An attempt may be called lost only when it certainly does not run any more. The journal
+ * cannot know that; the lock does: the watchdog holds it until it has killed every instance of the old incarnation. An
+ * agent that does not hold the lock must not start at all, and so never reads the journal.
+ *
+ * **Not after a fence.** Owners may have given a fenced agent's attempts to others before it comes back, under the same
+ * number if the owner that knew of them died as well. An agent that fences itself therefore resets the journal.
+ *
+ * Calls are synchronous: nothing starts before it is written. They throw when nothing can be written.
+ */
+export interface Journal {
+  /** What earlier incarnations accepted and nobody confirmed. Called once, before anything else. */
+  recover(): readonly AttemptRef[];
+  /** Called before the attempts start. */
+  accepted(attempts: readonly AttemptRef[]): void;
+  /** Called when the attempts have left the dedupe table. */
+  confirmed(attempts: readonly AttemptRef[]): void;
+  /** Forgets everything. */
+  reset(): void;
+}
+
+/** A journal that lives as long as the object: for tests and the simulation, which hands it to the next incarnation. */
+export function createMemoryJournal(): Journal {
+  const live = new Map<string, AttemptRef>();
+  return {
+    recover: () => [...live.values()],
+    accepted(attempts) {
+      for (const ref of attempts) live.set(journalKey(ref), ref);
+    },
+    confirmed(attempts) {
+      for (const ref of attempts) live.delete(journalKey(ref));
+    },
+    reset: () => live.clear(),
+  };
+}
+
+export function journalKey({ seq, attempt }: Pick<AttemptRef, "seq" | "attempt">): string {
+  return `${seq}/${attempt}`;
+}

@@ -1,0 +1,106 @@
+import type { Clock, EpochMs } from "@sluice/core";
+import type { AttemptRef } from "@sluice/protocol";
+
+export type OutputStream = "stdout" | "stderr";
+
+/** Where the output of one attempt goes. */
+export interface LogSink {
+  write(stream: OutputStream, chunk: Uint8Array): void;
+  /** The attempt has ended; nothing more is written. */
+  end(): void;
+}
+
+/** Consecutive output of one stream of an attempt. */
+export interface Piece {
+  readonly ref: Pick<AttemptRef, "seq" | "attempt">;
+  /** From 0, without gaps. */
+  readonly index: number;
+  readonly stream: OutputStream;
+  /** When its first byte was written. */
+  readonly timeMs: EpochMs;
+  readonly chunks: Uint8Array[];
+  bytes: number;
+  /** Sent, or about to be: it must not change any more. */
+  isCut: boolean;
+}
+
+export interface AttemptSinkParts {
+  readonly ref: Pick<AttemptRef, "seq" | "attempt">;
+  readonly clock: Clock;
+  /** Beyond it the attempt's log is cut off. */
+  readonly bytesMax: number;
+  readonly pieceBytesMax: number;
+  /** Whether so many bytes may still wait to be sent. */
+  hasRoom(bytes: number): boolean;
+  /** A piece has begun; it grows until it is cut. */
+  onPiece(piece: Piece): void;
+  onBytes(bytes: number): void;
+  onDropped(bytes: number, reason: "attempt_bound" | "buffer_full"): void;
+}
+
+/** Cuts the output of an attempt into pieces. */
+export class AttemptSink implements LogSink {
+  readonly #parts: AttemptSinkParts;
+  #last: Piece | undefined;
+  #nextIndex = 0;
+  #bytes = 0;
+  /** Dropped since the last mark because too much waits. */
+  #dropped = 0;
+
+  constructor(parts: AttemptSinkParts) {
+    this.#parts = parts;
+  }
+
+  write(stream: OutputStream, chunk: Uint8Array): void {
+    const { bytesMax, pieceBytesMax, hasRoom, onDropped } = this.#parts;
+    if (chunk.byteLength === 0) return;
+    const left = bytesMax - this.#bytes;
+    this.#bytes += chunk.byteLength;
+    if (chunk.byteLength > left) onDropped(chunk.byteLength - Math.max(0, left), "attempt_bound");
+    if (left < 0) return;
+    const kept = chunk.subarray(0, left);
+    if (!hasRoom(kept.byteLength)) {
+      this.#dropped += kept.byteLength;
+      onDropped(kept.byteLength, "buffer_full");
+      return;
+    }
+    this.#markDropped(stream);
+    for (let from = 0; from < kept.byteLength; from += pieceBytesMax) {
+      this.#append(stream, kept.subarray(from, from + pieceBytesMax));
+    }
+    if (this.#bytes > bytesMax) this.#mark(stream, `the log of this attempt is cut off: it exceeds ${bytesMax} bytes`);
+  }
+
+  end(): void {
+    this.#markDropped("stdout");
+  }
+
+  /** A mark is small, so it is kept even when there is no room. */
+  #markDropped(stream: OutputStream): void {
+    if (this.#dropped > 0)
+      this.#mark(stream, `${this.#dropped} bytes of the log were dropped: they could not be stored`);
+    this.#dropped = 0;
+  }
+
+  #mark(stream: OutputStream, text: string): void {
+    this.#append(stream, Buffer.from(`\n[${text}]\n`));
+  }
+
+  #append(stream: OutputStream, chunk: Uint8Array): void {
+    const last = this.#last;
+    if (last && !last.isCut && last.stream === stream && last.bytes + chunk.byteLength <= this.#parts.pieceBytesMax) {
+      last.chunks.push(chunk);
+      last.bytes += chunk.byteLength;
+    } else {
+      this.#last = this.#begin(stream, chunk);
+      this.#parts.onPiece(this.#last);
+    }
+    this.#parts.onBytes(chunk.byteLength);
+  }
+
+  #begin(stream: OutputStream, chunk: Uint8Array): Piece {
+    const { ref, clock } = this.#parts;
+    const bytes = chunk.byteLength;
+    return { ref, index: this.#nextIndex++, stream, timeMs: clock.now(), chunks: [chunk], bytes, isCut: false };
+  }
+}
