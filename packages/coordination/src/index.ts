@@ -37,7 +37,11 @@ export interface Coordinator extends AsyncDisposable {
   get(key: string): Promise<Entry | undefined>;
   /** All keys that begin so, by key. */
   list(prefix: string): Promise<Entry[]>;
-  /** Runs the operations if every condition holds. `revision` is that of the cluster afterwards. */
+  /**
+   * Runs the operations, of which no two name the same key, if every condition holds; at most 128 of each. `revision` is
+   * that of the cluster afterwards: the `createRevision` of a key that this transaction created. Rejects with `LEASE_GONE`,
+   * and changes nothing, if a put names a lease that is gone.
+   */
   commit(
     conditions: readonly Condition[],
     operations: readonly Operation[],
@@ -47,6 +51,7 @@ export interface Coordinator extends AsyncDisposable {
 }
 
 export * from "./claims.ts";
+export * from "./deadlines.ts";
 export * from "./keys.ts";
 export * from "./membership.ts";
 export * from "./wishes.ts";
