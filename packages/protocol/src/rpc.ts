@@ -156,7 +156,8 @@ async function serve(method: Method, handler: AnyHandler, call: AnyCall, done?: 
   } catch (cause) {
     const error = toServiceError(cause);
     if (done) done(error);
-    else call.destroy(error as unknown as Error);
+    // Destroying the stream would end it without a status, and the caller would wait for ever.
+    else call.emit("error", error);
   } finally {
     controller.abort(new DOMException("the call ended", "AbortError"));
   }
