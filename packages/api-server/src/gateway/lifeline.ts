@@ -34,6 +34,7 @@ export interface LifelineOptions {
 /** Far below the 20 s after which an agent gives up, so that one place that hangs does not cost the other's answer. */
 const placeTimeoutMs = 3_000;
 const leasesAtOnce = 64;
+const rowsAtOnce = 5_000;
 
 type Answers = ReadonlyMap<string, HeartbeatAnswer>;
 /** In one place. Agents that are absent were not renewed. */
@@ -96,7 +97,10 @@ function idOf({ agentId, incarnation }: AgentIncarnation): string {
 function inRows({ store }: LifelineOptions): Place {
   return async (agents) => {
     const answers = new Map<string, HeartbeatAnswer>();
-    for (const agent of await store.agents.renew(agents)) answers.set(idOf(agent), "valid");
+    for (let from = 0; from < agents.length; from += rowsAtOnce) {
+      const some = agents.slice(from, from + rowsAtOnce);
+      for (const agent of await store.agents.renew(some)) answers.set(idOf(agent), "valid");
+    }
     const refused = agents.filter((agent) => !answers.has(idOf(agent)));
     if (refused.length === 0) return answers;
     // Refused: fenced, which ends by itself, or over for good.

@@ -1,7 +1,7 @@
 import { AppError, invalid } from "@sluice/core";
 import type { Api, SubmitResult, TaskServiceService } from "@sluice/protocol";
 import type { Authenticate } from "../accounts/authenticate.ts";
-import { toWireTask } from "../wire/task.ts";
+import { statusOf, toWireTask } from "../wire/task.ts";
 import type { Submit, Submitted } from "./submit.ts";
 
 type SubmitApi = Pick<Api<typeof TaskServiceService>, "submitTask" | "submitTasks">;
@@ -47,7 +47,7 @@ function acceptedId(answer: Submitted): string {
       throw new AppError(
         "exists",
         "TASK_EXISTS",
-        `the task ${answer.existing.taskId} exists already, its status is ${answer.existing.status}`,
+        `the task ${answer.existing.taskId} exists already, its status is ${statusOf(answer.existing)}`,
         { field: "task.task_id" },
       );
     case "rejected":
