@@ -342,6 +342,7 @@ export class Instance {
   }
 
   async #endStart(failure: Outcome | undefined): Promise<void> {
+    this.#startup.noteFailure(failure);
     await this.#channel?.drained();
     if (!failure && this.#isRetired) return;
     this.isReady = !failure;

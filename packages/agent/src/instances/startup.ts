@@ -22,6 +22,8 @@ export class Startup {
   readonly #options: StartupOptions;
   readonly #answer = deferred<Outcome | undefined>();
   readonly #onTimeOut: () => void;
+  #failure: Outcome | undefined;
+  #isEnded = false;
   #cancelTimer: (() => void) | undefined;
 
   constructor(options: StartupOptions, onTimeOut: () => void) {
@@ -51,8 +53,15 @@ export class Startup {
     this.#limit(timeoutMs, () => outcomes.initializerTimedOut(timeoutMs));
   }
 
+  /** The runner has told why it cannot serve; it may end before its output has been read. */
+  noteFailure(failure: Outcome | undefined): void {
+    this.#failure = failure;
+  }
+
   /** The runner has answered, and its output has been read. */
   end(failure: Outcome | undefined): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
     this.#cancelTimer?.();
     const suffix = failure ? ", Error: Unhandled function error" : "";
     if (this.stage === "initialize")
@@ -69,6 +78,7 @@ export class Startup {
 
   /** The process has ended; does nothing when it had started. */
   crash(crash: outcomes.Failed): void {
+    if (this.#failure) this.end(this.#failure);
     this.fail(this.stage === "initialize" ? { ...crash, errorType: "InitializationError" } : crash);
   }
 
