@@ -7,3 +7,6 @@ export * from "./instances/pool.ts";
 export { createMemoryJournal, type Journal } from "./journal.ts";
 export { Fenced, type FenceReason } from "./lifeline/fenced.ts";
 export { agentMetrics } from "./metrics.ts";
+export { detectCgroups } from "./instances/cgroup.ts";
+export { scopeOf } from "./watchdog/host-lock.ts";
+export { startWatchdog, type Watchdog } from "./watchdog/watchdog.ts";

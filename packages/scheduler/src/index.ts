@@ -1,3 +1,4 @@
+export { blocksOf } from "./announce.ts";
 export type { AgentApi } from "./agents/link.ts";
 export { defaultSchedulerConfig, type SchedulerConfig } from "./config.ts";
 export { schedulerMetrics } from "./metrics.ts";

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { countingRandom, eventually, realClock } from "../instances/testing.ts";
 import { openCodeCache } from "./code-cache.ts";
-import { aZip } from "./testing.ts";
+import { aZip } from "@sluice/runtime/testing";
 
 const signal = new AbortController().signal;
 

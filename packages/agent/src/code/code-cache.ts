@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { chmod, lstat, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Random } from "@sluice/core";
-import { BadPackage, defaultPackageLimits, type PackageLimits, unzip } from "./unzip.ts";
+import { BadPackage, defaultPackageLimits, type PackageLimits, unzip } from "@sluice/runtime";
 
 /** Code that stays on disk until it is released. */
 export interface CodeLease {

@@ -27,7 +27,7 @@ test("of two candidates the warm one is chosen, else the one with more room", ()
 });
 
 test("whoever is chosen has room", () => {
-  fc.assert(
+  void fc.assert(
     fc.property(fc.array(fc.record({ free: fc.nat(3), used: fc.nat(12) })), fc.nat(), (agents, seed) => {
       const candidates = agents.map(({ free, used }) => candidate(free, { used }));
       const chosen = place(candidates, placing, seededRandom(seed));
@@ -39,7 +39,11 @@ test("whoever is chosen has room", () => {
 
 test("load spreads: the fullest of many equal agents gets at most twice the mean", () => {
   const random = seededRandom(7);
-  const agents = Array.from({ length: 20 }, () => ({ free: 1_000, warm: new Set<number>(), usedOfRevision: new Map() }));
+  const agents = Array.from({ length: 20 }, () => ({
+    free: 1_000,
+    warm: new Set<number>(),
+    usedOfRevision: new Map(),
+  }));
   for (let n = 0; n < 2_000; n++) {
     const chosen = place(agents, { revision: 1, perAgentMax: 1_000 }, random);
     if (chosen) chosen.free--;

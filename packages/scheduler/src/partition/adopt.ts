@@ -31,7 +31,9 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       if (task.agentId !== link.agentId || task.state !== "dispatched") continue;
       const entry = named.get(`${task.seq}-${task.attempt}`);
       if (!entry) {
-        putBack(context, task);
+        // This incarnation never accepted it. An earlier one may have: it kills what it runs before it ends.
+        if (task.link?.incarnation === link.incarnation) putBack(context, task);
+        else loseTask(context, task);
         continue;
       }
       named.delete(`${task.seq}-${task.attempt}`);
@@ -130,9 +132,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       adoptions.delete(agentId);
       for (const task of [...context.memory.activeTasks()]) {
         if (task.agentId !== agentId || task.state !== "dispatched") continue;
-        leaveAgent(task);
-        task.state = "settling";
-        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
+        loseTask(context, task);
       }
       if (!context.unanswered.has(agentId)) return;
       for (const task of context.memory.activeTasks()) if (task.state === "held") context.suspects.add(task.seq);
@@ -174,6 +174,14 @@ function adoptEntry(
   context.metrics.adopted.inc();
   if (outcome) endTask(context, link, task, { ...entry, outcome });
   else if (row.stopRequested) task.stopSent = link.stop(port, [ref]);
+}
+
+/** The agent that had the attempt is gone. */
+function loseTask(context: PartitionContext, task: ActiveTask): void {
+  const write = lostWrite(task, factsOf(context, task));
+  leaveAgent(task);
+  task.state = "settling";
+  pushWrite(context, { write, confirmTo: undefined });
 }
 
 /** An attempt ended: its outcome goes to the store. */

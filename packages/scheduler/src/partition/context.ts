@@ -4,9 +4,9 @@ import {
   createWake,
   type FairOrder,
   type OwnedPartition,
-  patienceMs,
   type Random,
   type Seq,
+  urgency,
   type Wake,
 } from "@sluice/core";
 import type { Consumer, Signals, TaskQueue } from "@sluice/queue";
@@ -79,7 +79,7 @@ export function createWakes(clock: Clock) {
 
 /** Puts a number in order, by its urgency. */
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
-  context.order.add(waiting, waiting.enqueuedAt + patienceMs[waiting.priority], waiting);
+  context.order.add(waiting, urgency(waiting), waiting);
 }
 
 /** Back in order after it could not be dispatched; its row will be read again. */

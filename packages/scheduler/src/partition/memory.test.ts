@@ -50,7 +50,7 @@ test("a number that an agent named is remembered without a block", () => {
 
 test("whatever is repeated and in whatever order it ends, each block is acked exactly once and nothing is left", () => {
   const blocks = fc.array(fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1 }), { minLength: 1 });
-  fc.assert(
+  void fc.assert(
     fc.property(blocks, (seqLists) => {
       const memory = createMemory();
       for (const seqs of seqLists) memory.enter(delivery(seqs));

@@ -102,6 +102,7 @@ function failedWrite(
       class: errorClass,
       retries: row?.retries ?? 0,
       lostAttempts: row?.lostAttempts ?? 0,
+      throttledAttempts: Math.max(0, task.attempt - 1 - (row?.retries ?? 0) - (row?.lostAttempts ?? 0)),
       ...(ended.outcome.retryAfterMs > 0 && { retryAfterMs: ended.outcome.retryAfterMs }),
       config: { maxAsyncRetryAttempts: facts.maxAsyncRetryAttempts, lostAttemptsMax: facts.lostAttemptsMax },
     },

@@ -1,0 +1,30 @@
+import { createLogger, readConfig, untilSignal } from "@sluice/runtime";
+import { type Serving, runStandalone } from "./standalone.ts";
+import { standaloneSpec } from "./settings.ts";
+import { AppError } from "@sluice/core";
+
+const config = readConfig(standaloneSpec);
+const log = createLogger({ level: config.logLevel, service: "standalone" });
+try {
+  await untilSignal((signal) => runStandalone({ config, log, environment: process.env }, signal, greet));
+} catch (cause) {
+  if (!(cause instanceof AppError)) throw cause;
+  process.stderr.write(`sluice: ${cause.message}\n`);
+  process.exitCode = 1;
+}
+
+function greet({ profile, httpUrl, dataDir, key }: Serving): void {
+  const lines = [
+    "Sluice is ready. Ctrl-C stops it.",
+    `  gRPC   ${profile.address}`,
+    `  HTTP   ${httpUrl}/healthz  /readyz  /metrics`,
+    `  data   ${dataDir}`,
+  ];
+  if (!key) lines.push("  anybody on this machine may call it (--auth none)");
+  else if (key.isNew) {
+    lines.push("", "A new access key, kept in client.json of the data folder, where the command line finds it:");
+    lines.push(`  SLUICE_ACCESS_KEY_ID=${key.accessKeyId}`, `  SLUICE_ACCESS_KEY_SECRET=${key.accessKeySecret}`);
+  }
+  lines.push("", "Next: npm run sluice -- deploy examples/hello && npm run sluice -- invoke hello -e world", "");
+  process.stdout.write(lines.join("\n"));
+}

@@ -1,0 +1,189 @@
+// All of Sluice in one process: the same services as in a cluster, on embedded drivers, joined by plain calls.
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ApiServer,
+  createApiServer,
+  defaultApiServerConfig,
+  readMasterKey,
+  serveApi,
+} from "@sluice/api-server";
+import { createMemoryCoordinator } from "@sluice/coordination/memory";
+import { AppError, queueNames, runAll } from "@sluice/core";
+import { serverOptions } from "@sluice/protocol";
+import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
+import { httpServer, inspectZip, type Logger, newRegistry, systemClock, systemRandom } from "@sluice/runtime";
+import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
+import { openPglite } from "@sluice/store/pglite";
+import { createAgentHost } from "./agent-host.ts";
+import { type ClientProfile, ensureAccessKey, type FirstKey } from "./credentials.ts";
+import { openDataDir, writePrivate } from "./data-dir.ts";
+import { rebuildQueue } from "./rebuild-queue.ts";
+import type { StandaloneConfig } from "./settings.ts";
+
+export interface StandaloneDeps {
+  readonly config: StandaloneConfig;
+  readonly log: Logger;
+  /** Of this process. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a user of a running instance needs to know. */
+export interface Serving {
+  readonly profile: ClientProfile;
+  readonly httpUrl: string;
+  readonly dataDir: string;
+  /** Undefined with `--auth none`. */
+  readonly key: FirstKey | undefined;
+}
+
+/** The embedded agent is reached by a call, not by an address. */
+const agentAddress = "embedded";
+/** How long a graceful stop waits for calls that are under way. */
+const callsMs = 2_000;
+
+/** Serves until the signal aborts; `onServing` is called once it is ready for work. */
+export async function runStandalone(deps: StandaloneDeps, signal: AbortSignal, onServing: (serving: Serving) => void): Promise<void> {
+  const { config, log } = deps;
+  const [clock, random, registry] = [systemClock, systemRandom, newRegistry()];
+  using dataDir = openDataDir(config.dataDir);
+  const { agentId, joinToken } = dataDir.agentIdentity;
+  await using store = await openPglite({ dataDir: dataDir.database, inWorker: true });
+  await using queue = createMemoryQueue({ clock });
+  await using signals = createMemorySignals();
+  await using coordinator = createMemoryCoordinator({ clock });
+  const masterKey = await readMasterKey({ value: config.masterKey, file: dataDir.masterKeyFile });
+  const key = config.auth === "keys" ? await ensureAccessKey(store, masterKey, config, dataDir.clientFile) : undefined;
+
+  const apiServer = createApiServer({
+    config: {
+      ...defaultApiServerConfig,
+      auth: config.auth,
+      joinToken,
+      payloadBytesMax: config.payloadBytesMax,
+      waitingTasksMax: config.waitingTasksMax,
+    },
+    clock,
+    random: random.fork("api-server"),
+    log: log.child({ service: "api-server" }),
+    store,
+    queue,
+    signals,
+    coordinator,
+    registry,
+    masterKey,
+    inspectZip,
+  });
+  const agentHost = createAgentHost({
+    agentId,
+    joinToken,
+    address: agentAddress,
+    folder: dataDir.agent,
+    slots: config.slots,
+    instancesMax: config.instancesMax,
+    codeCacheBytes: config.codeCacheBytes,
+    codeBytesMax: defaultApiServerConfig.codeBytesMax,
+    drainMs: config.drainMs,
+    clock,
+    random,
+    log: log.child({ service: "agent" }),
+    registry,
+    gateway: apiServer.gateway,
+    environment: deps.environment,
+  });
+  const scheduler = createScheduler({
+    config: { ...defaultSchedulerConfig, schedulerId: `scheduler-${random.hex(4)}`, retentionMs: config.retentionMs },
+    clock,
+    random: random.fork("scheduler"),
+    log: log.child({ service: "scheduler" }),
+    registry,
+    store,
+    queue,
+    signals,
+    coordinator,
+    queues: queueNames,
+    connectAgent() {
+      const { agent } = agentHost;
+      if (!agent) throw new AppError("unavailable", "AGENT_STARTING", "the agent has no incarnation yet");
+      return { api: agent.api, close: () => undefined };
+    },
+  });
+
+  const isReady = () => scheduler.partitions.length === queueNames.length && agentHost.agent?.isReady === true;
+  await using http = await httpServer({
+    address: config.httpHost,
+    port: config.httpPort,
+    registry,
+    health: { store: async () => (await store.ping(), true), dispatch: isReady },
+  });
+  await using grpc = await listenGrpc(config, apiServer);
+  const profile: ClientProfile = {
+    address: `${config.grpcHost}:${grpc.port}`,
+    ...(key && { accessKeyId: key.accessKeyId, accessKeySecret: key.accessKeySecret }),
+  };
+  writePrivate(dataDir.clientFile, profile);
+
+  await runInOrder(signal, {
+    // Stopped first: an agent hands back what it runs, and somebody must still settle it.
+    first: (stop) => agentHost.run(stop),
+    second: (stop) =>
+      runAll(
+        stop,
+        (inner) => scheduler.run(inner),
+        async (inner) => void (await rebuildQueue({ store, queue }, queueNames, inner)),
+        async (inner) => {
+          while (!inner.aborted && !isReady()) await clock.sleep(10, inner);
+          if (!inner.aborted) onServing({ profile, httpUrl: http.url, dataDir: dataDir.path, key });
+        },
+      ),
+    last: (stop) => apiServer.run(stop),
+  });
+}
+
+type Part = (signal: AbortSignal) => Promise<void>;
+
+/** Runs three parts together and stops them one after the other. The first failure stops all. */
+async function runInOrder(signal: AbortSignal, parts: { readonly first: Part; readonly second: Part; readonly last: Part }): Promise<void> {
+  const [failed, firstEnded, secondEnded] = [new AbortController(), new AbortController(), new AbortController()];
+  const run = async (part: Part, stop: AbortSignal, ended?: AbortController) => {
+    try {
+      await part(AbortSignal.any([stop, failed.signal]));
+    } catch (cause) {
+      failed.abort(cause);
+    } finally {
+      ended?.abort();
+    }
+  };
+  await Promise.all([
+    run(parts.first, signal, firstEnded),
+    run(parts.second, firstEnded.signal, secondEnded),
+    run(parts.last, secondEnded.signal),
+  ]);
+  if (failed.signal.aborted) throw failed.signal.reason;
+}
+
+interface GrpcListener extends AsyncDisposable {
+  readonly port: number;
+}
+
+async function listenGrpc(config: StandaloneConfig, apiServer: ApiServer): Promise<GrpcListener> {
+  const server = new Server(serverOptions);
+  const served = serveApi(server, apiServer, { reflection: true });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${config.grpcHost}:${config.grpcPort}`, ServerCredentials.createInsecure(), (cause, bound) => {
+      if (cause) reject(new AppError("unavailable", "ADDRESS_UNAVAILABLE", `cannot listen on ${config.grpcHost}:${config.grpcPort}`, { cause }));
+      else resolve(bound);
+    });
+  });
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      served.stop();
+      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      // Open streams would hold it for ever.
+      const timer = systemClock.timer(callsMs, () => server.forceShutdown());
+      await closed;
+      timer();
+    },
+  };
+}
+
