@@ -66,6 +66,34 @@ test("it runs a timer only while a pull waits for a block in other hands", async
   expect(clock.pendingTimers).toBe(0);
 });
 
+test("a renewal that comes too late does not hide a block; one by an old holder hides it in newer hands", async () => {
+  const clock = new FakeClock();
+  await using queue = createMemoryQueue({ clock, ackWaitMs: 100 });
+  const consumer = await queue.open(owned);
+  await queue.publish([aBlock()]);
+  const first = await consumer.pull(1, forever);
+  await clock.advance(100);
+  await consumer.renew(first);
+  const second = await consumer.pull(1, forever);
+  expect(second[0]?.deliveryCount).toBe(2);
+
+  await clock.advance(60);
+  await consumer.renew(first);
+  await clock.advance(60);
+  await queue.publish([aBlock({ seqs: [2] })]);
+  expect((await consumer.pull(2, forever)).map(({ block }) => block.seqs)).toEqual([[2]]);
+});
+
+test("acks of a consumer that was replaced do nothing", async () => {
+  await using queue = createMemoryQueue({ clock: new FakeClock() });
+  const old = await queue.open(owned);
+  await queue.publish([aBlock()]);
+  const held = await old.pull(1, forever);
+  const successor = await queue.open({ ...owned, epoch: 2 });
+  await old.ack(held);
+  expect(await successor.pull(1, forever)).toMatchObject([{ block: { seqs: [1] }, deliveryCount: 1 }]);
+});
+
 test("pulls that wait are served in their order", async () => {
   await using queue = createMemoryQueue({ clock: new FakeClock() });
   const consumer = await queue.open(owned);
