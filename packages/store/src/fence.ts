@@ -48,6 +48,21 @@ export function inLanes(table: string): string {
   return `${table}.queue = $1::text and ${table}.lane >= $2::int2 and ${table}.lane < $3::int2`;
 }
 
+/**
+ * Condition: the row lies in a lane of the owner, and its number is above the parameter `after`. To be used with
+ * `order by queue, seq`: `queue = $1` would make the queue constant and the order one of numbers, which tasks_seq has as
+ * well, and a plan that was made while the table was small would walk every row there ever was. With `<=` only the index
+ * on (queue, seq) fits.
+ */
+export function inLanesBehind(table: string, after: string): string {
+  return `${inQueueBehind(table, after)} and ${table}.lane >= $2::int2 and ${table}.lane < $3::int2`;
+}
+
+/** The same for the whole queue. */
+export function inQueueBehind(table: string, after: string): string {
+  return `(${table}.queue, ${table}.seq) > ($1::text, ${after}::int8) and ${table}.queue <= $1::text`;
+}
+
 /** The rows of `source`, each with `owned`; one row of nulls if there are none, so that `owned` always arrives. */
 export function withOwned(source: string, columns: string): string {
   return `select o.owned, ${columns} from (select exists (select from allowed) as owned) o left join ${source} on true`;

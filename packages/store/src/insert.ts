@@ -5,6 +5,7 @@ import { byteaArray, int2Array, int8Array, textArray } from "./parameters.ts";
 import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
+import { sameKey, taskByKey } from "./task-key.ts";
 
 /**
  * Index: the primary key decides what is new.
@@ -52,7 +53,8 @@ export const existingStatement = statement(
   `
 select ${taskColumns("t", { payload: false, result: false, events: false })}, t.submission_token
 from unnest($1::text[], $2::text[], $3::text[]) as k (account_id, function_name, task_id)
-join tasks t on t.account_id = k.account_id and t.function_name = k.function_name and t.task_id = k.task_id`,
+cross join lateral (${taskByKey("k")}) as t
+where ${sameKey("t", "k")}`,
 );
 
 interface Inserted extends KeyColumns {

@@ -1,6 +1,6 @@
 import type { OwnedPartition } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
-import { fenceParameters, inLanes, type Owned, ownedRows, readFence, withOwned } from "./fence.ts";
+import { fenceParameters, inLanes, inLanesBehind, type Owned, ownedRows, readFence, withOwned } from "./fence.ts";
 import type { Stale, TaskRow } from "./index.ts";
 import { type TaskRowColumns, taskRowColumns, toTaskRow } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
@@ -18,7 +18,7 @@ found as (
   (
     select ${taskRowColumns("t")}
     from tasks t
-    where exists (select from allowed) and ${inLanes("t")} and t.stop_requested and t.ended_at is null
+    where exists (select from allowed) and ${inLanesBehind("t", "0")} and t.stop_requested and t.ended_at is null
     order by t.queue, t.seq
     limit $5::int8
   )

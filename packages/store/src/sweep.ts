@@ -2,7 +2,17 @@
 // rebuilt from them.
 import type { EpochMs, OwnedPartition, Seq } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
-import { fenceParameters, inLanes, type Owned, ownedRows, readFence, withOwned, writeFence } from "./fence.ts";
+import {
+  fenceParameters,
+  inLanes,
+  inLanesBehind,
+  inQueueBehind,
+  type Owned,
+  ownedRows,
+  readFence,
+  withOwned,
+  writeFence,
+} from "./fence.ts";
 import type { Announcement, Stale } from "./index.ts";
 import { int8Array } from "./parameters.ts";
 import { type AnnouncementColumns, announcementColumns, toAnnouncement } from "./rows.ts";
@@ -18,7 +28,7 @@ found as (
   select ${announcementColumns("t")}
   from tasks t
   where exists (select from allowed)
-    and ${inLanes("t")} and t.ended_at is null and t.due_at is null and t.seq > $5::int8 and t.announced_at < $6::int8
+    and ${inLanesBehind("t", "$5")} and t.ended_at is null and t.due_at is null and t.announced_at < $6::int8
   order by t.queue, t.seq
   limit $7::int8
 )
@@ -45,7 +55,7 @@ export const waitingStatement = statement(
   `
 select ${announcementColumns("t")}
 from tasks t
-where t.queue = $1::text and t.ended_at is null and t.due_at is null and t.seq > $2::int8
+where ${inQueueBehind("t", "$2")} and t.ended_at is null and t.due_at is null
 order by t.queue, t.seq
 limit $3::int8`,
 );

@@ -3,6 +3,7 @@ import type { AccountId, Flow, Task, TaskId } from "@sluice/core";
 import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
+import { sameKey, taskByKey } from "./task-key.ts";
 
 type TaskKey = Flow & { readonly taskId: TaskId };
 
@@ -13,13 +14,14 @@ export const getStatement = statement(
   "get_task",
   `
 select ${taskColumns("t", everything)}
-from tasks t
-where t.account_id = $1::text and t.function_name = $2::text and t.task_id = $3::text`,
+from (values ($1::text, $2::text, $3::text)) as k (account_id, function_name, task_id)
+cross join lateral (${taskByKey("k")}) as t
+where ${sameKey("t", "k")}`,
 );
 
 /**
- * Index: the primary key. A mark, not a settlement: the row belongs to the owner of its lane. The first request leaves a
- * step in the timeline; `for no key update` first, so that the step is written once and says the attempt of then.
+ * Indexes: the primary key finds, tasks_seq updates. A mark, not a settlement: the row belongs to the owner of its lane.
+ * The first request leaves a step in the timeline; later ones meet the guard, also those that waited for it.
  */
 export const requestStopStatement = statement(
   "request_stop",
@@ -28,8 +30,9 @@ update tasks t set
   stop_requested = true,
   events = coalesce(t.events, '[]'::jsonb)
     || jsonb_build_array(jsonb_build_object('status', 'Stopping', 'at', ${nowSql("$4")}, 'attempt', t.attempt))
-where t.account_id = $1::text and t.function_name = $2::text and t.task_id = $3::text
-  and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
+from (values ($1::text, $2::text, $3::text)) as k (account_id, function_name, task_id)
+cross join lateral (${taskByKey("k")}) as found
+where t.seq = found.seq and ${sameKey("found", "k")} and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
 );
 
 /** Index: tasks_open. */
