@@ -102,6 +102,11 @@ export class Outbox {
       return;
     }
     this.#reports.push(report);
+    // Sent reports at the front must not keep their outcomes alive while the queue never becomes empty.
+    if (this.#head >= 1_000 && this.#head * 2 >= this.#reports.length) {
+      this.#reports = this.#reports.slice(this.#head);
+      this.#head = 0;
+    }
     this.#notify();
   }
 

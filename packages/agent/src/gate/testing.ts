@@ -1,0 +1,60 @@
+// Frames that state only what matters to a test.
+import type { AttemptRef, DispatchAttempt } from "@sluice/protocol";
+import { lostOutcome, stoppedOutcome } from "../outcome.ts";
+import { Gate, type GateConfig } from "./gate.ts";
+
+export const incarnation = 7;
+export const revision = 1;
+export const stopped = stoppedOutcome(0);
+
+export function openGate(config: Partial<GateConfig> = {}, lost: readonly AttemptRef[] = []): Gate {
+  const gate = new Gate({ slots: 10, entriesMax: 100, bytesMax: 1_000_000, confirmedMax: 100, ...config });
+  gate.open({ incarnation, floors: [], lost, lostOutcome: lostOutcome("lost", 0) });
+  return gate;
+}
+
+export function aRef(overrides: Partial<AttemptRef> = {}): AttemptRef {
+  return { seq: 1, attempt: 1, queue: "q", lane: 0, ...overrides };
+}
+
+export function anOrder(overrides: Partial<DispatchAttempt> = {}): DispatchAttempt {
+  return {
+    ...aRef(),
+    epoch: 1,
+    expiresAtMs: 0,
+    functionRevision: revision,
+    taskId: "task-1",
+    retries: 0,
+    payload: Buffer.alloc(0),
+    ...overrides,
+  };
+}
+
+interface OwnerOptions {
+  readonly epoch?: number;
+  readonly session?: number;
+  readonly streamId?: number;
+  readonly incarnation?: number;
+  readonly prefix?: string;
+}
+
+/** What one owner sends on one stream in one session. */
+export function anOwner(gate: Gate, options: OwnerOptions = {}) {
+  const { epoch = 1, session = 1, streamId = 1, prefix = "" } = options;
+  const head = { session, incarnation: options.incarnation ?? incarnation };
+  return {
+    attach: (partitions = [{ queue: "q", prefix, epoch }]) =>
+      gate.attach({ ...head, partitions, schedulerId: "s" }, streamId),
+    dispatch: (
+      order: Partial<DispatchAttempt> = {},
+      { now = 0, knowsFunction = (known: number) => known === revision } = {},
+    ) =>
+      gate.dispatch({ ...head, functions: [], attempts: [anOrder({ epoch, ...order })] }, streamId, {
+        now,
+        knowsFunction,
+      }),
+    stop: (...refs: Partial<AttemptRef>[]) =>
+      gate.stop({ ...head, epoch, attempts: refs.map(aRef) }, streamId, stopped),
+    confirm: (...refs: Partial<AttemptRef>[]) => gate.confirm({ ...head, epoch, attempts: refs.map(aRef) }),
+  };
+}
