@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type CallOptions, type Connection, once, repeat } from "./connection.ts";
 import { AlreadyExists, NotFound } from "./errors.ts";
-import type { FunctionInfo, FunctionSettings } from "./types.ts";
+import type { FunctionInfo, FunctionSettings, Hook } from "./types.ts";
 import { functionFromWire, settingsToWire } from "./wire.ts";
 
 /** A function to create or to deploy. */
@@ -105,14 +105,21 @@ export function createFunctionsClient(connection: Connection): FunctionsClient {
     options: CallOptions,
   ): Promise<Deployment> {
     const hasNewCode = createHash("sha256").update(codeZip).digest("hex") !== existing.codeSha256;
-    const hasNewSettings = Object.entries(settings).some(
-      ([key, value]) =>
-        value !== undefined && !isDeepStrictEqual(value, existing.settings[key as keyof FunctionSettings]),
-    );
+    const hasNewSettings = !isIncluded(settings, existing.settings);
     if (!hasNewCode && !hasNewSettings) return { outcome: "unchanged", function: existing };
     const updated = await client.update({ name, settings, ...(hasNewCode && { codeZip }) }, options);
     return { outcome: "updated", function: updated };
   }
+}
+
+/** Whether the settings say nothing new. Of a hook, too, only what is given counts; an environment is given as a whole. */
+function isIncluded(given: FunctionSettings, existing: FunctionSettings): boolean {
+  return Object.entries(given).every(([key, value]) => {
+    const old = existing[key as keyof FunctionSettings];
+    if (value === undefined) return true;
+    if (key !== "initializer" && key !== "preStop") return isDeepStrictEqual(value, old);
+    return isDeepStrictEqual({ ...(old as Hook | undefined), ...(value as Hook) }, old);
+  });
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
