@@ -1,0 +1,2 @@
+export * from "./load-balancer.ts";
+export type { MemberInfo } from "./members.ts";

@@ -1,0 +1,40 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+
+/** Every metric of the load-balancer; `docs/metrics.md` explains them. */
+export function loadBalancerMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    isLeader: new Gauge({
+      name: "sluice_load_balancer_leaders",
+      help: "1 while this scheduler leads; the sum over all of them is 1 in a healthy cluster.",
+      registers,
+    }),
+    members: new Gauge({
+      name: "sluice_load_balancer_members",
+      help: "Schedulers that the leader sees; 0 where none leads.",
+      registers,
+    }),
+    partitions: new Gauge({
+      name: "sluice_load_balancer_partitions",
+      help: "Partitions of all queues, as the leader wishes them; 0 where none leads.",
+      registers,
+    }),
+    rounds: new Counter({
+      name: "sluice_load_balancer_rounds_total",
+      help: "Looks at members and wishes, by outcome: led, followed, failed.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    written: new Counter({
+      name: "sluice_load_balancer_written_wishes_total",
+      help: "Wishes that were changed.",
+      registers,
+    }),
+    moved: new Counter({
+      name: "sluice_load_balancer_moved_partitions_total",
+      help: "Partitions that were moved from one live scheduler to another.",
+      registers,
+    }),
+  };
+}
+export type LoadBalancerMetrics = ReturnType<typeof loadBalancerMetrics>;
