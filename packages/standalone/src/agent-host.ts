@@ -1,14 +1,17 @@
 // Runs the agent of this host, one incarnation after the other. What a new incarnation needs of its own (watchdog, pool,
 // journal) is made for it and closed with it.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import {
+  type Agent,
   createAgent,
-  openCodeCache,
   createCodeFetch,
   createInstancePool,
   defaultAgentConfig,
   detectCgroups,
-  type Agent,
   Fenced,
+  openCodeCache,
   openFileJournal,
   scopeOf,
   startWatchdog,
@@ -16,8 +19,6 @@ import {
 import type { Clock, Random } from "@sluice/core";
 import type { AgentGatewayServiceService, Api } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Registry } from "prom-client";
 
 export interface AgentHostOptions {
@@ -69,7 +70,11 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
   };
 }
 
-async function runIncarnation(options: AgentHostOptions, signal: AbortSignal, onAgent: (agent: Agent) => void): Promise<void> {
+async function runIncarnation(
+  options: AgentHostOptions,
+  signal: AbortSignal,
+  onAgent: (agent: Agent) => void,
+): Promise<void> {
   const { clock, random, log, folder, gateway } = options;
   const workDir = join(folder, "work");
   mkdirSync(workDir, { recursive: true, mode: 0o700 });
@@ -97,7 +102,17 @@ async function runIncarnation(options: AgentHostOptions, signal: AbortSignal, on
   });
   const { agentId, address, joinToken, slots, drainMs } = options;
   const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, drainMs };
-  const agent = createAgent({ config, clock, random, log, registry: options.registry, gateway, pool, journal, watchdog });
+  const agent = createAgent({
+    config,
+    clock,
+    random,
+    log,
+    registry: options.registry,
+    gateway,
+    pool,
+    journal,
+    watchdog,
+  });
   onAgent(agent);
   await agent.run(signal);
 }

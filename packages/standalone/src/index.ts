@@ -1,4 +1,4 @@
 export { type AgentHost, type AgentHostOptions, createAgentHost } from "./agent-host.ts";
 export type { ClientProfile } from "./credentials.ts";
-export { standaloneSpec, type StandaloneConfig } from "./settings.ts";
+export { type StandaloneConfig, standaloneSpec } from "./settings.ts";
 export { runStandalone, type Serving, type StandaloneDeps } from "./standalone.ts";

@@ -1,8 +1,11 @@
-import { createLogger, readConfig, untilSignal } from "@sluice/runtime";
-import { type Serving, runStandalone } from "./standalone.ts";
-import { standaloneSpec } from "./settings.ts";
+import { setMaxListeners } from "node:events";
 import { AppError } from "@sluice/core";
+import { createLogger, readConfig, untilSignal } from "@sluice/runtime";
+import { standaloneSpec } from "./settings.ts";
+import { runStandalone, type Serving } from "./standalone.ts";
 
+// One signal ends every loop of the process; that many listeners are no leak.
+setMaxListeners(0);
 const config = readConfig(standaloneSpec);
 const log = createLogger({ level: config.logLevel, service: "standalone" });
 try {

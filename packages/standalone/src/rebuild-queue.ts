@@ -1,6 +1,7 @@
 // The embedded queue lives in memory: at a start it is filled from the store, which is what tasks are lost from never.
-import { blocksOf } from "@sluice/scheduler";
+
 import type { TaskQueue } from "@sluice/queue";
+import { blocksOf } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 
 const pageSize = 10_000;

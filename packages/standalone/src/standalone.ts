@@ -1,19 +1,14 @@
 // All of Sluice in one process: the same services as in a cluster, on embedded drivers, joined by plain calls.
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import {
-  type ApiServer,
-  createApiServer,
-  defaultApiServerConfig,
-  readMasterKey,
-  serveApi,
-} from "@sluice/api-server";
+import { type ApiServer, createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
-import { AppError, queueNames, runAll } from "@sluice/core";
+import { AppError, runAll, sharedQueues } from "@sluice/core";
 import { serverOptions } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
-import { httpServer, inspectZip, type Logger, newRegistry, systemClock, systemRandom } from "@sluice/runtime";
+import { httpServer, inspectZip, type Logger, processMetrics, systemClock, systemRandom } from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
 import { openPglite } from "@sluice/store/pglite";
+import { Registry } from "prom-client";
 import { createAgentHost } from "./agent-host.ts";
 import { type ClientProfile, ensureAccessKey, type FirstKey } from "./credentials.ts";
 import { openDataDir, writePrivate } from "./data-dir.ts";
@@ -37,14 +32,20 @@ export interface Serving {
 }
 
 /** The embedded agent is reached by a call, not by an address. */
-const agentAddress = "embedded";
+const agentAddress = "embedded:1";
 /** How long a graceful stop waits for calls that are under way. */
 const callsMs = 2_000;
 
 /** Serves until the signal aborts; `onServing` is called once it is ready for work. */
-export async function runStandalone(deps: StandaloneDeps, signal: AbortSignal, onServing: (serving: Serving) => void): Promise<void> {
+export async function runStandalone(
+  deps: StandaloneDeps,
+  signal: AbortSignal,
+  onServing: (serving: Serving) => void,
+): Promise<void> {
   const { config, log } = deps;
-  const [clock, random, registry] = [systemClock, systemRandom, newRegistry()];
+  const queueNames = sharedQueues();
+  const [clock, random, registry] = [systemClock, systemRandom, new Registry()];
+  processMetrics(registry);
   using dataDir = openDataDir(config.dataDir);
   const { agentId, joinToken } = dataDir.agentIdentity;
   await using store = await openPglite({ dataDir: dataDir.database, inWorker: true });
@@ -142,7 +143,10 @@ export async function runStandalone(deps: StandaloneDeps, signal: AbortSignal, o
 type Part = (signal: AbortSignal) => Promise<void>;
 
 /** Runs three parts together and stops them one after the other. The first failure stops all. */
-async function runInOrder(signal: AbortSignal, parts: { readonly first: Part; readonly second: Part; readonly last: Part }): Promise<void> {
+async function runInOrder(
+  signal: AbortSignal,
+  parts: { readonly first: Part; readonly second: Part; readonly last: Part },
+): Promise<void> {
   const [failed, firstEnded, secondEnded] = [new AbortController(), new AbortController(), new AbortController()];
   const run = async (part: Part, stop: AbortSignal, ended?: AbortController) => {
     try {
@@ -167,17 +171,21 @@ interface GrpcListener extends AsyncDisposable {
 
 async function listenGrpc(config: StandaloneConfig, apiServer: ApiServer): Promise<GrpcListener> {
   const server = new Server(serverOptions);
-  const served = serveApi(server, apiServer, { reflection: true });
+  serveApi(server, apiServer, { reflection: true });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${config.grpcHost}:${config.grpcPort}`, ServerCredentials.createInsecure(), (cause, bound) => {
-      if (cause) reject(new AppError("unavailable", "ADDRESS_UNAVAILABLE", `cannot listen on ${config.grpcHost}:${config.grpcPort}`, { cause }));
+      if (cause)
+        reject(
+          new AppError("unavailable", "ADDRESS_UNAVAILABLE", `cannot listen on ${config.grpcHost}:${config.grpcPort}`, {
+            cause,
+          }),
+        );
       else resolve(bound);
     });
   });
   return {
     port,
     async [Symbol.asyncDispose]() {
-      served.stop();
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       // Open streams would hold it for ever.
       const timer = systemClock.timer(callsMs, () => server.forceShutdown());
@@ -186,4 +194,3 @@ async function listenGrpc(config: StandaloneConfig, apiServer: ApiServer): Promi
     },
   };
 }
-

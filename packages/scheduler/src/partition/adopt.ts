@@ -8,7 +8,7 @@ import type { AttemptEnded, AttemptRef, AttemptRefused, InventoryEntry } from "@
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { describe, joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { factsOf } from "./dispatch.ts";
 import type { ActiveTask } from "./memory.ts";
 import { lostWrite, outcomeWrite, refusedWrite } from "./outcome.ts";
@@ -74,7 +74,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       const functions = await context.functions.read(rows);
       return { rows: new Map(rows.map((row) => [row.seq, row])), functions };
     } catch (cause) {
-      context.log.warn("cannot read an inventory", { ...describe(context), cause: String(cause) });
+      context.log.warn("cannot read an inventory", { cause: String(cause) });
       return undefined;
     }
   }

@@ -116,7 +116,3 @@ export function leaveAgent(task: ActiveTask): void {
   if (left > 0) link.usedOfRevision.set(revision, left);
   else link.usedOfRevision.delete(revision);
 }
-
-export function describe(context: PartitionContext): { partition: string; epoch: number } {
-  return { partition: `${context.owner.queue}/${context.owner.prefix}`, epoch: context.owner.epoch };
-}

@@ -6,7 +6,7 @@ import type { DispatchAttempt, FunctionSpec } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { hasRoom, type Placing, place } from "../agents/place.ts";
-import { describe, joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { functionSpec } from "./function-spec.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
 import { lostWrite, refusedWrite } from "./outcome.ts";
@@ -104,7 +104,7 @@ async function dispatchBatch(
     act(context, port, picked, new Map(rows.map((row) => [row.seq, row])), functions);
   } catch (cause) {
     if (signal.aborted) return;
-    context.log.warn("cannot read rows", { ...describe(context), cause: String(cause) });
+    context.log.warn("cannot read rows", { cause: String(cause) });
     for (const task of picked) if (isReading(context, task)) putBack(context, task);
     await context.clock.sleep(retryMs, signal);
   } finally {

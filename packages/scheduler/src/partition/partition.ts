@@ -2,18 +2,11 @@
 //
 //   owned ──handOff()──▶ draining ──nothing in flight──▶ ended
 //     └──── stale or lost ────────────────────────────▶ ended (at once)
-import { createFairOrder, type OwnedPartition, priorities, runAll, type Seq } from "@sluice/core";
+import { createFairOrder, type OwnedPartition, partitionKey, priorities, runAll, type Seq } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
 import type { PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
-import {
-  createWakes,
-  describe,
-  leaveAgent,
-  type PartitionContext,
-  type PartitionDeps,
-  type PendingWrite,
-} from "./context.ts";
+import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type PendingWrite } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
@@ -38,7 +31,7 @@ const handOffLookMs = 10;
 
 export function createPartition(deps: PartitionDeps, owner: OwnedPartition, consumers: readonly Consumer[]): Partition {
   const ended = new AbortController();
-  const log = deps.log.child({ partition: `${owner.queue}/${owner.prefix}`, epoch: owner.epoch });
+  const log = deps.log.child({ partition: partitionKey(owner), epoch: owner.epoch });
   const context: PartitionContext = {
     ...deps,
     ...createWakes(deps.clock),
@@ -102,7 +95,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
         deps.agents.detach(port);
         for (const task of context.memory.activeTasks()) leaveAgent(task);
         await Promise.allSettled(consumers.map((consumer) => consumer[Symbol.asyncDispose]()));
-        log.info("partition ended", describe(context));
+        log.info("partition ended");
       }
     },
     handOff() {

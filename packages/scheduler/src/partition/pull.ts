@@ -2,7 +2,7 @@
 // million waiting tasks hides nobody behind it. Stops while its share of the look-ahead is full.
 import { AppError, type Loop, type Priority } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
-import { describe, type PartitionContext, putInOrder } from "./context.ts";
+import { type PartitionContext, putInOrder } from "./context.ts";
 
 const pullMax = 64;
 const retryMs = 500;
@@ -29,7 +29,7 @@ export function pullLoop(context: PartitionContext, consumer: Consumer, priority
           return;
         }
         if (signal.aborted) return;
-        context.log.warn("cannot pull", { ...describe(context), cause: String(cause) });
+        context.log.warn("cannot pull", { cause: String(cause) });
         await context.clock.sleep(retryMs, signal);
       }
     }
@@ -54,7 +54,7 @@ export function renewLoop(context: PartitionContext): Loop {
         );
       } catch (cause) {
         // The blocks come again and join what is in memory.
-        context.log.warn("cannot renew", { ...describe(context), cause: String(cause) });
+        context.log.warn("cannot renew", { cause: String(cause) });
       }
     }
   };
@@ -69,7 +69,7 @@ export function ackFinished(context: PartitionContext): void {
     const deliveries = finished.filter((open) => open.priority === priority).map((open) => open.delivery);
     if (deliveries.length === 0) continue;
     consumer.ack(deliveries).catch((cause: unknown) => {
-      context.log.debug("cannot ack", { ...describe(context), cause: String(cause) });
+      context.log.debug("cannot ack", { cause: String(cause) });
     });
   }
 }

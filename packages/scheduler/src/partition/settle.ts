@@ -5,7 +5,7 @@ import type { Loop } from "@sluice/core";
 import type { AttemptRef } from "@sluice/protocol";
 import { changedTopic } from "@sluice/queue";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { describe, type PartitionContext, type PendingWrite } from "./context.ts";
+import type { PartitionContext, PendingWrite } from "./context.ts";
 import { ackFinished } from "./pull.ts";
 
 const retryMs = 200;
@@ -38,7 +38,7 @@ async function settle(
       group.map(({ write }) => write),
     );
   } catch (cause) {
-    context.log.warn("cannot settle", { ...describe(context), count: group.length, cause: String(cause) });
+    context.log.warn("cannot settle", { count: group.length, cause: String(cause) });
     return false;
   }
   if (applied === "stale") {

@@ -5,7 +5,7 @@ import { markedTopic } from "@sluice/queue";
 import type { TaskRow } from "@sluice/store";
 import type { PartitionPort } from "../agents/link.ts";
 import { blocksOf } from "../announce.ts";
-import { describe, type PartitionContext, pushWrite } from "./context.ts";
+import { type PartitionContext, pushWrite } from "./context.ts";
 import { mayBeOld } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 
@@ -29,7 +29,7 @@ function every(
           return;
         }
       } catch (cause) {
-        if (!signal.aborted) context.log.warn(`cannot ${name}`, { ...describe(context), cause: String(cause) });
+        if (!signal.aborted) context.log.warn(`cannot ${name}`, { cause: String(cause) });
       }
       await pause(signal);
     }
@@ -136,7 +136,6 @@ export function sweepLoop(context: PartitionContext): Loop {
           await context.queue.publish(blocksOf(context.owner.queue, lost));
           context.metrics.reannounced.inc(lost.length);
           context.log.warn("announced rows again that had lost their message", {
-            ...describe(context),
             count: lost.length,
           });
         }
