@@ -7,6 +7,9 @@ import { openWorkerPipe } from "./pglite-worker-pipe.ts";
 import { type SqlConnection, sessionScript } from "./sql.ts";
 import { createSqlStore } from "./sql-store.ts";
 
+/** For a store on a connection that is kept while its clock changes: the simulation runs one seed after the other on it. */
+export { createSqlStore } from "./sql-store.ts";
+
 export interface PgliteOptions {
   /** A folder of this process alone (two processes that open one folder destroy it), or nothing that outlives it. */
   readonly dataDir: string | "memory";
