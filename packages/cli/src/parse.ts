@@ -1,0 +1,39 @@
+// Values of options, from text.
+import { InvalidArgumentError } from "commander";
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Such as `500ms`, `10s`, `1.5m`, `2h`, `1d`; in milliseconds. A number alone is refused: nobody remembers its unit. */
+export function parseDuration(text: string): number {
+  const found = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  const ms = found ? Number(found[1]) * (units[found[2] as string] as number) : text === "0" ? 0 : Number.NaN;
+  if (!Number.isSafeInteger(Math.round(ms)))
+    throw new InvalidArgumentError("Use a duration like 500ms, 10s, 5m, 2h or 1d.");
+  return Math.round(ms);
+}
+
+/** A whole number, 0 or more. */
+export function parseCount(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("Use a whole number.");
+  return value;
+}
+
+/** `NAME=VALUE`, added to those before it. */
+export function parseVariable(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const split = text.indexOf("=");
+  if (split < 1) throw new InvalidArgumentError("Use NAME=VALUE.");
+  return { ...before, [text.slice(0, split)]: text.slice(split + 1) };
+}
+
+/** A time like `2026-11-21T10:00:00Z`, or a duration before now like `2h`; a function, because only the caller knows now. */
+export function parseTime(text: string): (nowMs: number) => number {
+  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) {
+    const ago = parseDuration(text);
+    return (nowMs) => Math.round(nowMs - ago);
+  }
+  const at = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at))
+    throw new InvalidArgumentError("Use a time like 2026-11-21T10:00:00Z, or a duration before now like 2h.");
+  return () => at;
+}

@@ -1,0 +1,150 @@
+// The command tree: what can be typed. What happens then is in `actions/`.
+import { priorities, taskStatuses } from "@sluice/client";
+import { Argument, Command, Option } from "commander";
+import { deploy } from "./actions/deploy.ts";
+import { deleteFunction, getFunction, listFunctions } from "./actions/functions.ts";
+import { type InvokeOptions, invoke } from "./actions/invoke.ts";
+import { invokeLines } from "./actions/invoke-lines.ts";
+import { logs } from "./actions/logs.ts";
+import { status } from "./actions/status.ts";
+import { get, list, stop, watch } from "./actions/tasks.ts";
+import { completionScript, type Shell, shells } from "./completion.ts";
+import type { Context } from "./context.ts";
+import type { ExitCode } from "./errors.ts";
+import { parseCount, parseDuration, parseTime, parseVariable } from "./parse.ts";
+
+/** How actions are run: with a connected client, or without. */
+export interface Runner {
+  connected(action: (context: Context) => Promise<ExitCode>): Promise<void>;
+  print(text: string): Promise<void>;
+}
+
+/** The program; parse with `parseAsync`. */
+export function createProgram(runner: Runner): Command {
+  const program = new Command("sluice")
+    .description("Submits tasks to Sluice and looks after them.")
+    .version("0.1.0", "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show help of a command")
+    .option("--address <host:port>", "the server; default: SLUICE_ADDRESS, the profile, or 127.0.0.1:50051")
+    .option("--access-key-id <id>", "id of the access key; default: SLUICE_ACCESS_KEY_ID, or the profile")
+    .option("--access-key-secret <secret>", "its secret; default: SLUICE_ACCESS_KEY_SECRET, or the profile")
+    .option("--tls", "encrypt the connection")
+    .option("--ca <file>", "encrypt it, and trust the authority in this PEM file")
+    .option("--data-dir <dir>", "folder with the profile client.json; default: SLUICE_DATA_DIR, or .sluice")
+    .option("--retry-timeout <duration>", "go on trying while the server is away", parseDuration, 10_000)
+    .option("--json", "write JSON for programs: one document, or one per line")
+    .showHelpAfterError("(see sluice --help)");
+  addDeploy(program, runner);
+  addInvoke(program, runner);
+  addTasks(program, runner);
+  addFunctions(program, runner);
+  program
+    .command("status")
+    .description("show whether the server answers, its health and its counts")
+    .action(() => runner.connected(status));
+  program
+    .command("completion")
+    .description("write a completion script for a shell")
+    .addArgument(new Argument("<shell>").choices(shells))
+    .action((shell: Shell) => runner.print(completionScript(program, shell)));
+  return program;
+}
+
+function addDeploy(program: Command, runner: Runner): void {
+  program
+    .command("deploy")
+    .description("create a function, or change it, from a folder with its code and its sluice.json")
+    .argument("<dir>", "the folder")
+    .option("--name <name>", "name of the function; default: that of sluice.json, or of the folder")
+    .option("--runtime <runtime>", "such as nodejs20 or python3")
+    .option("--handler <handler>", "file.export, such as index.handler")
+    .option("--description <text>", "for people")
+    .option("--timeout <duration>", "time an attempt may take", parseDuration)
+    .option("--memory <mib>", "memory of an instance", parseCount)
+    .option("--instance-concurrency <count>", "attempts that an instance runs at the same time", parseCount)
+    .option("--instances-max <count>", "instances on one agent", parseCount)
+    .option("--idle-timeout <duration>", "time an idle instance is kept", parseDuration)
+    .option("--retries <count>", "retries after a failed attempt: 0 to 8", parseCount)
+    .option("--max-age <duration>", "time after which a task that was not started expires", parseDuration)
+    .option("--env <name=value>", "an environment variable of the handler; may be given again", parseVariable)
+    .action((dir: string, options) => runner.connected((context) => deploy(context, dir, options)));
+}
+
+function addInvoke(program: Command, runner: Runner): void {
+  program
+    .command("invoke")
+    .description("run a function: submit a task, wait for it and write its result")
+    .argument("<function>", "name of the function")
+    .addOption(new Option("-e, --event <text>", "input of the handler").conflicts(["file", "stdinLines"]))
+    .addOption(new Option("--file <file>", "file with the input").conflicts(["event", "stdinLines"]))
+    .option("--stdin-lines", "submit one task for each line of stdin; empty lines are left out")
+    .addOption(new Option("--async", "only submit, and write the task id").conflicts("wait"))
+    .option("--wait", "with --stdin-lines: also wait until all tasks are final")
+    .addOption(new Option("--task-id <id>", "id of the task; default: a new one").conflicts("stdinLines"))
+    .addOption(new Option("--priority <priority>", "how urgent it is").choices(priorities))
+    .option("--delay <duration>", "time to wait before the first attempt", parseDuration)
+    .option("--expires <duration>", "drop the task if it was not started so long after the delay", parseDuration)
+    .option("--token <token>", "submit only once, however often the command is run with this token")
+    .option("--timeout <duration>", "give up waiting; the task goes on", parseDuration)
+    .action((functionName: string, options: InvokeOptions) =>
+      runner.connected((context) => (options.stdinLines ? invokeLines : invoke)(context, functionName, options)),
+    );
+}
+
+function addTasks(program: Command, runner: Runner): void {
+  const onTask = (name: string, description: string) =>
+    program
+      .command(name)
+      .description(description)
+      .argument("<function>", "name of the function")
+      .argument("<task>", "id of the task");
+  onTask("get", "show a task with its input, result and steps").action((functionName: string, taskId: string) =>
+    runner.connected((context) => get(context, functionName, taskId)),
+  );
+  program
+    .command("list")
+    .description("list tasks, newest first")
+    .argument("[function]", "name of the function; default: all")
+    .addOption(new Option("--status <status>", "only this status").choices(taskStatuses))
+    .option("--since <time>", "accepted at or after this time, or so long ago (2h)", parseTime)
+    .option("--until <time>", "accepted before this time", parseTime)
+    .option("--prefix <text>", "only ids that begin so")
+    .option("--oldest-first", "oldest first")
+    .option("--payload", "also show inputs and results")
+    .option("--limit <count>", "at most so many", parseCount, 20)
+    .action((functionName: string | undefined, options) =>
+      runner.connected((context) => list(context, functionName, options)),
+    );
+  onTask("watch", "show every change of a task until it is final").action((functionName: string, taskId: string) =>
+    runner.connected((context) => watch(context, functionName, taskId)),
+  );
+  onTask("logs", "show what a task wrote to stdout and stderr")
+    .option("-f, --follow", "go on until the attempt ends")
+    .option("--attempt <number>", "the attempt, from 1; default: the latest", parseCount)
+    .action((functionName: string, taskId: string, options) =>
+      runner.connected((context) => logs(context, { functionName, taskId }, options)),
+    );
+  onTask("stop", "stop a task; no new attempt starts").action((functionName: string, taskId: string) =>
+    runner.connected((context) => stop(context, functionName, taskId)),
+  );
+}
+
+function addFunctions(program: Command, runner: Runner): void {
+  const functions = program.command("functions").description("list, show and delete functions");
+  functions
+    .command("list")
+    .description("list functions by name")
+    .option("--prefix <text>", "only names that begin so")
+    .action((options) => runner.connected((context) => listFunctions(context, options)));
+  functions
+    .command("get")
+    .description("show a function with its settings")
+    .argument("<function>", "name of the function")
+    .action((name: string) => runner.connected((context) => getFunction(context, name)));
+  functions
+    .command("delete")
+    .description("delete a function; its waiting tasks end as Invalid")
+    .argument("<function>", "name of the function")
+    .action((name: string) => runner.connected((context) => deleteFunction(context, name)));
+}
