@@ -1,0 +1,103 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openFileJournal } from "./file-journal.ts";
+import { createMemoryJournal, journalKey } from "./journal.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-journal-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+const path = () => join(folder, "data", "attempts.journal");
+const ref = (seq: number, attempt = 1) => ({ seq, attempt, queue: "q 1", lane: 3 });
+
+test("a journal that does not exist has nothing to recover", () => {
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([]);
+});
+
+test("what was accepted and not confirmed is recovered, without a proper end", () => {
+  const killed = openFileJournal(path());
+  killed.accepted([ref(1), ref(2), ref(3, 2)]);
+  killed.confirmed([ref(2)]);
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([ref(1), ref(3, 2)]);
+});
+
+test("what was recovered stays until it is confirmed", () => {
+  openFileJournal(path()).accepted([ref(1), ref(2)]);
+  openFileJournal(path()).confirmed([ref(1)]);
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([ref(2)]);
+});
+
+test("a torn last line is as if it had not been written", () => {
+  openFileJournal(path()).accepted([ref(1), ref(2)]);
+  truncateSync(path(), statSync(path()).size - 3);
+  {
+    using journal = openFileJournal(path());
+    expect(journal.recover()).toEqual([ref(1)]);
+    journal.accepted([ref(4)]);
+  }
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([ref(1), ref(4)]);
+});
+
+test("lines that make no sense are skipped", () => {
+  openFileJournal(path()).accepted([ref(1)]);
+  appendFileSync(path(), "\0\0\0\n+q x y z\n-1\n");
+  openFileJournal(path()).accepted([ref(2)]);
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([ref(1), ref(2)]);
+});
+
+test("a reset forgets everything, also on disk", () => {
+  const reset = openFileJournal(path());
+  reset.accepted([ref(1)]);
+  reset.reset();
+  reset.accepted([ref(2)]);
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([ref(2)]);
+});
+
+test("the file stays small however much went through it, and is not rewritten with every batch when much is live", () => {
+  using journal = openFileJournal(path());
+  const live = Array.from({ length: 1_000 }, (_, index) => ref(1_000_000 + index));
+  journal.accepted(live);
+  for (let batch = 0; batch < 400; batch++) {
+    const refs = Array.from({ length: 200 }, (_, index) => ref(batch * 200 + index));
+    journal.accepted(refs);
+    journal.confirmed(refs);
+    expect(statSync(path()).size).toBeLessThan(1.1 * 1024 * 1024);
+  }
+  using next = openFileJournal(path());
+  expect(next.recover()).toEqual(live);
+  expect(readFileSync(path(), "utf8").split("\n")).toHaveLength(1_001);
+});
+
+test("it remembers what the journal in memory remembers", () => {
+  const refs = fc.array(fc.record({ seq: fc.nat(5), attempt: fc.integer({ min: 1, max: 2 }) }), { maxLength: 4 });
+  const step = fc.record({ kind: fc.constantFrom("accepted", "confirmed", "restart"), refs });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      rmSync(join(folder, "data"), { recursive: true, force: true });
+      const model = createMemoryJournal();
+      let journal = openFileJournal(path());
+      for (const { kind, refs } of steps) {
+        const full = refs.map(({ seq, attempt }) => ref(seq, attempt));
+        if (kind === "restart") {
+          journal[Symbol.dispose]();
+          journal = openFileJournal(path());
+        } else for (const target of [model, journal]) target[kind as "accepted" | "confirmed"](full);
+      }
+      journal[Symbol.dispose]();
+      journal = openFileJournal(path());
+      expect(journal.recover().map(journalKey).sort()).toEqual(model.recover().map(journalKey).sort());
+      journal[Symbol.dispose]();
+    }),
+    { numRuns: 50 },
+  );
+});

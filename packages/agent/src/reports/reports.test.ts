@@ -1,0 +1,123 @@
+import { expect, test } from "vitest";
+import { aSuccess, Owner, startWorld } from "../testing.ts";
+
+const startedSeqs = (owner: Owner) => owner.startedAttempts.map(({ ref }) => ref?.seq);
+
+test("an attempt is reported as started once it has run for a second, and not if it ends sooner", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 }, { seq: 2 }, { seq: 3 });
+  const startedAtMs = world.clock.now();
+  world.pool.flight(1).invocation.onStarted("instance-1");
+  world.pool.flight(2).invocation.onStarted("instance-1");
+  await world.clock.advance(500);
+  world.pool.flight(2).end(aSuccess());
+  await world.clock.advance(499);
+  expect(owner.startedAttempts).toEqual([]);
+  await world.clock.advance(1);
+  expect(owner.startedAttempts).toEqual([
+    { ref: { seq: 1, attempt: 1, queue: "q", lane: 0 }, startedAtMs, instanceId: "instance-1", progress: "" },
+  ]);
+  await world.clock.advance(10_000);
+  expect(startedSeqs(owner)).toEqual([1]);
+});
+
+test("attempts come due by the time their handlers were called, with one timer", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 }, { seq: 2 }, { seq: 3 });
+  const timersBefore = world.clock.pendingTimers;
+  for (const seq of [3, 1, 2]) {
+    world.pool.flight(seq).invocation.onStarted("instance-1");
+    await world.clock.advance(10);
+  }
+  expect(world.clock.pendingTimers).toBeLessThanOrEqual(timersBefore + 1);
+  await world.clock.advance(975);
+  expect(startedSeqs(owner)).toEqual([3]);
+  await world.clock.advance(20);
+  expect(startedSeqs(owner)).toEqual([3, 1, 2]);
+});
+
+test("progress is reported at once, then the last value once a second", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 });
+  const { invocation } = world.pool.flight(1);
+  invocation.onStarted("instance-1");
+  for (let percent = 0; percent <= 25; percent++) {
+    invocation.onProgress?.({ percent });
+    await world.clock.advance(100);
+  }
+  expect(owner.startedAttempts.map(({ progress }) => progress)).toEqual([
+    '{"percent":0}',
+    '{"percent":9}',
+    '{"percent":19}',
+  ]);
+  await world.clock.advance(2_000);
+  expect(owner.startedAttempts.at(-1)?.progress).toBe('{"percent":25}');
+  expect(owner.startedAttempts).toHaveLength(4);
+});
+
+test("an attempt that has ended is not reported as running any more", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 });
+  const { invocation, end } = world.pool.flight(1);
+  invocation.onStarted("instance-1");
+  invocation.onProgress?.(1);
+  await world.clock.settle();
+  invocation.onProgress?.(2);
+  end(aSuccess());
+  await world.clock.settle();
+  invocation.onProgress?.(3);
+  await world.clock.advance(5_000);
+  expect(owner.startedAttempts.map(({ progress }) => progress)).toEqual(["1"]);
+});
+
+test("a progress that is too large is not reported", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 });
+  world.pool.flight(1).invocation.onProgress?.("x".repeat(10_000));
+  await world.clock.settle();
+  expect(owner.startedAttempts).toEqual([]);
+});
+
+test("a new owner hears of the progress made so far", async () => {
+  await using world = await startWorld();
+  const owner = new Owner(world, { epoch: 1 });
+  await owner.attach();
+  await owner.dispatch({ seq: 1 });
+  world.pool.flight(1).invocation.onStarted("instance-1");
+  world.pool.flight(1).invocation.onProgress?.("half");
+  await world.clock.advance(5_000);
+  const successor = new Owner(world, { epoch: 2 });
+  await successor.attach();
+  expect(successor.startedAttempts.map(({ progress }) => progress)).toEqual(['"half"']);
+});
+
+test("owners hear of the room when it changes noticeably, ten times a second at most", async () => {
+  await using world = await startWorld({ config: { slots: 100 } });
+  const owner = new Owner(world);
+  await owner.attach();
+  const told = () => owner.of<{ slotsUsed: number }>("status").map(({ slotsUsed }) => slotsUsed);
+  await owner.dispatch({ seq: 1 });
+  await world.clock.advance(200);
+  const before = told();
+  expect(before.at(-1)).toBe(1);
+  await owner.dispatch({ seq: 2 });
+  await world.clock.advance(1_000);
+  expect(told(), "one of a hundred slots is nothing new").toEqual(before);
+  for (let step = 0; step < 50; step++) {
+    await owner.dispatch({ seq: 10 + step });
+    await world.clock.advance(10);
+  }
+  await world.clock.advance(200);
+  expect(told().at(-1)).toBe(52);
+  expect(told().length - before.length).toBeLessThanOrEqual(7);
+});
