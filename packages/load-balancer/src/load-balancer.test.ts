@@ -101,6 +101,15 @@ test("a leader that was replaced while its writes were on their way changes noth
   expect(await readWishes(coordinator)).toEqual(before);
 });
 
+test("a leader whose lease cannot be trusted any more leads no more", async () => {
+  await using cluster = startCluster("a");
+  await cluster.clock.advance(5_000);
+  expect(cluster.leaders()).toEqual(["a"]);
+  cluster.nodes.get("a")?.setFaults({ renew: "hangs" });
+  await cluster.clock.advance(fastLeaseProfile.ttlMs + 1_200);
+  expect(cluster.leaders()).toEqual([]);
+});
+
 test("calls that hang or fail neither stop it nor lose the wishes", async () => {
   await using cluster = startCluster("a", "b");
   await cluster.clock.advance(5_000);
