@@ -295,3 +295,19 @@ test("closing waits for the answers and then refuses", async () => {
   await expect(answer).resolves.toMatchObject({ repeated: false });
   await expect(client.submit({ function: "f" })).rejects.toMatchObject({ reason: "CLIENT_CLOSED" });
 });
+
+test("closing does not wait for answers that nobody waits for", async () => {
+  await using server = await startFakeServer();
+  const client = connect({ address: server.address });
+  const { open, opened } = gate();
+  server.faults.beforeBatch = () => opened;
+  const abort = new AbortController();
+  const answer = client.submit({ function: "f" }, { signal: abort.signal }).catch((cause) => cause);
+  await eventually(() => expect(server.batches.length).toBe(1));
+
+  abort.abort(new Error("enough"));
+  await client.close();
+
+  expect(await answer).toMatchObject({ message: "enough" });
+  open();
+});

@@ -71,6 +71,8 @@ export class Submitter {
   #taken = 0;
   readonly #inFlight = new Map<number, Batch>();
   #batchCount = 0;
+  /** Submissions whose answer somebody waits for. */
+  #awaited = 0;
   #failures = 0;
   #stream: Stream | undefined;
   #isFlushScheduled = false;
@@ -90,22 +92,25 @@ export class Submitter {
     const refusal = this.#refusal();
     const giveUpAt = this.#system.monotonic() + this.#options.retryTimeoutMs;
     const entry: Entry = { wire: prepared.wire, bytes: prepared.bytes, settle, giveUpAt };
+    this.#awaited += 1;
     if (refusal) {
       // Later, as every answer, so that a caller is never answered before it holds the way to give up.
-      this.#system.soon(() => answer(entry, { ok: false, error: refusal }));
+      this.#system.soon(() => this.#settle(entry, { ok: false, error: refusal }));
     } else {
       this.#pending.push(entry);
       this.#scheduleFlush();
     }
     return () => {
-      entry.settle = undefined;
+      if (this.#forget(entry)) this.#checkDrained();
     };
   }
 
-  /** Waits until everything is settled, then ends the stream. */
+  /** Waits until nobody waits for an answer, then ends the stream. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    if (this.#isBusy()) await new Promise<void>((resolve) => (this.#drained = resolve));
+    if (this.#awaited > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+    this.#cancelBackoff?.();
+    this.#cancelAnswerTimer?.();
     this.#stream?.requests.close();
     this.#stream?.abort.abort();
     this.#stream = undefined;
@@ -116,10 +121,6 @@ export class Submitter {
     if (this.#pending.length - this.#taken < this.#options.pendingTasksMax) return undefined;
     const message = `${this.#options.pendingTasksMax} submissions are waiting; use submitMany, which waits for room`;
     return new Unavailable("unavailable", tooManyPending, message, { retryAfterMs: 100 });
-  }
-
-  #isBusy(): boolean {
-    return this.#inFlight.size > 0 || this.#pending.length > this.#taken;
   }
 
   #scheduleFlush(): void {
@@ -143,7 +144,6 @@ export class Submitter {
       this.#stream.requests.push({ batchId: this.#batchCount, tasks: entries.map((entry) => entry.wire) });
     }
     this.#watchAnswers();
-    this.#checkDrained();
   }
 
   #takeBatch(): Entry[] {
@@ -193,11 +193,10 @@ export class Submitter {
     this.#inFlight.delete(batchId);
     this.#failures = 0;
     batch.entries.forEach((entry, index) => {
-      answer(entry, answerFromWire(results[index]?.outcome));
+      this.#settle(entry, answerFromWire(results[index]?.outcome));
     });
     this.#watchAnswers();
-    if (this.#isBusy()) this.#scheduleFlush();
-    else this.#checkDrained();
+    if (this.#pending.length > this.#taken) this.#scheduleFlush();
   }
 
   #broken(error: SluiceError): void {
@@ -217,10 +216,9 @@ export class Submitter {
     this.#taken = 0;
     if (this.#pending.length > 0) this.#backOff(error);
     for (const entry of open) {
-      if (entry.giveUpAt <= now) answer(entry, { ok: false, error: new OutcomeUnknown(entry.wire, error) });
+      if (entry.giveUpAt <= now) this.#settle(entry, { ok: false, error: new OutcomeUnknown(entry.wire, error) });
     }
-    if (!isHopeful) for (const entry of sent) answer(entry, { ok: false, error });
-    this.#checkDrained();
+    if (!isHopeful) for (const entry of sent) this.#settle(entry, { ok: false, error });
   }
 
   #backOff(error: SluiceError): void {
@@ -251,15 +249,23 @@ export class Submitter {
     });
   }
 
-  #checkDrained(): void {
-    if (!this.#isBusy()) this.#drained?.();
+  #settle(entry: Entry, answer: Answer): void {
+    const settle = this.#forget(entry);
+    settle?.(answer);
+    this.#checkDrained();
   }
-}
 
-function answer(entry: Entry, value: Answer): void {
-  const { settle } = entry;
-  entry.settle = undefined;
-  settle?.(value);
+  /** From now on nobody waits for the entry; returns who did. */
+  #forget(entry: Entry): Settle | undefined {
+    const { settle } = entry;
+    entry.settle = undefined;
+    if (settle) this.#awaited -= 1;
+    return settle;
+  }
+
+  #checkDrained(): void {
+    if (this.#awaited === 0) this.#drained?.();
+  }
 }
 
 /** A failure of the server that may be gone with the next try; a method that it does not have is not. */
