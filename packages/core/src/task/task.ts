@@ -29,7 +29,8 @@ export type Priority = 0 | 1 | 2 | 3;
 export const priorities = [0, 1, 2, 3] as const;
 
 /** Why a waiting task is parked in the store instead of in the queue. */
-export type ParkReason = "delay" | "pause" | "overflow" | "throttle" | "backoff";
+export const parkReasons = ["delay", "pause", "overflow", "throttle", "backoff"] as const;
+export type ParkReason = (typeof parkReasons)[number];
 
 /** Why an attempt or a task failed. */
 export interface TaskError {
