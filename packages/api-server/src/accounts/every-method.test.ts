@@ -4,6 +4,7 @@ import { type CallContext, FunctionServiceService, ListTasksRequest, TaskService
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { intercept } from "../testing/intercept.ts";
 import {
   aFunction,
   all,
@@ -135,14 +136,13 @@ describe.each(rows)("%s", (_method, { call, foreign }) => {
 test("a key that is disabled or deleted is believed until the cache is old, a new one at once", async () => {
   const clock = new FakeClock();
   const keys = new Map<string, { readonly enabled: boolean }>();
-  const accounts = {
-    ...store.accounts,
-    key: async (keyId: string) => {
+  const accounts = intercept(store.accounts, {
+    key: async (keyId) => {
       const key = await store.accounts.key(keyId);
       return key && { ...key, ...keys.get(keyId) };
     },
-  };
-  await using other = startTestApi({ store: { ...store, accounts }, clock });
+  });
+  await using other = startTestApi({ store: intercept(store, { accounts }), clock });
   const context = (authorization: string) => ({ signal: new AbortController().signal, headers: { authorization } });
   const list = (authorization: string) =>
     other.functions.listFunctions({ namePrefix: "", pageSize: 0, pageToken: "" }, context(authorization));
@@ -157,7 +157,7 @@ test("a key that is disabled or deleted is believed until the cache is old, a ne
 });
 
 test("creating the same key again is no failure; another secret under its id is", async () => {
-  const key = { accountId: owner.accountId, keyId: "again", secret: "the secret of it".replaceAll(" ", "-") };
+  const key = { accountId: owner.accountId, keyId: "again", secret: "the-secret-of-it" };
   expect(await createAccessKey(store, masterKey, key)).toMatchObject({ created: true });
   expect(await createAccessKey(store, masterKey, key)).toMatchObject({ created: false });
   const another = createAccessKey(store, masterKey, { ...key, secret: "another-secret" });

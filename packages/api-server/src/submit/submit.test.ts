@@ -5,6 +5,7 @@ import { functionTopic } from "@sluice/queue";
 import type { NewTask, Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { intercept } from "../testing/intercept.ts";
 import {
   aFunction,
   anAccountWithEcho,
@@ -23,13 +24,13 @@ let inserted: NewTask[];
 
 beforeAll(async () => {
   const real = await openPglite({ dataDir: "memory", inWorker: false, clock });
-  const tasks = Object.assign(Object.create(real.tasks), {
-    insert: (rows: readonly NewTask[]) => {
+  const tasks = intercept(real.tasks, {
+    insert: (rows) => {
       inserted.push(...rows);
       return real.tasks.insert(rows);
     },
   });
-  store = { ...real, tasks, ping: () => real.ping(), [Symbol.asyncDispose]: () => real[Symbol.asyncDispose]() };
+  store = intercept(real, { tasks });
   api = startTestApi({ store, clock });
 });
 beforeEach(async () => {
@@ -274,7 +275,7 @@ function stuck(real: Store): Store {
     release = resolve;
   });
   const insert = (rows: readonly NewTask[]) => released.then(() => real.tasks.insert(rows));
-  return { ...real, tasks: Object.assign(Object.create(real.tasks), { insert }) };
+  return intercept(real, { tasks: intercept(real.tasks, { insert }) });
 }
 
 /** The first insert commits and then fails. */
@@ -286,6 +287,6 @@ function failingAfterCommit(real: Store): Store {
     if (calls === 1) throw unavailable;
     return answer;
   };
-  return { ...real, tasks: Object.assign(Object.create(real.tasks), { insert }) };
+  return intercept(real, { tasks: intercept(real.tasks, { insert }) });
 }
 const unavailable = new AppError("unavailable", "STORE_UNAVAILABLE", "the connection broke");
