@@ -64,7 +64,7 @@ function exitCodeOf(error: SluiceError): ExitCode {
 function adviceOf(error: SluiceError, address: string): string {
   if (error instanceof TimedOut) return error.message;
   if (error instanceof Unavailable) {
-    return `cannot reach ${address}: ${error.message}; start the server, or name another one with --address`;
+    return `cannot reach ${address}: ${withoutNoise(error.message)}; start the server, or name another one with --address`;
   }
   if (error instanceof Unauthenticated) {
     return `${error.message}; give --access-key-id and --access-key-secret, or run in the folder of the server's .sluice`;
@@ -72,6 +72,13 @@ function adviceOf(error: SluiceError, address: string): string {
   if (error instanceof DuplicateTask) return `${error.message}, or repeat it with the same --token`;
   const field = error.field && !error.message.includes(error.field) ? ` (${error.field})` : "";
   return `${error.message}${field} [${error.reason}]`;
+}
+
+/** The transport wraps the one fact that helps. */
+function withoutNoise(message: string): string {
+  return message
+    .replace(/No connection established\. Last error: (Error: )?/, "")
+    .replace(/\. Resolution note: .*?(?=;|$)/, "");
 }
 
 /** Files of the user: missing, unreadable, or not what they should be. */

@@ -32,7 +32,11 @@ export function createProgram(runner: Runner): Command {
     .option("--tls", "encrypt the connection")
     .option("--ca <file>", "encrypt it, and trust the authority in this PEM file")
     .option("--data-dir <dir>", "folder with the profile client.json; default: SLUICE_DATA_DIR, or .sluice")
-    .option("--retry-timeout <duration>", "go on trying while the server is away", parseDuration, 10_000)
+    .addOption(
+      new Option("--retry-timeout <duration>", "go on trying while the server is away")
+        .argParser(parseDuration)
+        .default(10_000, "10s"),
+    )
     .option("--json", "write JSON for programs: one document, or one per line")
     .showHelpAfterError("(see sluice --help)");
   addDeploy(program, runner);

@@ -9,7 +9,7 @@ import { HealthService } from "./health.ts";
 import { createPreparer } from "./prepare.ts";
 import { submitMany } from "./submit-many.ts";
 import { Submitter, type SubmitterOptions } from "./submitter.ts";
-import { system as realSystem, type System } from "./system.ts";
+import { system } from "./system.ts";
 import { getTask, list, listPage, log, stopTask, wait, watch } from "./tasks.ts";
 
 export interface ConnectOptions {
@@ -39,11 +39,6 @@ const defaults = {
 
 /** A client of the api-server at `address`. It connects with the first call; close it, or declare it with `await using`. */
 export function connect(options: ConnectOptions = {}): SluiceClient {
-  return connectWith(realSystem, options);
-}
-
-/** The same with another time and other randomness. */
-export function connectWith(system: System, options: ConnectOptions): SluiceClient {
   const { address = "127.0.0.1:50051", retryTimeoutMs = 60_000 } = options;
   const clientOptions = { channelCredentials: channelCredentials(options.tls), headers: headers(options) };
   const tasks = apiClient(TaskServiceService, address, clientOptions);

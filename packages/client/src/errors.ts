@@ -51,7 +51,7 @@ export class DuplicateTask extends SluiceError {
   readonly existing: Task;
   constructor(existing: Task) {
     const place = `${existing.function}/${existing.taskId}`;
-    super("duplicate", "DUPLICATE_TASK", `task ${place} exists already (${existing.status}); choose another id`);
+    super("duplicate", "TASK_EXISTS", `task ${place} exists already (${existing.status}); choose another id`);
     this.existing = existing;
   }
 }

@@ -178,7 +178,7 @@ test("a duplicate is an error that holds the existing task", async () => {
   const error = await client.submit({ function: "f", taskId: "a" }).catch((cause) => cause);
 
   expect(error).toBeInstanceOf(DuplicateTask);
-  expect(error).toMatchObject({ code: "duplicate", reason: "DUPLICATE_TASK", name: "DuplicateTask" });
+  expect(error).toMatchObject({ code: "duplicate", reason: "TASK_EXISTS", name: "DuplicateTask" });
   expect(error.existing).toMatchObject({ function: "f", taskId: "a", status: "Succeeded" });
 });
 

@@ -48,7 +48,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return parseManifest(content, path);
 }
 
-export function parseManifest(content: string, path: string): Manifest {
+function parseManifest(content: string, path: string): Manifest {
   let value: unknown;
   try {
     value = JSON.parse(content);
