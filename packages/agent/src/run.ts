@@ -35,14 +35,6 @@ const progressLengthMax = 8 * 1024;
 const recentRevisionsMax = 256;
 const outcomeNames = new Map(Object.entries(OutcomeKind).map(([name, kind]) => [kind, name.toLowerCase()]));
 
-interface Run {
-  readonly attempt: Attempt;
-  readonly order: DispatchAttempt;
-  readonly spec: FunctionSpec;
-  readonly controller: AbortController;
-  isStopAsked: boolean;
-}
-
 export class Runner {
   readonly #deps: RunnerDeps;
   readonly #running = new Map<Attempt, Run>();
@@ -54,7 +46,7 @@ export class Runner {
   }
 
   start(attempt: Attempt, order: DispatchAttempt, spec: FunctionSpec): void {
-    const run: Run = { attempt, order, spec, controller: new AbortController(), isStopAsked: false };
+    const run = new Run(attempt, order, spec, this.#deps);
     this.#running.set(attempt, run);
     this.#recent.set(spec.revision, true);
     this.#deps.metrics.accepted.inc();
@@ -84,47 +76,21 @@ export class Runner {
 
   /** Never rejects. */
   async #run(run: Run): Promise<void> {
-    const { clock, config, log, metrics, gate, pool, reports, logs } = this.#deps;
-    const { attempt, order, spec, controller } = run;
+    const { clock, config, log, metrics, gate, pool, reports } = this.#deps;
     const acceptedAt = clock.monotonic();
-    const sink = logs.open(attempt.ref);
     let outcome: AttemptOutcome;
     try {
-      const ended = await pool.run(spec, this.#invocation(run, sink), controller.signal);
+      const ended = await pool.run(run.spec, run, run.controller.signal);
       outcome = this.#handedBack(run, ended) ?? outcomeOf(ended, clock.now(), config.resultBytesMax);
     } catch (cause) {
-      log.error("the instance pool failed", { taskId: order.taskId, attempt: order.attempt, cause: String(cause) });
+      log.error("the instance pool failed", { taskId: run.taskId, attempt: run.attempt, cause: String(cause) });
       outcome = agentErrorOutcome(cause, clock.now());
     }
-    sink.end();
-    this.#running.delete(attempt);
+    run.sink.end();
+    this.#running.delete(run.entry);
     metrics.ended.inc({ outcome: outcomeNames.get(outcome.kind) ?? "unspecified" });
     metrics.attemptSeconds.observe((clock.monotonic() - acceptedAt) / 1000);
-    if (gate.end(attempt, outcome)) reports.ended(attempt);
-  }
-
-  #invocation({ attempt, order }: Run, sink: LogSink): Invocation {
-    const { clock, reports } = this.#deps;
-    return {
-      requestId: requestId(order, clock.now()),
-      taskId: order.taskId,
-      attempt: order.attempt,
-      retryCount: order.retries,
-      payload: order.payload,
-      fenceToken: fenceToken(order.attempt, order.epoch),
-      onLog: (stream, chunk) => sink.write(stream, chunk),
-      onStarted: (instanceId) => {
-        attempt.startedAtMs = clock.now();
-        attempt.instanceId = instanceId;
-        reports.started(attempt);
-      },
-      onProgress: (value) => {
-        const progress = JSON.stringify(value) ?? "";
-        if (attempt.outcome || progress.length > progressLengthMax) return;
-        attempt.progress = progress;
-        reports.progressed(attempt);
-      },
-    };
+    if (gate.end(run.entry, outcome)) reports.ended(run.entry);
   }
 
   /** What did not succeed while the agent shut down may have failed for that reason. */
@@ -134,10 +100,61 @@ export class Runner {
   }
 }
 
-/** Unlike in every attempt of every task, in the form that users of Function Compute know. */
-function requestId({ seq, attempt }: DispatchAttempt, now: EpochMs): string {
-  const hex = (number: number, digits: number) => number.toString(16).padStart(digits, "0");
+/** One attempt in the pool. A class, so that thousands a second need no closures. */
+class Run implements Invocation {
+  readonly entry: Attempt;
+  readonly spec: FunctionSpec;
+  readonly controller = new AbortController();
+  readonly sink: LogSink;
+  isStopAsked = false;
+  readonly requestId: string;
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly retryCount: number;
+  readonly payload: Uint8Array;
+  readonly fenceToken: string;
+  readonly #clock: Clock;
+  readonly #reports: Reports;
+
+  constructor(entry: Attempt, order: DispatchAttempt, spec: FunctionSpec, { clock, reports, logs }: RunnerDeps) {
+    this.entry = entry;
+    this.spec = spec;
+    this.sink = logs.open(entry.ref);
+    this.requestId = requestIdOf(order, clock.now());
+    this.taskId = order.taskId;
+    this.attempt = order.attempt;
+    this.retryCount = order.retries;
+    this.payload = order.payload;
+    this.fenceToken = fenceToken(order.attempt, order.epoch);
+    this.#clock = clock;
+    this.#reports = reports;
+  }
+
+  onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void {
+    this.sink.write(stream, chunk);
+  }
+
+  onStarted(instanceId: string): void {
+    this.entry.startedAtMs = this.#clock.now();
+    this.entry.instanceId = instanceId;
+    this.#reports.started(this.entry);
+  }
+
+  onProgress(value: unknown): void {
+    const progress = JSON.stringify(value) ?? "";
+    if (this.entry.outcome || progress.length > progressLengthMax) return;
+    this.entry.progress = progress;
+    this.#reports.progressed(this.entry);
+  }
+}
+
+/** Different for every attempt of every task, in the form that users of Function Compute know. */
+function requestIdOf({ seq, attempt }: DispatchAttempt, now: EpochMs): string {
   return `1-${hex(Math.floor(now / 1000), 8)}-${hex(seq, 16)}${hex(attempt, 8)}`;
+}
+
+function hex(number: number, digits: number): string {
+  return number.toString(16).padStart(digits, "0");
 }
 
 /** What an owner sends, as the pool wants it. */

@@ -24,10 +24,10 @@ export interface Piece {
   isCut: boolean;
 }
 
-export interface AttemptSinkParts {
-  readonly ref: Pick<AttemptRef, "seq" | "attempt">;
+/** What the sinks of all attempts share. */
+export interface SinkPort {
   readonly clock: Clock;
-  /** Beyond it the attempt's log is cut off. */
+  /** Beyond it the log of one attempt is cut off. */
   readonly bytesMax: number;
   readonly pieceBytesMax: number;
   /** Whether so many bytes may still wait to be sent. */
@@ -40,28 +40,31 @@ export interface AttemptSinkParts {
 
 /** Cuts the output of an attempt into pieces. */
 export class AttemptSink implements LogSink {
-  readonly #parts: AttemptSinkParts;
+  readonly #ref: Piece["ref"];
+  readonly #port: SinkPort;
   #last: Piece | undefined;
   #nextIndex = 0;
   #bytes = 0;
   /** Dropped since the last mark because too much waits. */
   #dropped = 0;
 
-  constructor(parts: AttemptSinkParts) {
-    this.#parts = parts;
+  constructor({ seq, attempt }: Piece["ref"], port: SinkPort) {
+    this.#ref = { seq, attempt };
+    this.#port = port;
   }
 
   write(stream: OutputStream, chunk: Uint8Array): void {
-    const { bytesMax, pieceBytesMax, hasRoom, onDropped } = this.#parts;
+    const port = this.#port;
+    const { bytesMax, pieceBytesMax } = port;
     if (chunk.byteLength === 0) return;
     const left = bytesMax - this.#bytes;
     this.#bytes += chunk.byteLength;
-    if (chunk.byteLength > left) onDropped(chunk.byteLength - Math.max(0, left), "attempt_bound");
+    if (chunk.byteLength > left) port.onDropped(chunk.byteLength - Math.max(0, left), "attempt_bound");
     if (left < 0) return;
     const kept = chunk.subarray(0, left);
-    if (!hasRoom(kept.byteLength)) {
+    if (!port.hasRoom(kept.byteLength)) {
       this.#dropped += kept.byteLength;
-      onDropped(kept.byteLength, "buffer_full");
+      port.onDropped(kept.byteLength, "buffer_full");
       return;
     }
     this.#markDropped(stream);
@@ -88,19 +91,19 @@ export class AttemptSink implements LogSink {
 
   #append(stream: OutputStream, chunk: Uint8Array): void {
     const last = this.#last;
-    if (last && !last.isCut && last.stream === stream && last.bytes + chunk.byteLength <= this.#parts.pieceBytesMax) {
+    if (last && !last.isCut && last.stream === stream && last.bytes + chunk.byteLength <= this.#port.pieceBytesMax) {
       last.chunks.push(chunk);
       last.bytes += chunk.byteLength;
     } else {
       this.#last = this.#begin(stream, chunk);
-      this.#parts.onPiece(this.#last);
+      this.#port.onPiece(this.#last);
     }
-    this.#parts.onBytes(chunk.byteLength);
+    this.#port.onBytes(chunk.byteLength);
   }
 
   #begin(stream: OutputStream, chunk: Uint8Array): Piece {
-    const { ref, clock } = this.#parts;
-    const bytes = chunk.byteLength;
-    return { ref, index: this.#nextIndex++, stream, timeMs: clock.now(), chunks: [chunk], bytes, isCut: false };
+    const index = this.#nextIndex++;
+    const timeMs = this.#port.clock.now();
+    return { ref: this.#ref, index, stream, timeMs, chunks: [chunk], bytes: chunk.byteLength, isCut: false };
   }
 }

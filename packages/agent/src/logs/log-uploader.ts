@@ -7,12 +7,12 @@
 // Output is cut into numbered pieces. A piece that was sent once never changes, so that a repeated call stores nothing
 // twice. Everything is bounded: the log of one attempt, and all logs that wait; what does not fit is dropped with a mark.
 import { type Clock, createWake, isRetryable, type Random, type Wake } from "@sluice/core";
-import type { AgentGatewayServiceService, Api, AttemptRef } from "@sluice/protocol";
+import type { AgentGatewayServiceService, Api } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import { callWithin } from "../call-within.ts";
 import type { AgentConfig } from "../config.ts";
 import type { AgentMetrics } from "../metrics.ts";
-import { AttemptSink, type LogSink, type Piece } from "./attempt-sink.ts";
+import { AttemptSink, type LogSink, type Piece, type SinkPort } from "./attempt-sink.ts";
 
 export interface LogUploaderDeps {
   readonly config: AgentConfig;
@@ -36,16 +36,15 @@ export class LogUploader {
   #waitingBytes = 0;
   #sendingBytes = 0;
 
+  /** One for all attempts, without a closure for each. */
+  readonly #port: SinkPort;
+
   constructor(deps: LogUploaderDeps) {
     this.#deps = deps;
     this.#written = createWake(deps.clock);
     this.#full = createWake(deps.clock);
-  }
-
-  open({ seq, attempt }: AttemptRef): LogSink {
-    const { config, clock, metrics } = this.#deps;
-    return new AttemptSink({
-      ref: { seq, attempt },
+    const { config, clock, metrics } = deps;
+    this.#port = {
       clock,
       bytesMax: config.logAttemptBytesMax,
       pieceBytesMax: config.logPieceBytesMax,
@@ -53,7 +52,11 @@ export class LogUploader {
       onPiece: (piece) => this.#waiting.push(piece),
       onBytes: (bytes) => this.#grow(bytes),
       onDropped: (bytes, reason) => metrics.logDropped.inc({ reason }, bytes),
-    });
+    };
+  }
+
+  open(ref: Piece["ref"]): LogSink {
+    return new AttemptSink(ref, this.#port);
   }
 
   /** Whether everything that was written is stored. */
