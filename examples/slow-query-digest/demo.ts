@@ -48,7 +48,9 @@ async function digest(client: SluiceClient, signal: AbortSignal): Promise<number
   bar.start(payloads.length, 0);
   let tasks: Task[];
   try {
-    const submissions = payloads.map((payload, index): Submission => ({ function: functionName, taskId: `slice-${index}`, payload }));
+    const submissions = payloads.map(
+      (payload, index): Submission => ({ function: functionName, taskId: `slice-${index}`, payload }),
+    );
     const waits: Promise<Task>[] = [];
     for await (const result of client.submitMany(submissions, { signal })) {
       if (!result.ok) throw result.error;
@@ -86,17 +88,29 @@ function statementTable(statements: readonly HeavyStatement[]): string {
   const table = new Table({
     head: ["total ms", "share", "calls", "mean ms", "p95 ms", "max ms", "statement"],
     colAligns: ["right", "right", "right", "right", "right", "right", "left"],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   for (const { totalMs, share, calls, meanMs, p95Ms, maxMs, statement } of statements) {
     const shown = statement.length > 60 ? `${statement.slice(0, 59)}…` : statement;
-    table.push([totalMs.toFixed(0), `${(share * 100).toFixed(1)} %`, calls, meanMs.toFixed(2), p95Ms.toFixed(2), maxMs.toFixed(1), shown]);
+    table.push([
+      totalMs.toFixed(0),
+      `${(share * 100).toFixed(1)} %`,
+      calls,
+      meanMs.toFixed(2),
+      p95Ms.toFixed(2),
+      maxMs.toFixed(1),
+      shown,
+    ]);
   }
   return table.toString();
 }
 
 function stageTable(latencies: readonly StageLatency[]): string {
-  const table = new Table({ head: ["stage", "p50 ms", "p95 ms", "p99 ms"], colAligns: ["left", "right", "right", "right"], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ["stage", "p50 ms", "p95 ms", "p99 ms"],
+    colAligns: ["left", "right", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
   for (const { stage, p50, p95, p99 } of latencies) table.push([stage, p50, p95, p99]);
   return table.toString();
 }
@@ -104,7 +118,9 @@ function stageTable(latencies: readonly StageLatency[]): string {
 /** Only the handler: the tests beside it are not its code. */
 async function zipOfFunction(): Promise<Buffer> {
   const zip = new ZipFile();
-  zip.addBuffer(readFileSync(join(import.meta.dirname, "function/index.py")), "index.py", { mtime: new Date(2026, 0, 1) });
+  zip.addBuffer(readFileSync(join(import.meta.dirname, "function/index.py")), "index.py", {
+    mtime: new Date(2026, 0, 1),
+  });
   zip.end();
   const chunks: Buffer[] = [];
   for await (const chunk of zip.outputStream) chunks.push(chunk as Buffer);

@@ -18,7 +18,14 @@ export function stageLatencies(tasks: readonly Task[]): StageLatency[] {
     const [dequeued, started, ended] = [at("Dequeued"), at("Running"), task.endedAtMs];
     if (dequeued === undefined || started === undefined || ended === undefined) return [];
     const { enqueuedAtMs: enqueued } = task;
-    return [{ queued: dequeued - enqueued, dispatched: started - dequeued, running: ended - started, "in all": ended - enqueued }];
+    return [
+      {
+        queued: dequeued - enqueued,
+        dispatched: started - dequeued,
+        running: ended - started,
+        "in all": ended - enqueued,
+      },
+    ];
   });
   return (["queued", "dispatched", "running", "in all"] as const).map((stage) => {
     const sorted = stages.map((one) => one[stage]).sort((a, b) => a - b);

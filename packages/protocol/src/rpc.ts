@@ -1,6 +1,6 @@
 // The one wrapper around grpc-js: a service is an `Api`, which the handlers implement in process and a client implements
 // over gRPC. The simulation puts a faulty network between the two.
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import {
   type ChannelCredentials,
   Client,
@@ -275,6 +275,8 @@ function cancelWith(
   signal: AbortSignal,
 ): void {
   const cancel = () => call.cancel();
+  // One signal may end any number of calls.
+  setMaxListeners(0, signal);
   if (signal.aborted) cancel();
   else signal.addEventListener("abort", cancel, { once: true });
   call.on("status", () => signal.removeEventListener("abort", cancel));

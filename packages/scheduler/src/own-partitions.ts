@@ -9,13 +9,21 @@ import {
   type Claim,
   type Coordinator,
   claimsPrefix,
+  type Entry,
   type Membership,
   membersPrefix,
   readWishes,
   release,
   wishesPrefix,
 } from "@sluice/coordination";
-import { type Clock, createWake, type Loop, type Partition as PartitionName, partitionKey } from "@sluice/core";
+import {
+  type Clock,
+  createWake,
+  type Loop,
+  type Partition as PartitionName,
+  parsePartitionKey,
+  partitionKey,
+} from "@sluice/core";
 import type { TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
@@ -90,6 +98,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       }
     }
     const revisions = new Map(claims.map((entry) => [entry.key.slice(claimsPrefix.length), entry.createRevision]));
+    await releaseStray(claims);
     for (const [key, { partition, claim, stop }] of owned) {
       if (revisions.get(key) !== claim.createRevision) stop.abort();
       else if (!wished.has(key)) partition.handOff();
@@ -99,6 +108,16 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       return;
     }
     for (const [key, partition] of wished) await tryTakeOver(key, partition);
+  }
+
+  /** A claim of mine that landed after its call was given up would keep everybody else out. */
+  async function releaseStray(claims: readonly Entry[]): Promise<void> {
+    const lease = membership.lease?.id;
+    for (const { key, leaseId, createRevision } of claims) {
+      const name = key.slice(claimsPrefix.length);
+      if (lease === undefined || leaseId !== lease || owned.has(name)) continue;
+      await release(coordinator, { ...parsePartitionKey(name), createRevision });
+    }
   }
 
   async function tryTakeOver(key: string, partition: PartitionName): Promise<void> {
@@ -136,6 +155,8 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
         }
       } finally {
         for (const stop of stops) stop();
+        // Otherwise the load-balancer would wish the partitions back to this scheduler until its member key is gone.
+        membership.announce(JSON.stringify({ draining: true }));
         const ending = [...owned.values()];
         for (const { partition } of ending) partition.handOff();
         await Promise.all(ending.map(({ done }) => done));

@@ -1,5 +1,5 @@
 // Wires the loops of a scheduler.
-import { type Coordinator, createMembership } from "@sluice/coordination";
+import { type Coordinator, createMembership, withDeadlines } from "@sluice/coordination";
 import { type Clock, type Random, runAll } from "@sluice/core";
 import { createLoadBalancer } from "@sluice/load-balancer";
 import type { Signals, TaskQueue } from "@sluice/queue";
@@ -38,10 +38,12 @@ export interface Scheduler {
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
-  const { config, clock, random, log, store, queue, signals, coordinator } = deps;
+  const { config, clock, random, log, store, queue, signals } = deps;
+  // A call that never answers must not hold up the loop that gives partitions back.
+  const coordinator = withDeadlines(deps.coordinator, { clock, deadlineMs: config.lease.renewDeadlineMs });
   const id = config.schedulerId;
   const metrics = schedulerMetrics(deps.registry);
-  const info = JSON.stringify({ id });
+  const info = JSON.stringify({});
   const membership = createMembership({ coordinator, clock, id, info, profile: config.lease });
   const balancer = createLoadBalancer({
     coordinator,

@@ -7,7 +7,7 @@ import { runStandalone, type Serving } from "./standalone.ts";
 // One signal ends every loop of the process; that many listeners are no leak.
 setMaxListeners(0);
 const config = readConfig(standaloneSpec);
-const log = createLogger({ level: config.logLevel, service: "standalone" });
+const log = createLogger({ level: config.logLevel, service: "standalone", stream: process.stderr });
 try {
   await untilSignal((signal) => runStandalone({ config, log, environment: process.env }, signal, greet));
 } catch (cause) {

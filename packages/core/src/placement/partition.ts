@@ -42,6 +42,13 @@ export function partitionKey(partition: Partition): string {
   return `${partition.queue}/${partition.prefix === "" ? "-" : partition.prefix}`;
 }
 
+/** What `partitionKey` made. */
+export function parsePartitionKey(key: string): Partition {
+  const slash = key.lastIndexOf("/");
+  const prefix = key.slice(slash + 1);
+  return { queue: key.slice(0, slash), prefix: prefix === "-" ? "" : prefix };
+}
+
 /** The five bits of a lane, highest first. */
 export function laneBitsOf(lane: Lane): string {
   return lane.toString(2).padStart(laneBits, "0");

@@ -179,10 +179,11 @@ export class AgentLink {
     const controller = new AbortController();
     const abort = () => controller.abort(new DOMException("the link closed", "AbortError"));
     signal.addEventListener("abort", abort, { once: true });
-    const client = this.#deps.connect(this.address);
+    let client: ReturnType<AgentLinkDeps["connect"]> | undefined;
     let silentSince = clock.monotonic();
     const watch = this.#watchSilence(controller, () => silentSince);
     try {
+      client = this.#deps.connect(this.address);
       this.#out = out;
       this.#sendAttach([...this.#partitions.values()]);
       for await (const frame of client.api.attach(out, { signal: controller.signal })) {
@@ -199,7 +200,7 @@ export class AgentLink {
       abort();
       signal.removeEventListener("abort", abort);
       await watch;
-      client.close();
+      client?.close();
       for (const state of this.#partitions.values()) {
         state.attached = false;
         state.port.onRoom();
