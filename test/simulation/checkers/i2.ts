@@ -1,0 +1,57 @@
+// I2: one final status per run of a task, never overwritten; and what it says has really happened.
+import { isFinal, type Task } from "@sluice/core";
+import type { Checker, Violation, Written } from "../model/history.ts";
+import { resultOf } from "../model/instances.ts";
+import type { Execution } from "../model/ledger.ts";
+import { groupBy } from "./rows.ts";
+
+const invariant = "I2";
+
+export const checkI2: Checker = ({ store, rows, executions, observations }) => {
+  const violations: Violation[] = [];
+  const writes = groupBy(
+    store.filter((event) => event.kind === "written"),
+    ({ write }) => write.seq,
+  );
+  const runs = groupBy(executions, ({ seq }) => seq);
+  const bySeq = new Map(rows.map((row) => [row.seq, row]));
+  for (const [seq, ofTask] of writes) violations.push(...overwritten(seq, ofTask), ...differs(ofTask, bySeq.get(seq)));
+  for (const row of rows) violations.push(...invented(row, runs.get(row.seq) ?? []));
+  const byKey = new Map(rows.map((row) => [`${row.accountId}/${row.functionName}/${row.taskId}`, row]));
+  for (const seen of observations) {
+    const row = byKey.get(`${seen.account}/${seen.function}/${seen.taskId}`);
+    if (row?.status === seen.status && row.attempt === seen.attempt) continue;
+    const is = row ? `${row.status} at attempt ${row.attempt}` : "nowhere";
+    const message = `a client read ${seen.taskId} as ${seen.status} at attempt ${seen.attempt}, now it is ${is}`;
+    violations.push({ invariant, message });
+  }
+  return violations;
+};
+
+function overwritten(seq: number, writes: readonly Written[]): Violation[] {
+  const end = writes.findIndex(({ write, applied }) => applied && write.kind === "settle");
+  if (end === -1) return [];
+  return writes.slice(end + 1).flatMap(({ write, applied, by, at }) => {
+    if (!applied) return [];
+    const what = write.kind === "settle" ? write.status : write.kind;
+    return [{ invariant, seq, message: `task ${seq} was final when ${by} wrote ${what} at ${at} ms` }];
+  });
+}
+
+function differs(writes: readonly Written[], row: Task | undefined): Violation[] {
+  const settled = writes.find(({ write, applied }) => applied && write.kind === "settle")?.write;
+  if (!row || settled?.kind !== "settle") return [];
+  if (row.status === settled.status && row.attempt === settled.attempt) return [];
+  const message = `task ${row.seq} was settled as ${settled.status} at attempt ${settled.attempt}, and reads ${row.status} at ${row.attempt}`;
+  return [{ invariant, seq: row.seq, message }];
+}
+
+/** Only an execution that came to its end makes a success. */
+function invented(row: Task, executions: readonly Execution[]): Violation[] {
+  if (!isFinal(row.status) || row.status !== "Succeeded") return [];
+  const { seq, attempt } = row;
+  const result = Buffer.from(row.result).toString();
+  const hasRun = executions.some((execution) => execution.attempt === attempt && execution.how === "ok");
+  if (hasRun && result === resultOf(seq, attempt)) return [];
+  return [{ invariant, seq, message: `task ${seq} succeeded with "${result}", but attempt ${attempt} did not end so` }];
+}

@@ -1,0 +1,63 @@
+// The `sometimes` counters: they prove that rare branches were reached. A run that never takes over a running task proves
+// nothing about take-overs.
+
+export const counterNames = [
+  "submitted",
+  "accepted",
+  "outcome of a submission unknown",
+  "duplicate answered by token",
+  "ambiguous commit",
+  "ambiguous commit resolved",
+  "write rejected without effect",
+  "write arrived late",
+  "stale write refused",
+  "take-over",
+  "take-over while running",
+  "adopted",
+  "held",
+  "re-announced",
+  "unparked",
+  "repeated dispatch answered",
+  "stale frame refused",
+  "stream broken",
+  "late frame of an old stream",
+  "agent crashed",
+  "agent frozen",
+  "self-fenced",
+  "fenced by an owner",
+  "killed by the watchdog",
+  "lost with agent",
+  "lost attempt recovered from the journal",
+  "scheduler crashed",
+  "scheduler frozen",
+  "scheduler handed off",
+  "api-server crashed",
+  "lease lost early",
+  "block lost",
+  "block repeated",
+  "block late",
+  "ack lost",
+  "hint lost",
+  "stopped while running",
+  "stopped while waiting",
+  "expired",
+  "retried",
+  "timed out",
+] as const;
+export type CounterName = (typeof counterNames)[number];
+
+export interface Counters {
+  add(name: CounterName, count?: number): void;
+  /** In the order of `counterNames`; 0 where nothing happened. */
+  readonly values: Readonly<Record<CounterName, number>>;
+}
+
+export function createCounters(): Counters {
+  const values = Object.fromEntries(counterNames.map((name) => [name, 0])) as Record<CounterName, number>;
+  return {
+    add(name, count = 1) {
+      values[name] += count;
+    },
+    values,
+  };
+}

@@ -1,0 +1,194 @@
+// Modelled instances behind the agent's `InstancePool`: one process per attempt, which lives on its host and not in the
+// agent. It writes the ledger.
+import type { FunctionSpec, InstancePool, Invocation, Outcome } from "@sluice/agent";
+import type { SimNode } from "../net/node.ts";
+import { type RunStep, stepOf } from "./behaviour.ts";
+import type { Host, Instance } from "./host.ts";
+import type { Execution, Ledger } from "./ledger.ts";
+
+export interface PoolOptions {
+  readonly host: Host;
+  readonly node: SimNode;
+  readonly ledger: Ledger;
+  readonly agentId: string;
+  readonly incarnation: () => number;
+  /** As its owner knows it. */
+  readonly realEpoch: (epoch: number) => number;
+}
+
+const coldStartMsMax = 150;
+const graceMs = 3_000;
+
+export function createModelledPool(options: PoolOptions): InstancePool {
+  return new ModelledPool(options);
+}
+
+class ModelledPool implements InstancePool {
+  readonly #options: PoolOptions;
+  readonly #own = new Set<Process>();
+  readonly #warm = new Set<number>();
+  #isClosed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  get instanceCount(): number {
+    return this.#own.size;
+  }
+
+  hasWarm(revision: number): boolean {
+    return this.#warm.has(revision);
+  }
+
+  run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
+    if (this.#isClosed) return Promise.resolve(failed("InstanceUnavailable", "retryable"));
+    if (signal.aborted) return Promise.resolve({ kind: "stopped" });
+    return new Promise((resolve) => {
+      const { host, node } = this.#options;
+      const coldMs = this.#warm.has(spec.revision) ? 0 : host.dice.between(1, coldStartMsMax);
+      this.#warm.add(spec.revision);
+      const process = new Process(this.#options, { spec, invocation, coldMs }, (outcome) => {
+        this.#own.delete(process);
+        host.instances.delete(process);
+        node.enter(() => {
+          signal.removeEventListener("abort", stop);
+          resolve(outcome);
+        });
+      });
+      const stop = () => void process.kill("stopped");
+      signal.addEventListener("abort", stop, { once: true });
+      this.#own.add(process);
+      host.instances.add(process);
+      process.start();
+    });
+  }
+
+  async killAll(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#own].map((process) => process.kill()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killAll();
+  }
+}
+
+interface Work {
+  readonly spec: FunctionSpec;
+  readonly invocation: Invocation;
+  readonly coldMs: number;
+}
+
+/** starting ──cold start──▶ running ──its time, its time-out, or killed──▶ gone */
+class Process implements Instance {
+  readonly #options: PoolOptions;
+  readonly #work: Work;
+  readonly #onGone: (outcome: Outcome) => void;
+  readonly #step: RunStep;
+  readonly #termMs: number;
+  #execution: Execution | undefined;
+  #cancelTimer = () => {};
+  #isGone = false;
+  readonly #waiters: (() => void)[] = [];
+  #isTerminating = false;
+
+  constructor(options: PoolOptions, work: Work, onGone: (outcome: Outcome) => void) {
+    this.#options = options;
+    this.#work = work;
+    this.#onGone = onGone;
+    const { step, termMs } = stepOf(work.invocation.payload, work.invocation.attempt);
+    this.#step = step;
+    this.#termMs = Math.min(termMs, graceMs);
+  }
+
+  start(): void {
+    if (this.#work.coldMs === 0) this.#begin();
+    else this.#cancelTimer = this.#options.host.clock.timer(this.#work.coldMs, () => this.#begin());
+  }
+
+  kill(why: "stopped" | "killed" = "killed"): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isGone) {
+        resolve();
+        return;
+      }
+      this.#waiters.push(resolve);
+      if (this.#isTerminating) return;
+      this.#isTerminating = true;
+      this.#cancelTimer();
+      const end = () =>
+        this.#end(why === "stopped" ? { kind: "stopped" } : failed("InstanceUnavailable", "retryable"), why);
+      if (this.#execution === undefined) end();
+      else this.#cancelTimer = this.#options.host.clock.timer(this.#termMs, end);
+    });
+  }
+
+  #begin(): void {
+    const { ledger, agentId, incarnation, node, host, realEpoch } = this.#options;
+    const { invocation, spec } = this.#work;
+    const { seq, epoch } = identify(invocation);
+    this.#execution = ledger.start({
+      seq,
+      epoch: realEpoch(epoch),
+      attempt: invocation.attempt,
+      agentId,
+      incarnation: incarnation(),
+    });
+    node.enter(() => invocation.onStarted(`${agentId}-${spec.revision}`));
+    if (host.dice.chance(0.05))
+      node.enter(() => invocation.onLog("stdout", Buffer.from(`attempt ${invocation.attempt}\n`)));
+    const ms = this.#step.kind === "hang" ? Number.POSITIVE_INFINITY : this.#step.ms;
+    const timesOut = ms >= spec.timeoutMs;
+    this.#cancelTimer = host.clock.timer(Math.max(1, Math.min(ms, spec.timeoutMs)), () => {
+      if (timesOut) this.#end(failed("FunctionTimeout", "retryable"), "failed");
+      else this.#end(outcomeOf(this.#step, invocation), this.#step.kind === "ok" ? "ok" : "failed");
+    });
+  }
+
+  #end(outcome: Outcome, how: NonNullable<Execution["how"]>): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#cancelTimer();
+    if (this.#execution) this.#options.ledger.end(this.#execution, how);
+    this.#onGone(outcome);
+    for (const resolve of this.#waiters) resolve();
+  }
+}
+
+/** What a successful attempt returns: says which attempt of which task it was. */
+export function resultOf(seq: number, attempt: number): string {
+  return `${seq}#${attempt}`;
+}
+
+/** The pool is told neither number nor epoch; both are in what it is told. */
+function identify({ requestId, fenceToken }: Invocation): { seq: number; epoch: number } {
+  const seq = Number.parseInt(requestId.split("-")[2]?.slice(0, 16) ?? "", 16);
+  const epoch = Number.parseInt(fenceToken.split("-")[1] ?? "", 10);
+  return { seq, epoch };
+}
+
+function outcomeOf({ kind }: RunStep, invocation: Invocation): Outcome {
+  switch (kind) {
+    case "ok":
+      return { kind: "succeeded", result: Buffer.from(resultOf(identify(invocation).seq, invocation.attempt)) };
+    case "fatal":
+      return failed("HandledInvocationError", "fatal");
+    case "flow":
+      return failed("FlowControlError", "flow_control");
+    default:
+      return failed("UnhandledInvocationError", "retryable");
+  }
+}
+
+function failed(
+  errorType:
+    | "HandledInvocationError"
+    | "UnhandledInvocationError"
+    | "FlowControlError"
+    | "FunctionTimeout"
+    | "InstanceUnavailable",
+  errorClass: "fatal" | "retryable" | "flow_control",
+): Outcome {
+  return { kind: "failed", errorType, message: errorType, body: Buffer.from("{}"), class: errorClass };
+}

@@ -1,0 +1,59 @@
+// The execution ledger: what really ran, where and when, written outside of everything that can fail. Times are true times.
+import type { Counters } from "../counters.ts";
+import type { Trace } from "../trace.ts";
+
+/** One run of a handler. */
+export interface Execution {
+  readonly seq: number;
+  readonly attempt: number;
+  /** Of the owner whose dispatch started it. */
+  readonly epoch: number;
+  readonly agentId: string;
+  readonly incarnation: number;
+  readonly startedAt: number;
+  /** Undefined: it runs. */
+  endedAt: number | undefined;
+  how: "ok" | "failed" | "stopped" | "killed" | undefined;
+}
+
+export interface Ledger {
+  readonly executions: readonly Execution[];
+  readonly runningCount: number;
+  start(facts: Omit<Execution, "startedAt" | "endedAt" | "how">): Execution;
+  end(execution: Execution, how: NonNullable<Execution["how"]>): void;
+}
+
+export function createLedger(options: {
+  readonly now: () => number;
+  readonly trace: Trace;
+  readonly counters: Counters;
+}): Ledger {
+  const { now, trace, counters } = options;
+  const executions: Execution[] = [];
+  let runningCount = 0;
+  return {
+    executions,
+    get runningCount() {
+      return runningCount;
+    },
+    start(facts) {
+      const execution: Execution = { ...facts, startedAt: now(), endedAt: undefined, how: undefined };
+      executions.push(execution);
+      runningCount++;
+      trace.add(`START ${describeExecution(execution)}`);
+      return execution;
+    },
+    end(execution, how) {
+      execution.endedAt = now();
+      execution.how = how;
+      runningCount--;
+      if (how === "killed") counters.add("killed by the watchdog");
+      trace.add(`END ${describeExecution(execution)} ${how}`);
+    },
+  };
+}
+
+export function describeExecution(execution: Execution): string {
+  const { seq, attempt, epoch, agentId, incarnation } = execution;
+  return `task ${seq} attempt ${attempt} epoch ${epoch} on ${agentId}/${incarnation}`;
+}

@@ -1,0 +1,215 @@
+// The store as one node sees it, and the record of what it really did.
+import type { Task } from "@sluice/core";
+import type { AgentIncarnation, LaneRecords, NewTask, Store } from "@sluice/store";
+import type { StoreEvent } from "../model/history.ts";
+import type { Port } from "./port.ts";
+
+/** The one store of a world: does one thing after the other, and keeps the history. */
+export class StoreServer {
+  readonly store: Store;
+  readonly events: StoreEvent[] = [];
+  /** Rows by account, function and task id. */
+  readonly seqs = new Map<string, number>();
+  readonly #now: () => number;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(store: Store, now: () => number) {
+    this.store = store;
+    this.#now = now;
+  }
+
+  /** Nothing else happens between an effect and its record. */
+  exclusive<T>(effect: () => Promise<T>, record: (result: T, at: number) => void): Promise<T> {
+    const done = this.#last.then(async () => {
+      const result = await effect();
+      record(result, this.#now());
+      return result;
+    });
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+export interface NodeStoreOptions {
+  readonly server: StoreServer;
+  readonly port: Port;
+  /** Changes what owners do with rows; for negative controls. */
+  readonly alter?: (store: Store) => Store;
+}
+
+/** Everything goes through `port`; what changes rows is recorded. */
+export function nodeStore({ server, port, alter = (store) => store }: NodeStoreOptions): Store {
+  const real = alter(server.store);
+  const nobody = () => undefined;
+  const wrap = <R extends object>(group: string, records: R, recorders: Recorders = {}): R =>
+    Object.fromEntries(
+      Object.entries(records).map(([name, method]) => {
+        const record = recorders[name] ?? nobody;
+        return [
+          name,
+          (...parameters: unknown[]) =>
+            port.call(`${group}.${name}`, () =>
+              server.exclusive(
+                () => (method as (...parameters: unknown[]) => Promise<unknown>).apply(records, parameters),
+                (result, at) => record(parameters, result, at),
+              ),
+            ),
+        ];
+      }),
+    ) as R;
+  return {
+    tasks: wrap("tasks", real.tasks, taskRecorders(server, port)),
+    lanes: wrap("lanes", real.lanes, laneRecorders(server, port)),
+    functions: wrap("functions", real.functions),
+    accounts: wrap("accounts", real.accounts),
+    agents: wrap("agents", real.agents, agentRecorders(server, port)),
+    logs: wrap("logs", real.logs),
+    ping: () => port.call("ping", () => server.exclusive(() => real.ping(), nobody)),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+type Recorder = (parameters: readonly unknown[], result: unknown, at: number) => void;
+type Recorders = Readonly<Record<string, Recorder>>;
+type ResultOf<K extends keyof LaneRecords> = Awaited<ReturnType<LaneRecords[K]>>;
+
+function taskRecorders(server: StoreServer, { network }: Port): Recorders {
+  const { trace, counters } = network;
+  return {
+    insert([tasks], result, at) {
+      const outcomes = result as Awaited<ReturnType<Store["tasks"]["insert"]>>;
+      for (const [index, task] of (tasks as NewTask[]).entries()) {
+        const outcome = outcomes[index];
+        if (outcome?.kind === "repeated") counters.add("duplicate answered by token");
+        if (outcome?.kind !== "inserted") continue;
+        const { seq, enqueuedAt } = outcome;
+        const key = `${task.accountId}/${task.functionName}/${task.taskId}`;
+        server.seqs.set(key, seq);
+        server.events.push({
+          kind: "inserted",
+          at,
+          seq,
+          account: task.accountId,
+          function: task.functionName,
+          taskId: task.taskId,
+          queue: task.queue,
+          lane: task.lane,
+          dueAt: task.delayMs > 0 ? enqueuedAt + task.delayMs : undefined,
+          expiresAt: task.expiresAfterMs > 0 ? enqueuedAt + task.delayMs + task.expiresAfterMs : undefined,
+        });
+        trace.add(`INSERT task ${seq} ${key} ${task.queue}/${task.lane}`);
+      }
+    },
+    requestStop(_parameters, result) {
+      const task = result as Task | undefined;
+      if (task) trace.add(`MARK task ${task.seq} ${task.status}`);
+    },
+  };
+}
+
+function laneRecorders(server: StoreServer, { network, node }: Port): Recorders {
+  const { trace, counters } = network;
+  const by = node.name;
+  const stale = (name: string, [owner]: readonly unknown[]) => {
+    counters.add("stale write refused");
+    trace.add(`STALE ${by} ${name} ${describeOwner(owner as Parameters<LaneRecords["raiseFloor"]>[0])}`);
+  };
+  return {
+    raiseFloor([owner], result, at) {
+      const partition = owner as Parameters<LaneRecords["raiseFloor"]>[0];
+      trace.add(`FLOOR ${by} ${describeOwner(partition)} ${result}`);
+      if (result === true) server.events.push({ kind: "raised", at, by, owner: partition });
+    },
+    write(parameters, result, at) {
+      const [owner, writes] = parameters as Parameters<LaneRecords["write"]>;
+      const applied = result as ResultOf<"write">;
+      if (applied === "stale") {
+        stale("write", parameters);
+        return;
+      }
+      for (const [index, write] of writes.entries()) {
+        const isApplied = applied[index] === true;
+        server.events.push({ kind: "written", at, by, owner, write, applied: isApplied });
+        if (write.kind === "park" && isApplied) counters.add("retried");
+        if (write.kind === "settle" && write.status === "Expired" && isApplied) counters.add("expired");
+        if (write.kind === "settle" && write.status === "Stopped" && isApplied) {
+          counters.add(write.startedAt === undefined ? "stopped while waiting" : "stopped while running");
+        }
+        if (write.kind !== "running" && !isApplied) counters.add("ambiguous commit resolved");
+        trace.add(`WRITE ${by} ${describeOwner(owner)} ${describeWrite(write)} ${isApplied ? "held" : "MISSED"}`);
+      }
+    },
+    unpark(parameters, result, at) {
+      const unparked = result as ResultOf<"unpark">;
+      if (unparked === "stale") {
+        stale("unpark", parameters);
+        return;
+      }
+      if (unparked.length === 0) return;
+      const [owner] = parameters as Parameters<LaneRecords["unpark"]>;
+      const seqs = unparked.map(({ seq }) => seq);
+      counters.add("unparked", seqs.length);
+      server.events.push({ kind: "unparked", at, by, owner, seqs });
+      trace.add(`UNPARK ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
+    },
+    touch(parameters, result) {
+      if (result === "stale") {
+        stale("touch", parameters);
+        return;
+      }
+      const [, seqs] = parameters as Parameters<LaneRecords["touch"]>;
+      counters.add("re-announced", seqs.length);
+      trace.add(`TOUCH ${by} ${seqs.join(" ")}`);
+    },
+    read(parameters, result) {
+      if (result === "stale") stale("read", parameters);
+    },
+    marked(parameters, result) {
+      if (result === "stale") stale("marked", parameters);
+    },
+    sweep(parameters, result) {
+      if (result === "stale") stale("sweep", parameters);
+    },
+  };
+}
+
+function agentRecorders(server: StoreServer, { network, node }: Port): Recorders {
+  const { trace, counters } = network;
+  const died = ({ agentId, incarnation }: AgentIncarnation, at: number) =>
+    server.events.push({ kind: "died", at, agentId, incarnation });
+  return {
+    register(_parameters, result, at) {
+      const { agentId, incarnation } = result as AgentIncarnation;
+      trace.add(`REGISTER ${node.name} ${agentId}/${incarnation}`);
+      died({ agentId, incarnation: incarnation - 1 }, at);
+    },
+    fence([agent], result) {
+      if (result === true) counters.add("fenced by an owner");
+      trace.add(`FENCE ${node.name} ${describeAgent(agent)} ${result}`);
+    },
+    markDead([agent], result, at) {
+      if (result === true) died(agent as AgentIncarnation, at);
+      trace.add(`DEAD? ${node.name} ${describeAgent(agent)} ${result}`);
+    },
+    deregister([agent], _result, at) {
+      died(agent as AgentIncarnation, at);
+      trace.add(`DEREGISTER ${node.name} ${describeAgent(agent)}`);
+    },
+  };
+}
+
+function describeAgent(agent: unknown): string {
+  const { agentId, incarnation } = agent as AgentIncarnation;
+  return `${agentId}/${incarnation}`;
+}
+
+export function describeOwner({ queue, prefix, epoch }: Parameters<LaneRecords["raiseFloor"]>[0]): string {
+  return `${queue}/${prefix === "" ? "-" : prefix}@${epoch}`;
+}
+
+function describeWrite(write: Parameters<LaneRecords["write"]>[1][number]): string {
+  const { kind, seq, attempt } = write;
+  if (kind === "running") return `running task ${seq} attempt ${attempt} on ${write.agentId}`;
+  if (kind === "settle") return `settle task ${seq} attempt ${attempt} ${write.status}`;
+  return `park task ${seq} attempt ${attempt} -> ${write.nextAttempt} ${write.reason} ${write.error?.type ?? ""}`;
+}

@@ -1,0 +1,157 @@
+// One seed: calm start, faults, heal; then everything must end within a bound. Afterwards the checkers look at what happened.
+import { AccountId, type Task } from "@sluice/core";
+import type { FakeClock } from "@sluice/core/testing";
+import type { Store } from "@sluice/store";
+import { createSqlStore, openPgliteSql } from "@sluice/store/pglite";
+import { check } from "./checkers/index.ts";
+import type { Control } from "./controls.ts";
+import type { CounterName } from "./counters.ts";
+import { startFaults } from "./fault-driver.ts";
+import { describePlan, planFaults } from "./faults.ts";
+import type { History, Violation } from "./model/history.ts";
+import { countSometimes } from "./sometimes.ts";
+import { accounts, startWorkload, type Workload } from "./workload.ts";
+import { World } from "./world.ts";
+
+export interface SimulateOptions {
+  readonly seed: number;
+  /** Of virtual time with faults; default half a minute. */
+  readonly minutes?: number;
+  readonly control?: Control;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  /** Equal for equal seeds, in every process. */
+  readonly traceHash: string;
+  readonly violations: readonly Violation[];
+  readonly counters: Readonly<Record<CounterName, number>>;
+  readonly plan: string;
+  readonly facts: {
+    readonly tasks: number;
+    readonly executions: number;
+    /** Virtual, from the start to the last final status. */
+    readonly endedAtMs: number;
+    readonly traceLines: number;
+  };
+  /** The last lines of the trace. */
+  last(lines: number): readonly string[];
+  /** Lines of the trace about a task, oldest first. */
+  about(seq: number): readonly string[];
+}
+
+/** Everything is final so long after the heal: agents are found dead, leases expire, retries come back. */
+const quietWithinMs = 240_000;
+
+/** The store of this process: one after the other may use it. */
+export interface StoreOfRuns extends AsyncDisposable {
+  reset(): Promise<(clock: FakeClock) => Store>;
+}
+
+export async function openStoreOfRuns(): Promise<StoreOfRuns> {
+  const sql = await openPgliteSql({ dataDir: "memory", inWorker: false });
+  return {
+    async reset() {
+      await sql.exec(
+        "truncate tasks, floors, functions, code_packages, access_keys, accounts, agents, log_pieces restart identity; alter sequence function_revisions restart",
+      );
+      return (clock) => createSqlStore({ sql, clock });
+    },
+    [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
+  };
+}
+
+export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
+  const { seed, minutes = 0.5, control } = options;
+  const world = new World({ seed, openStore: await storeOfRuns.reset(), ...(control && { control }) });
+  const onUncaught = (cause: unknown) => world.onBug(cause);
+  process.on("unhandledRejection", onUncaught);
+  try {
+    const plan = planFaults(world.dice.fork("plan"));
+    await world.start(accounts);
+    const untilMs = 2_000 + minutes * 60_000;
+    const workload = await startWorkload({ world, untilMs });
+    await world.clock.advance(2_000);
+    const faults = startFaults(world, plan);
+    await world.clock.advance(untilMs - 2_000);
+    faults.heal();
+    await quiet(world, workload);
+    const endedAtMs = world.clock.monotonic();
+    const history = await historyOf(world, workload);
+    await countSometimes(world, history);
+    const { trace, counters } = world;
+    return {
+      seed,
+      traceHash: trace.hash,
+      violations: check(history),
+      counters: counters.values,
+      plan: describePlan(plan),
+      facts: {
+        tasks: history.rows.length,
+        executions: history.executions.length,
+        endedAtMs,
+        traceLines: trace.length,
+      },
+      last: (lines) => trace.last(lines),
+      about: (seq) =>
+        trace
+          .last(Number.POSITIVE_INFINITY)
+          .filter((line) => new RegExp(`\\btask ${seq}\\b|TOUCH.* ${seq}\\b`).test(line)),
+    };
+  } finally {
+    await world.end();
+    process.off("unhandledRejection", onUncaught);
+  }
+}
+
+/** Runs until every row is final and every client is done, or for as long as that may take: I1 says what is left. */
+async function quiet(world: World, workload: Workload): Promise<void> {
+  const { events } = world.server;
+  let seen = 0;
+  const open = new Set<number>();
+  const isQuiet = () => {
+    for (; seen < events.length; seen++) {
+      const event = events[seen];
+      if (event?.kind === "inserted") open.add(event.seq);
+      if (event?.kind === "written" && event.applied && event.write.kind === "settle") open.delete(event.write.seq);
+    }
+    return open.size === 0 && workload.isDone && world.ledger.runningCount === 0;
+  };
+  await world.clock.runUntil(isQuiet, { withinMs: quietWithinMs }).catch((cause: unknown) => {
+    world.trace.add(`NOT QUIET ${String(cause)}`);
+  });
+}
+
+async function historyOf(world: World, workload: Workload): Promise<History> {
+  const rows = await allRows(world);
+  return {
+    rows,
+    submissions: workload.submissions,
+    observations: workload.observations,
+    store: world.server.events,
+    agents: world.agentEvents,
+    lives: world.agentLives,
+    executions: world.ledger.executions,
+    bugs: world.bugs,
+    wallStart: world.clock.now() - world.clock.monotonic(),
+  };
+}
+
+async function allRows(world: World): Promise<Task[]> {
+  const rows: Task[] = [];
+  for (const account of accounts) {
+    const filter = { accountId: AccountId(account), order: "oldest", limit: 10_000, includePayload: true } as const;
+    const listed = await world.server.exclusive(
+      () => world.server.store.tasks.list(filter),
+      () => undefined,
+    );
+    for (const row of listed) {
+      const full = await world.server.exclusive(
+        () => world.server.store.tasks.get(row),
+        () => undefined,
+      );
+      if (full) rows.push(full);
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,44 @@
+// Counters of what only shows when everything is known.
+import { covers } from "@sluice/core";
+import type { Counter } from "prom-client";
+import { insertsOf } from "./checkers/rows.ts";
+import type { CounterName } from "./counters.ts";
+import type { History } from "./model/history.ts";
+import type { World } from "./world.ts";
+
+/** Metrics of the services that prove that a branch was reached. */
+const metrics: Readonly<Record<string, CounterName>> = {
+  sluice_scheduler_takeovers_total: "take-over",
+  sluice_scheduler_adopted_attempts_total: "adopted",
+  sluice_scheduler_held_tasks_total: "held",
+  sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
+};
+
+export async function countSometimes(world: World, history: History): Promise<void> {
+  for (const registry of world.registries) {
+    for (const [name, counter] of Object.entries(metrics)) {
+      const metric = registry.getSingleMetric(name) as Counter | undefined;
+      if (!metric) continue;
+      for (const { value } of (await metric.get()).values) world.counters.add(counter, value);
+    }
+  }
+  const inserts = insertsOf(history.store);
+  for (const event of history.store) {
+    if (event.kind === "raised" && runsIn(event, history, inserts)) world.counters.add("take-over while running");
+    if (event.kind !== "written" || !event.applied || event.write.kind === "running") continue;
+    if (event.write.error?.type === "AgentLost") world.counters.add("lost with agent");
+    if (event.write.error?.type === "FunctionTimeout") world.counters.add("timed out");
+  }
+}
+
+function runsIn(
+  { at, owner }: { at: number; owner: { queue: string; prefix: string } },
+  { executions }: History,
+  inserts: ReturnType<typeof insertsOf>,
+): boolean {
+  return executions.some(({ seq, startedAt, endedAt }) => {
+    const row = inserts.get(seq);
+    const isRunning = startedAt <= at && (endedAt === undefined || endedAt > at);
+    return isRunning && row !== undefined && row.queue === owner.queue && covers(owner.prefix, row.lane);
+  });
+}

@@ -1,0 +1,371 @@
+// The whole cluster in one process: production services on one fake clock and one seed, each behind wrappers of its own.
+import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
+import { createAccessKey, createApiServer } from "@sluice/api-server";
+import { type Coordinator, writeWish } from "@sluice/coordination";
+import { createMemoryCoordinator } from "@sluice/coordination/memory";
+import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
+import { FakeClock, seededRandom } from "@sluice/core/testing";
+import { AgentGatewayServiceService, AgentServiceService, type Api, TaskServiceService } from "@sluice/protocol";
+import type { Signals, TaskQueue } from "@sluice/queue";
+import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
+import { createScheduler, type Scheduler } from "@sluice/scheduler";
+import type { Store } from "@sluice/store";
+import { Registry } from "prom-client";
+import { agentConfig, apiServerConfig, schedulerConfig } from "./config.ts";
+import { alteredFrames, alteredStore, type Control, Disguise } from "./controls.ts";
+import { type Counters, createCounters } from "./counters.ts";
+import { createDice, type Dice } from "./dice.ts";
+import { calm, type Rates } from "./faults.ts";
+import { traceLogger } from "./log.ts";
+import type { AgentEvent, AgentLife } from "./model/history.ts";
+import { Host } from "./model/host.ts";
+import { createModelledPool } from "./model/instances.ts";
+import { createLedger, type Ledger } from "./model/ledger.ts";
+import { simulatedClient, targetOf } from "./net/client.ts";
+import { Network } from "./net/network.ts";
+import { SimNode } from "./net/node.ts";
+import { recordFrames } from "./net/record-frames.ts";
+import type { Connection, Tap } from "./net/stream.ts";
+import type { Target } from "./net/unary.ts";
+import { nodeCoordinator } from "./ports/coordinator.ts";
+import { Port } from "./ports/port.ts";
+import { nodeQueue } from "./ports/queue.ts";
+import { nodeSignals } from "./ports/signals.ts";
+import { nodeStore, StoreServer } from "./ports/store.ts";
+import { Process } from "./process.ts";
+import { createTrace, type Trace } from "./trace.ts";
+
+export interface WorldOptions {
+  readonly seed: number;
+  /** Empty, and on this clock. */
+  readonly openStore: (clock: FakeClock) => Store;
+  readonly control?: Control;
+  readonly schedulers?: number;
+  readonly agents?: number;
+  readonly apiServers?: number;
+}
+
+export const queues = ["q0", "q1"] as const;
+const joinToken = "simulated-join-token";
+const masterKey = Buffer.alloc(32, 7);
+
+export class World {
+  readonly clock = new FakeClock();
+  readonly random: Random;
+  readonly dice: Dice;
+  readonly trace: Trace;
+  readonly counters: Counters = createCounters();
+  readonly network: Network;
+  readonly server: StoreServer;
+  readonly ledger: Ledger;
+  readonly agentEvents: AgentEvent[] = [];
+  readonly agentLives: AgentLife[] = [];
+  readonly bugs: string[] = [];
+  /** Of every life of every process. */
+  readonly registries: Registry[] = [];
+  /** Open streams of schedulers to agents. */
+  readonly connections = new Set<Connection>();
+  /** Of now. */
+  rates: Rates = calm;
+  readonly coordinator: Coordinator;
+  readonly queue: TaskQueue;
+  readonly signals: Signals;
+  readonly #control: Control | undefined;
+  readonly #disguise = new Disguise();
+  readonly #processes = new Map<string, Process>();
+  readonly #targets = new Map<string, Target>();
+  readonly #schedulers = new Map<string, Scheduler>();
+  readonly names: {
+    readonly schedulers: readonly string[];
+    readonly agents: readonly string[];
+    readonly apiServers: readonly string[];
+  };
+
+  constructor({ seed, openStore, control, schedulers = 3, agents = 4, apiServers = 2 }: WorldOptions) {
+    this.random = seededRandom(seed);
+    this.dice = createDice(this.random.fork("world"));
+    this.trace = createTrace(() => this.clock.monotonic());
+    this.#control = control;
+    const { clock, trace, counters } = this;
+    this.network = new Network({
+      clock,
+      trace,
+      counters,
+      dice: this.dice.fork("network"),
+      rates: () => this.rates,
+    });
+    this.server = new StoreServer(openStore(clock), () => clock.monotonic());
+    this.ledger = createLedger({ now: () => clock.monotonic(), trace, counters });
+    this.coordinator = createMemoryCoordinator({ clock });
+    this.queue = createMemoryQueue({ clock, ackWaitMs: 10_000 });
+    this.signals = createMemorySignals();
+    const numbered = (letter: string, count: number) =>
+      Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
+    this.names = {
+      schedulers: numbered("s", schedulers),
+      agents: numbered("a", agents),
+      apiServers: numbered("api", apiServers),
+    };
+    for (const name of this.names.apiServers) this.#add(name, (node) => this.#bootApiServer(node));
+    for (const name of this.names.schedulers) this.#add(name, (node, life) => this.#bootScheduler(node, life));
+    for (const name of this.names.agents) this.#addAgent(name);
+  }
+
+  /** Wishes with the shapes of this seed, access keys, and every process. */
+  async start(accounts: readonly string[]): Promise<void> {
+    for (const [index, queue] of queues.entries()) {
+      const prefixes: readonly Prefix[] = this.dice.pick([[""], ["0", "1"], ["0", "10", "11"]]);
+      const partitions = prefixes.map((prefix) => ({ prefix, ownerId: "nobody" }));
+      await writeWish(this.coordinator, { queue: queue ?? String(index), partitions, modRevision: 0 });
+    }
+    for (const account of accounts) {
+      const key = { accountId: AccountId(account), ...credentialOf(account) };
+      await createAccessKey(this.server.store, masterKey, key);
+    }
+    for (const process of this.#processes.values()) process.start();
+  }
+
+  scheduler(name: string): Process {
+    return this.#process(name);
+  }
+  agent(name: string): Process {
+    return this.#process(name);
+  }
+  apiServer(name: string): Process {
+    return this.#process(name);
+  }
+  get processes(): readonly Process[] {
+    return [...this.#processes.values()];
+  }
+
+  /** Attempts that the live schedulers have taken over while they ran, and the like; for counters. */
+  get partitions(): number {
+    return [...this.#schedulers.values()].reduce((sum, scheduler) => sum + scheduler.partitions.length, 0);
+  }
+
+  /** A client of an account, which calls the api-servers in turn. */
+  client(name: string, account: string): { readonly node: SimNode; readonly tasks: Api<typeof TaskServiceService> } {
+    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
+    const { keyId, secret } = credentialOf(account);
+    const headers = { authorization: `Bearer ${keyId}:${secret}` };
+    const apis = this.names.apiServers.map((host) =>
+      simulatedClient(TaskServiceService, this.#route(node, host, "tasks", new Set())),
+    );
+    const dice = this.dice.fork(`${name} chooses`);
+    const tasks = new Proxy({} as Api<typeof TaskServiceService>, {
+      get: (_target, method) => (input: never, context: { signal: AbortSignal }) =>
+        (dice.pick(apis)[method as "getTask"] as (input: never, context: object) => unknown)(input, {
+          ...context,
+          headers,
+        }),
+    });
+    return { node, tasks };
+  }
+
+  /** Nothing goes on afterwards; what is at the store is done first. */
+  async end(): Promise<void> {
+    for (const process of this.#processes.values()) process.end();
+    await this.server.exclusive(
+      async () => undefined,
+      () => undefined,
+    );
+    await this.clock.settle();
+  }
+
+  readonly onBug = (cause: unknown): void => {
+    if (cause instanceof AppError) return;
+    const text = cause instanceof Error ? (cause.stack ?? String(cause)) : String(cause);
+    if (cause instanceof DOMException && cause.name === "AbortError") return;
+    this.trace.add(`BUG ${String(cause)}`);
+    if (this.bugs.length < 20) this.bugs.push(text);
+  };
+
+  #process(name: string): Process {
+    const process = this.#processes.get(name);
+    if (!process) throw new Error(`no such process: ${name}`);
+    return process;
+  }
+
+  #add(name: string, boot: (node: SimNode, life: number) => { run(signal: AbortSignal): Promise<void> }): void {
+    const rate = 1 + this.dice.between(-9, 9) / 1_000;
+    const process = new Process({
+      name,
+      trace: this.trace,
+      after: (ms, work) => void this.clock.timer(ms, work),
+      restartMs: () => this.dice.between(200, 8_000),
+      createNode: (life) => new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate } }),
+      boot,
+      onExit: (cause) => this.onBug(cause),
+    });
+    this.#processes.set(name, process);
+  }
+
+  #addAgent(name: string): void {
+    const rate = 1 + this.dice.between(-9, 9) / 1_000;
+    const host = new Host({
+      name,
+      clock: this.clock.view({ rate }),
+      dice: this.dice.fork(`host ${name}`),
+      isWatchdogOff: this.#control === "watchdog",
+    });
+    const process = new Process({
+      name,
+      trace: this.trace,
+      after: (ms, work) => void this.clock.timer(ms, work),
+      restartMs: () => this.dice.between(100, 10_000),
+      mayStart: () => host.unlocked,
+      createNode: (life) => new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate } }),
+      boot: (node) => this.#bootAgent(node, host),
+      onExit: (cause) => {
+        if (!(cause instanceof Fenced)) this.onBug(cause);
+      },
+    });
+    this.#processes.set(name, process);
+  }
+
+  #ports(node: SimNode) {
+    const { network, onBug } = this;
+    const port = (host: string, reason: string, rates: () => Rates["store"]) =>
+      new Port({ network, node, host, reason, rates, onBug });
+    const storePort = port("store", "STORE_UNAVAILABLE", () => this.rates.store);
+    return {
+      store: nodeStore({ server: this.server, port: storePort, alter: (store) => alteredStore(store, this.#control) }),
+      coordinator: nodeCoordinator({
+        coordinator: this.coordinator,
+        port: port("coordinator", "COORDINATOR_UNAVAILABLE", () => this.rates.coordinator),
+        hintLost: () => this.rates.hintLost,
+      }),
+      queue: nodeQueue({
+        queue: this.queue,
+        port: port("queue", "QUEUE_UNAVAILABLE", () => this.rates.queuePort),
+        rates: () => this.rates.queue,
+      }),
+      signals: nodeSignals({ signals: this.signals, network, node, hintLost: () => this.rates.hintLost }),
+    };
+  }
+
+  #kit(node: SimNode) {
+    const registry = new Registry();
+    this.registries.push(registry);
+    return {
+      clock: node.clock,
+      random: this.random.fork(node.name),
+      log: traceLogger(this.trace, node.name),
+      registry,
+    };
+  }
+
+  #bootApiServer(node: SimNode) {
+    const server = createApiServer({
+      ...this.#kit(node),
+      ...this.#ports(node),
+      config: apiServerConfig(joinToken),
+      masterKey,
+      inspectZip: async () => ({ files: 1, bytes: 1 }),
+    });
+    this.#targets.set(`${node.host} tasks`, targetOf(node, server.tasks));
+    this.#targets.set(`${node.host} gateway`, targetOf(node, server.gateway));
+    return server;
+  }
+
+  #bootScheduler(node: SimNode, life: number) {
+    const scheduler = createScheduler({
+      ...this.#kit(node),
+      ...this.#ports(node),
+      config: schedulerConfig(`${node.host}-${life}`),
+      queues,
+      connectAgent: (address) => ({
+        api: this.#connectAgent(node, address.split(":")[0] ?? ""),
+        close: () => undefined,
+      }),
+    });
+    this.#schedulers.set(node.host, scheduler);
+    return scheduler;
+  }
+
+  #bootAgent(node: SimNode, host: Host) {
+    const gateways = this.names.apiServers.map((name) =>
+      simulatedClient(
+        AgentGatewayServiceService,
+        this.#route(node, name, "gateway", new Set(["register", "heartbeat", "putLogs"])),
+      ),
+    );
+    const dice = this.dice.fork(`${node.name} chooses`);
+    const gateway = new Proxy({} as Api<typeof AgentGatewayServiceService>, {
+      get: (_target, method) => dice.pick(gateways)[method as "heartbeat"],
+    });
+    const pool = createModelledPool({
+      host,
+      node,
+      ledger: this.ledger,
+      agentId: node.host,
+      incarnation: () => agent.incarnation,
+      realEpoch: (epoch) => this.#disguise.realEpoch(epoch),
+    });
+    const life: AgentLife = {
+      agentId: node.host,
+      incarnation: () => agent.incarnation,
+      upAt: this.clock.monotonic(),
+      downAt: undefined,
+    };
+    const isOver = () => {
+      life.downAt ??= this.clock.monotonic();
+    };
+    this.agentLives.push(life);
+    node.onDown(isOver);
+    const agent = createAgent({
+      ...this.#kit(node),
+      config: agentConfig({ agentId: node.host, address: `${node.host}:1`, joinToken }),
+      gateway,
+      pool,
+      journal: host.journal,
+      watchdog: host.guard(node),
+      onFenced: (reason: FenceReason) => {
+        isOver();
+        this.counters.add("self-fenced");
+        this.trace.add(`FENCED ${node.name} ${reason}`);
+      },
+    });
+    this.#targets.set(`${node.host} agent`, targetOf(node, agent.api));
+    return agent;
+  }
+
+  #connectAgent(from: SimNode, host: string) {
+    const route = this.#route(from, host, "agent", new Set());
+    const tap = (): Tap => {
+      const altered = alteredFrames(this.#control, this.#disguise);
+      const recorder = recordFrames(host, this.clock, this.agentEvents, this.counters);
+      // What is recorded is what the owner sent and what it heard.
+      return {
+        up: (frame) => {
+          recorder.up(frame);
+          return altered.up ? altered.up(frame) : frame;
+        },
+        down: (frame) => {
+          recorder.down(frame);
+          return altered.down ? altered.down(frame) : frame;
+        },
+      };
+    };
+    return simulatedClient(AgentServiceService, { ...route, tap });
+  }
+
+  #route(from: SimNode, toHost: string, service: string, repeatable: ReadonlySet<string>) {
+    return {
+      network: this.network,
+      from,
+      toHost,
+      target: () => this.#targets.get(`${toHost} ${service}`),
+      onBug: this.onBug,
+      repeatable,
+      onOpen: (connection: Connection) => {
+        this.connections.add(connection);
+        return () => this.connections.delete(connection);
+      },
+    };
+  }
+}
+
+function credentialOf(account: string): { readonly keyId: string; readonly secret: string } {
+  return { keyId: `key-${account}`, secret: `secret-of-${account}` };
+}
