@@ -1,5 +1,5 @@
 import type { Coordinator } from "@sluice/coordination";
-import { AppError, assert, type Clock, laneCount, type Random, runAll } from "@sluice/core";
+import { assert, type Clock, laneCount, type Random, runAll } from "@sluice/core";
 import { AgentGatewayServiceService, type Api, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
 import { changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
@@ -164,7 +164,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     functions: measured(FunctionServiceService, functions, { clock, log, metrics }),
     gateway: measured(AgentGatewayServiceService, gateway, { clock, log, metrics }),
     async run(signal) {
-      if (stopping.aborted) throw new AppError("precondition", "RAN_ALREADY", "an api-server runs once");
+      assert(!stopping.aborted, "an api-server runs once");
       await runAll(
         signal,
         (ending) => readiness.run(ending),

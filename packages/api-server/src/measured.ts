@@ -11,7 +11,7 @@ export interface MeasuredOptions {
 
 type Handler = (input: unknown, context: CallContext) => Promise<unknown> & AsyncIterable<unknown>;
 
-/** The same service; every call is counted by its code, and what is no `AppError`, a bug, is logged: callers only hear INTERNAL. */
+/** The same service; every call is counted by its code, and what is a fault of ours is logged, because callers hear little of it. */
 export function measured<D extends Definition>(definition: D, api: Api<D>, options: MeasuredOptions): Api<D> {
   const { clock, log, metrics } = options;
   const handlers: Record<string, unknown> = {};
@@ -20,7 +20,7 @@ export function measured<D extends Definition>(definition: D, api: Api<D>, optio
     const count = (cause?: unknown) => metrics.calls.inc({ method: path, code: codeOf(cause) });
     const failed = (cause: unknown): unknown => {
       count(cause);
-      if (!(cause instanceof AppError)) log.error("a call failed", { method: path, cause });
+      if (codeOf(cause) === "internal") log.error("a call failed", { method: path, cause });
       return cause;
     };
     handlers[method] = responseStream

@@ -5,6 +5,7 @@ import {
   type Clock,
   FunctionName,
   invalid,
+  queueOf,
   type Random,
   type Task,
   TaskId,
@@ -16,7 +17,6 @@ import type { ApiServerMetrics } from "../metrics.ts";
 import type { Budget } from "./budget.ts";
 import type { KnownFunctions } from "./known-functions.ts";
 import { type Draft, parseSubmission } from "./parse-submission.ts";
-import { queueOf } from "./place.ts";
 import type { Recorder } from "./recorder.ts";
 import { tooManyWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
