@@ -219,3 +219,51 @@ test("a fenced agent tells it before it kills, forgets its journal, and attaches
   await owner.attach();
   expect(owner.ended?.cause).toMatchObject({ code: "unavailable", reason: "AGENT_STOPPED" });
 });
+
+test("an answer that is overtaken by that of a later heartbeat does not shorten the trust", async () => {
+  await using world = await startWorld();
+  world.gateway.delayMs = 4_500;
+  await world.clock.advance(2_500);
+  world.gateway.delayMs = 0;
+  await world.clock.advance(2_000);
+  world.gateway.answer = "fails";
+  const [, slow = 0, quick = 0] = world.gateway.heartbeats;
+  expect(quick - slow).toBe(2_000);
+  await world.clock.advance(quick + 19_999 - world.clock.monotonic());
+  expect(world.pool.killCount).toBe(0);
+  await world.clock.advance(1);
+  expect(world.pool.killCount).toBe(1);
+});
+
+test("an answer that comes after the deadline revives nobody", async () => {
+  const clock = new FakeClock();
+  const agentClock = clock.view();
+  await using world = await startWorld({ clock, agentClock });
+  await withRunningAttempt(world);
+  world.gateway.answer = "fails";
+  await clock.advance(16_000);
+  world.gateway.answer = "valid";
+  world.gateway.delayMs = 4_500;
+  await clock.advance(2_000);
+  // From here on no timer of the agent fires, but the answer of the heartbeat sent at 18 s arrives at 22.5 s.
+  agentClock.freeze();
+  await clock.advance(4_400);
+  expect(world.pool.killCount).toBe(0);
+  await clock.advance(100);
+  expect(world.pool.killCount).toBe(1);
+  agentClock.thaw();
+});
+
+test("a first heartbeat that was answered too late proves nothing", async () => {
+  const clock = new FakeClock();
+  const gateway = new FakeGateway(clock);
+  gateway.delayMs = 30_000;
+  const config = { heartbeatTimeoutMs: 60_000, registerTimeoutMs: 60_000 };
+  await using world = await startWorld({ clock, gateway, config });
+  await clock.advance(60_100);
+  expect(world.agent.isReady).toBe(false);
+  expect(world.ended()).toBeUndefined();
+  gateway.delayMs = 0;
+  await clock.advance(40_000);
+  expect(world.agent.isReady).toBe(true);
+});
