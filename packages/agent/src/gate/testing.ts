@@ -5,7 +5,7 @@ import { Gate, type GateConfig } from "./gate.ts";
 
 export const incarnation = 7;
 export const revision = 1;
-export const stopped = stoppedOutcome(0);
+const stopped = stoppedOutcome(0);
 
 export function openGate(config: Partial<GateConfig> = {}, lost: readonly AttemptRef[] = []): Gate {
   const gate = new Gate({ slots: 10, entriesMax: 100, bytesMax: 1_000_000, confirmedMax: 100, ...config });
@@ -13,11 +13,11 @@ export function openGate(config: Partial<GateConfig> = {}, lost: readonly Attemp
   return gate;
 }
 
-export function aRef(overrides: Partial<AttemptRef> = {}): AttemptRef {
+function aRef(overrides: Partial<AttemptRef> = {}): AttemptRef {
   return { seq: 1, attempt: 1, queue: "q", lane: 0, ...overrides };
 }
 
-export function anOrder(overrides: Partial<DispatchAttempt> = {}): DispatchAttempt {
+function anOrder(overrides: Partial<DispatchAttempt> = {}): DispatchAttempt {
   return {
     ...aRef(),
     epoch: 1,

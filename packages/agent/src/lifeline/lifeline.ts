@@ -15,7 +15,7 @@ import type { AgentConfig } from "../config.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { Fenced, type FenceReason } from "./fenced.ts";
 
-export type Gateway = Api<typeof AgentGatewayServiceService>;
+type Gateway = Api<typeof AgentGatewayServiceService>;
 
 export interface LifelineDeps {
   readonly config: AgentConfig;
