@@ -48,7 +48,8 @@ export class Flight {
 
   end(outcome: Outcome): void {
     this.#progress.finish();
-    this.log.mark(`FC Invoke End RequestId: ${this.invocation.requestId}${suffixOf(outcome)}`);
+    const hasFailed = outcome.kind !== "succeeded";
+    this.log.close(`FC Invoke End RequestId: ${this.invocation.requestId}${suffixOf(outcome)}`, { hasFailed });
     this.#resolveEnded(outcome);
   }
 

@@ -213,7 +213,7 @@ export class Instance {
     const timeoutMs = Math.max(0, Math.min(this.spec.timeoutMs, (invocation.deadlineMs ?? Infinity) - clock.now()));
     const deadlineMs = clock.now() + timeoutMs;
     this.#flights.set(number, flight);
-    flight.log.mark(`FC Invoke Start RequestId: ${requestId}`);
+    flight.log.open(`FC Invoke Start RequestId: ${requestId}`);
     invocation.onStarted(this.id);
     const header = { requestId, taskId, attempt, retryCount, fenceToken, deadlineMs };
     channel.send(encodeInvoke(number, header, invocation.payload));
