@@ -60,10 +60,11 @@ create unique index tasks_seq on tasks (seq);
 -- Lists, newest or oldest first.
 create index tasks_account_time on tasks (account_id, enqueued_at, seq);
 create index tasks_function_time on tasks (account_id, function_name, enqueued_at, seq);
--- Lists of what is not final; counting it for admission.
-create index tasks_open on tasks (account_id, enqueued_at, seq) where ended_at is null;
+-- Lists of what is not final; counting it for admission. (`ended_at` is always null here: `order by ended_at, …` is how a
+-- statement asks for this index and no other; see list.ts.)
+create index tasks_open on tasks (account_id, ended_at, enqueued_at, seq) where ended_at is null;
 -- Lists of what went wrong: rare among many that succeeded.
-create index tasks_failed on tasks (account_id, enqueued_at, seq) where status > 10;
+create index tasks_failed on tasks (account_id, status, enqueued_at, seq) where status > 10;
 -- Sweeping, and rebuilding an embedded queue. The lane rides along so that rows of other owners are skipped in the index.
 create index tasks_waiting on tasks (queue, seq, lane) where ended_at is null and due_at is null;
 -- Unparking: due rows of one priority, so that a crowd of one never hides another.

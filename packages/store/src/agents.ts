@@ -95,6 +95,9 @@ const deregisterStatement = statement(
   "update agents set dead = true where agent_id = $1::text and incarnation = $2::int8 and not dead",
 );
 
+/** For the conformance suite, which looks at their plans. */
+export const agentsStatements = { renew: renewStatement, list: listStatement };
+
 interface IncarnationColumns {
   readonly agent_id: string;
   readonly incarnation: number;

@@ -187,9 +187,15 @@ async function retried<Result>(work: () => Promise<Result>): Promise<Result> {
   }
 }
 
-/** `undefined` is a value here ("no initializer") and must overwrite what was there. */
+/**
+ * `undefined` is a value here ("no initializer") and must overwrite what was there. Halves of surrogate pairs become what
+ * they become in every other text on its way to the database.
+ */
 function settingsJson(settings: Partial<FunctionSettings>): string {
-  return JSON.stringify(settings, (_, value: unknown) => (value === undefined ? null : value));
+  return JSON.stringify(settings, (_, value: unknown) => {
+    if (typeof value === "string") return value.replace(/\p{Surrogate}/gu, "\u{fffd}");
+    return value === undefined ? null : value;
+  });
 }
 
 function toRecord(row: FunctionColumns): FunctionRecord {

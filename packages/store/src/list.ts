@@ -19,75 +19,160 @@ export async function list(database: Database, filter: TaskFilter): Promise<Task
   return rows.map((row) => toTask(row, { events: false }));
 }
 
-async function fitsRarely(database: Database, filter: TaskFilter): Promise<boolean> {
+async function fitsRarely(database: Database, { accountId, functionName, taskIdPrefix, order }: TaskFilter) {
   const query = new Query();
-  const text = `select count(*) as fitting from (${byPrefix(query, filter, "true")} limit ${collectMax + 1}) as fitting`;
+  const prefixOnly: TaskFilter = {
+    accountId,
+    order,
+    limit: 0,
+    includePayload: false,
+    ...(functionName !== undefined && { functionName }),
+    ...(taskIdPrefix !== undefined && { taskIdPrefix }),
+  };
+  const text = `select count(*) as fitting from (${byPrefix(query, prefixOnly)} limit ${collectMax + 1}) as fitting`;
   const [row] = await database.sql.query<{ fitting: number }>(query.statement(text), query.parameters);
   return (row?.fitting ?? 0) <= collectMax;
 }
 
 /**
  * The statement for a filter. Written for each combination instead of once with `$n is null or …`, which no index can
- * serve. Indexes, by what the filter says:
- * - nothing or `Succeeded`: tasks_account_time, with a function tasks_function_time;
- * - a status that is not final: tasks_open; one that went wrong: tasks_failed. The statement repeats the index's condition;
- * - a prefix that fits few tasks: the primary key.
+ * serve.
  */
 export function listQuery(
   filter: TaskFilter,
   options: { readonly collectByPrefix: boolean },
 ): { readonly statement: Statement; readonly parameters: readonly Parameter[] } {
   const query = new Query();
-  const direction = filter.order === "newest" ? "desc" : "asc";
-  const columns = taskColumns("t", { payload: filter.includePayload, result: filter.includePayload, events: false });
-  // The account is in the order, too: with it the order is that of an index.
-  const order = `order by t.account_id ${direction}, t.enqueued_at ${direction}, t.seq ${direction}`;
-  const conditions = conditionsOf(query, filter);
-  const source = options.collectByPrefix
-    ? `(${byPrefix(query, filter, conditions)}) as fitting join tasks t on t.seq = fitting.seq`
-    : `tasks t where ${conditions}${hasPrefix(filter) ? ` and ${prefixCondition(query, filter)}` : ""}`;
-  const text = `select ${columns} from ${source} ${order} limit ${query.parameter(filter.limit, "int8")}`;
+  const text = options.collectByPrefix ? collected(query, filter) : walked(query, filter);
   return { statement: query.statement(text), parameters: query.parameters };
 }
 
-function conditionsOf(query: Query, filter: TaskFilter): string {
-  const conditions = [`t.account_id = ${query.parameter(filter.accountId, "text")}`];
+/** Along an index that has the order of the list. */
+function walked(query: Query, filter: TaskFilter): string {
+  const { column, conditions } = walkOf(query, filter);
+  return `
+    select ${columnsOf(filter)} from tasks t
+    where ${[...conditions, ...filtersOf(query, filter)].join(" and ")}
+    ${orderOf(filter, "t.account_id", column, "t.enqueued_at", "t.seq")} limit ${query.parameter(filter.limit, "int8")}`;
+}
+
+interface Walk {
+  /** The column of the index before the time. */
+  readonly column: string;
+  readonly conditions: readonly string[];
+}
+
+/**
+ * The index, by what the filter says:
+ * - a status that is not final: tasks_open (account, ended_at, time, number);
+ * - one that went wrong: tasks_failed (account, status, time, number);
+ * - a function: tasks_function_time (account, function, time, number);
+ * - otherwise: tasks_account_time (account, time, number).
+ *
+ * Several would fit, and with wrong statistics the planner takes one that walks past everything else. So the statement asks
+ * for an order that only one of them has, and says `column >= x and column <= x`: with `column = x` the column would be
+ * constant and drop out of the order. Times are compared together with the column, to stay ends of a range of the index.
+ */
+function walkOf(query: Query, filter: TaskFilter): Walk {
+  const account = query.parameter(filter.accountId, "text");
+  const { status, functionName } = filter;
+  if (status !== undefined && !isFinal(status)) {
+    const conditions = [`t.account_id = ${account}`, "t.ended_at is null", ...timesOf(query, filter)];
+    return { column: "t.ended_at", conditions };
+  }
+  if (status !== undefined && status !== "Succeeded") {
+    const code = query.parameter(statusCodes[status], "int2");
+    const isFailed = `t.status > ${statusCodes.Succeeded}`;
+    return {
+      column: "t.status",
+      conditions: [`t.account_id = ${account}`, isFailed, ...within(query, filter, "t.status", code)],
+    };
+  }
+  if (functionName !== undefined) {
+    const name = query.parameter(functionName, "text");
+    const conditions = [`t.account_id = ${account}`, ...within(query, filter, "t.function_name", name)];
+    return { column: "t.function_name", conditions };
+  }
+  return { column: "t.account_id", conditions: within(query, filter, "t.account_id", account) };
+}
+
+function within(query: Query, filter: TaskFilter, column: string, value: string): string[] {
+  return [`${column} >= ${value}`, `${column} <= ${value}`, ...timesOf(query, filter, { column, value })];
+}
+
+/** The window of time, and what lies behind the last page; with `prefix` as comparisons of rows that begin with it. */
+function timesOf(
+  query: Query,
+  { enqueuedFrom, enqueuedUntil, after, order }: TaskFilter,
+  prefix?: { readonly column: string; readonly value: string },
+): string[] {
+  const compare = (operator: string, ...pairs: readonly (readonly [column: string, value: number])[]) => {
+    const left = [...(prefix ? [prefix.column] : []), ...pairs.map(([column]) => column)];
+    const right = [...(prefix ? [prefix.value] : []), ...pairs.map(([, value]) => query.parameter(value, "int8"))];
+    return `(${left.join(", ")}) ${operator} (${right.join(", ")})`;
+  };
+  const conditions: string[] = [];
+  if (enqueuedFrom !== undefined) conditions.push(compare(">=", ["t.enqueued_at", enqueuedFrom]));
+  if (enqueuedUntil !== undefined) conditions.push(compare("<", ["t.enqueued_at", enqueuedUntil]));
+  if (after !== undefined) {
+    conditions.push(compare(order === "newest" ? "<" : ">", ["t.enqueued_at", after.enqueuedAt], ["t.seq", after.seq]));
+  }
+  return conditions;
+}
+
+/** What the walk has to leave out. What the chosen index says already is repeated: it costs nothing. */
+function filtersOf(query: Query, filter: TaskFilter): string[] {
+  const conditions: string[] = [];
   if (filter.functionName !== undefined) {
-    conditions.push(`t.function_name = ${query.parameter(filter.functionName, "text")}`);
+    // Not an equality, for the reason given at `walkOf`.
+    const name = query.parameter(filter.functionName, "text");
+    conditions.push(`t.function_name >= ${name}`, `t.function_name <= ${name}`);
   }
   if (filter.status !== undefined) conditions.push(statusCondition(filter.status));
-  if (filter.enqueuedFrom !== undefined) {
-    conditions.push(`t.enqueued_at >= ${query.parameter(filter.enqueuedFrom, "int8")}`);
-  }
-  if (filter.enqueuedUntil !== undefined) {
-    conditions.push(`t.enqueued_at < ${query.parameter(filter.enqueuedUntil, "int8")}`);
-  }
-  if (filter.after !== undefined) {
-    const { enqueuedAt, seq } = filter.after;
-    const behind = filter.order === "newest" ? "<" : ">";
-    const last = `(${query.parameter(enqueuedAt, "int8")}, ${query.parameter(seq, "int8")})`;
-    conditions.push(`(t.enqueued_at, t.seq) ${behind} ${last}`);
-  }
-  return conditions.join(" and ");
+  if (hasPrefix(filter)) conditions.push(prefixCondition(query, filter));
+  return conditions;
+}
+
+/** Everything that fits is found first and sorted, then the rows of one page are read. */
+function collected(query: Query, filter: TaskFilter): string {
+  const order = (table: string) => orderOf(filter, `${table}.enqueued_at`, `${table}.seq`);
+  const limit = query.parameter(filter.limit, "int8");
+  return `
+    select ${columnsOf(filter)}
+    from (select * from (${byPrefix(query, filter)}) as fitting ${order("fitting")} limit ${limit}) as page
+    join tasks t on t.seq = page.seq
+    ${order("page")}`;
+}
+
+function columnsOf({ includePayload }: TaskFilter): string {
+  return taskColumns("t", { payload: includePayload, result: includePayload, events: false });
+}
+
+function orderOf({ order }: TaskFilter, ...columns: readonly string[]): string {
+  const direction = order === "newest" ? "desc" : "asc";
+  return `order by ${columns.map((column) => `${column} ${direction}`).join(", ")}`;
 }
 
 function statusCondition(status: TaskStatus): string {
   if (status === "Stopping") return "t.ended_at is null and t.stop_requested";
-  const code = statusCodes[status];
-  if (status === "Succeeded") return `t.status = ${code}`;
-  if (isFinal(status)) return `t.status > ${statusCodes.Succeeded} and t.status = ${code}`;
-  return `t.ended_at is null and t.status = ${code} and not t.stop_requested`;
+  const isFitting = `t.status between ${statusCodes[status]} and ${statusCodes[status]}`;
+  return isFinal(status) ? isFitting : `t.ended_at is null and not t.stop_requested and ${isFitting}`;
 }
 
 /**
- * Numbers of the tasks whose id begins so: a range of the primary key in each function. Without a function in the filter
- * the functions are found by hopping over the key from one to the next, because those of finished tasks may be deleted.
+ * Numbers and times of the tasks whose id begins so: a range of the primary key in each function, in whose order they are
+ * asked for, because other indexes begin with the same columns. Without a function in the filter the functions are found by
+ * hopping over the key from one to the next: those of finished tasks may be deleted.
  */
-function byPrefix(query: Query, filter: TaskFilter, conditions: string): string {
+function byPrefix(query: Query, filter: TaskFilter): string {
   const account = query.parameter(filter.accountId, "text");
-  const inFunction = (name: string) =>
-    `select t.seq from tasks t
-    where t.account_id = ${account} and t.function_name = ${name} and ${prefixCondition(query, filter)} and ${conditions}`;
+  const conditions = [prefixCondition(query, filter), ...timesOf(query, filter)];
+  if (filter.status !== undefined) conditions.push(statusCondition(filter.status));
+  const inFunction = (name: string) => `
+    select t.seq, t.enqueued_at
+    from tasks t
+    where t.account_id = ${account} and t.function_name = ${name} and ${conditions.join(" and ")}
+    order by t.account_id, t.function_name, t.task_id`;
   if (filter.functionName !== undefined) return inFunction(query.parameter(filter.functionName, "text"));
   return `
     with recursive used (function_name) as (
@@ -100,7 +185,8 @@ function byPrefix(query: Query, filter: TaskFilter, conditions: string): string 
       )
       from used where used.function_name is not null
     )
-    select fitting.seq from used cross join lateral (${inFunction("used.function_name")}) as fitting`;
+    select found.seq, found.enqueued_at
+    from used cross join lateral (${inFunction("used.function_name")}) as found`;
 }
 
 /** Texts sort by bytes, so the prefix is a range that ends before the prefix with the last of all characters. */

@@ -7,9 +7,10 @@ import type { Database } from "./sql-store.ts";
 const streams = ["stdout", "stderr"] as const;
 
 /**
- * Index: the primary key. Each piece notes where the attempt's log ends with it, so that the bound is checked by looking at
- * the last piece instead of adding up all of them. One agent writes the log of an attempt, piece after piece; a batch that
- * it repeats is there already and changes nothing.
+ * Index: the primary key. Each piece notes where the attempt's log begins and ends with it, so that the bound is checked by
+ * looking at the last piece instead of adding up all of them. The piece that crosses the bound is cut, and nothing follows
+ * it. One agent writes the log of an attempt, piece after piece; a batch that it repeats is there already and changes
+ * nothing.
  */
 export const appendStatement = statement(
   "append_logs",
@@ -33,9 +34,15 @@ placed as (
   from given g
 )
 insert into log_pieces (task_seq, attempt, piece, stream, written_at, bytes_until, data)
-select task_seq, attempt, piece, stream, written_at, bytes_until, data
+select
+  task_seq, attempt, piece, stream, written_at,
+  least(bytes_until, ${logBytesMax}),
+  case
+    when bytes_until <= ${logBytesMax} then data
+    else substring(data for (octet_length(data) - (bytes_until - ${logBytesMax}))::int4)
+  end
 from placed
-where bytes_until <= ${logBytesMax}
+where bytes_until - octet_length(data) < ${logBytesMax}
 order by task_seq, attempt, piece
 on conflict (task_seq, attempt, piece) do nothing`,
 );

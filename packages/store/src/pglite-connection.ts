@@ -1,9 +1,8 @@
 // PGlite as an `Sql`: one connection, whose requests are answered in the order in which they were sent. The database
 // itself sits behind a `Pipe`, in this thread or in a worker.
-import { assert } from "@sluice/core";
 import { toAppError, unavailable } from "./failures.ts";
 import type { Parameter, Sql, SqlConnection, Statement } from "./sql.ts";
-import { type Column, decodeAnswer, decodeRow, encodeRequest, encodeScript } from "./wire.ts";
+import { type Answer, type Column, decodeAnswer, decodeRow, encodeRequest, encodeScript } from "./wire.ts";
 
 /** Carries one request of the wire protocol to the database and its answer back, in order. */
 export interface Pipe {
@@ -14,8 +13,8 @@ export interface Pipe {
 
 export class PgliteConnection implements SqlConnection {
   readonly #pipe: Pipe;
-  /** Statements that were prepared, or are on their way; the columns arrive with the first answer. */
-  readonly #prepared = new Map<string, { columns: readonly Column[] | undefined }>();
+  /** The columns of statements that are prepared, or on their way to be. */
+  readonly #prepared = new Map<string, Promise<readonly Column[]>>();
   /** While a transaction is open: resolves when it has ended. Everybody else waits for it. */
   #transaction: Promise<void> | undefined;
 
@@ -72,32 +71,46 @@ export class PgliteConnection implements SqlConnection {
   }
 
   async #query<Row>(statement: Statement, parameters: readonly Parameter[]): Promise<Row[]> {
-    const known = statement.name === "" ? undefined : this.#prepared.get(statement.name);
-    const entry = known ?? { columns: undefined };
-    // Noted before the answer: a second request in the meantime must not prepare it again.
-    if (statement.name !== "") this.#prepared.set(statement.name, entry);
-    const request = encodeRequest(statement, parameters, { prepare: known === undefined });
-    const answer = decodeAnswer(await this.#exchange(request));
-    if (answer.columns !== undefined) entry.columns = answer.columns;
-    if (answer.failure !== undefined) {
-      if (entry.columns === undefined) this.#prepared.delete(statement.name);
-      throw toAppError(answer.failure, statement.name);
+    const prepared = this.#prepared.get(statement.name);
+    if (prepared === undefined) return await this.#prepare<Row>(statement, parameters);
+    // Sent at once: requests are worked on in their order, so the statement is prepared when this one arrives.
+    const answering = this.#exchange(encodeRequest(statement, parameters, { prepare: false }));
+    const [columns, answer] = await Promise.all([prepared, answering]);
+    if (answer.failure !== undefined) throw toAppError(answer.failure, statement.name);
+    return rowsOf(columns, answer);
+  }
+
+  async #prepare<Row>(statement: Statement, parameters: readonly Parameter[]): Promise<Row[]> {
+    const answering = this.#exchange(encodeRequest(statement, parameters, { prepare: true }));
+    const described = answering.then((answer) => {
+      if (answer.columns === undefined) throw toAppError(answer.failure ?? noColumns, statement.name);
+      return answer.columns;
+    });
+    if (statement.name !== "") {
+      this.#prepared.set(statement.name, described);
+      described.catch(() => this.#prepared.delete(statement.name));
     }
-    const columns = entry.columns;
-    assert(columns !== undefined, `the columns of ${statement.name} are known`);
-    return answer.rows.map((row) => decodeRow(columns, row) as Row);
+    const [columns, answer] = await Promise.all([described, answering]);
+    if (answer.failure !== undefined) throw toAppError(answer.failure, statement.name);
+    return rowsOf(columns, answer);
   }
 
   async #exec(script: string): Promise<void> {
-    const answer = decodeAnswer(await this.#exchange(encodeScript(script)));
-    if (answer.failure !== undefined) throw toAppError(answer.failure, "script");
+    const { failure } = await this.#exchange(encodeScript(script));
+    if (failure !== undefined) throw toAppError(failure, "script");
   }
 
-  async #exchange(request: Uint8Array): Promise<Uint8Array> {
+  async #exchange(request: Uint8Array): Promise<Answer> {
     try {
-      return await this.#pipe.exchange(request);
+      return decodeAnswer(await this.#pipe.exchange(request));
     } catch (cause) {
       throw unavailable(cause);
     }
   }
+}
+
+const noColumns = { sqlState: "XX000", message: "the statement was not described", constraint: undefined };
+
+function rowsOf<Row>(columns: readonly Column[], answer: Answer): Row[] {
+  return answer.rows.map((row) => decodeRow(columns, row) as Row);
 }

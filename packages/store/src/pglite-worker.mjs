@@ -12,8 +12,7 @@ parentPort.on("message", async ({ id, request }) => {
       parentPort.postMessage({ id });
       return;
     }
-    // A copy: the answer may be a view of the database's own memory, which cannot be transferred.
-    const answer = (await database.execProtocolRaw(request)).slice();
+    const answer = await database.execProtocolRaw(request);
     parentPort.postMessage({ id, answer }, [answer.buffer]);
   } catch (error) {
     parentPort.postMessage({ id, error: String(error?.stack ?? error) });

@@ -45,7 +45,8 @@ export async function openPgliteSql(options: Omit<PgliteOptions, "clock">): Prom
 async function openPipe(dataDir: string): Promise<Pipe> {
   const database = await PGlite.create({ dataDir });
   return {
-    exchange: (request) => database.execProtocolRaw(request),
+    // Synchronous, so that every call is over before the next one begins, whoever awaits what in between.
+    exchange: async (request) => database.execProtocolRawSync(request),
     close: () => database.close(),
   };
 }

@@ -33,9 +33,6 @@ export function taskStatus(row: { readonly status: number; readonly stop_request
   return row.stop_requested && row.status < statusCodes.Succeeded ? "Stopping" : status;
 }
 
-/** Milliseconds that a task of a priority may wait before it is as urgent as an urgent one of now: design, "Order". */
-export const patienceMs: readonly number[] = [0, 10_000, 60_000, 600_000];
-
 // ------------------------------------------------------------------------------------------------------ for their owners
 
 export interface TaskRowColumns {

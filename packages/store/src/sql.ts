@@ -50,6 +50,7 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   enable_mergejoin: "off",
   enable_bitmapscan: "off",
   enable_sort: "off",
+  enable_incremental_sort: "off",
   jit: "off",
   plan_cache_mode: "force_generic_plan",
   default_transaction_isolation: "'read committed'",

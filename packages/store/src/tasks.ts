@@ -35,12 +35,14 @@ cross join lateral (${taskByKey("k")}) as found
 where t.seq = found.seq and ${sameKey("found", "k")} and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
 );
 
-/** Index: tasks_open. */
+/** Index: tasks_open, which alone has this order. */
 export const countWaitingStatement = statement(
   "count_waiting",
   `
 select count(*) as waiting
-from (select from tasks where account_id = $1::text and ended_at is null limit $2::int8) as waiting`,
+from (
+  select from tasks where account_id = $1::text and ended_at is null order by account_id, ended_at limit $2::int8
+) as waiting`,
 );
 
 export async function get(database: Database, key: TaskKey): Promise<Task | undefined> {

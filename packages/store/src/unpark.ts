@@ -1,9 +1,9 @@
-import { type EpochMs, type OwnedPartition, priorities, type Seq } from "@sluice/core";
+import { type EpochMs, type OwnedPartition, patienceMs, priorities, type Seq, urgency } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
 import { fenceParameters, inLanes, type Owned, ownedRows, withOwned, writeFence } from "./fence.ts";
 import type { Announcement, Stale } from "./index.ts";
 import { int8Array } from "./parameters.ts";
-import { type AnnouncementColumns, announcementColumns, patienceMs, toAnnouncement } from "./rows.ts";
+import { type AnnouncementColumns, announcementColumns, toAnnouncement } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
@@ -21,7 +21,7 @@ export const unparkStatement = statement(
   `
 with ${writeFence},
 due as (
-  select c.seq, c.enqueued_at + ('{${patienceMs.join(",")}}'::int8[])[p.priority + 1] as urgency
+  select c.seq, c.enqueued_at + ('{${priorities.map((priority) => patienceMs[priority]).join(",")}}'::int8[])[p.priority + 1] as urgency
   from unnest('{${priorities.join(",")}}'::int2[]) as p (priority)
   cross join lateral (
     select t.seq, t.enqueued_at
@@ -71,15 +71,11 @@ export async function unpark(
   const parameters = [...fenceParameters(owner), options.limit, int8Array(options.except), database.now()];
   const rows = ownedRows(await database.sql.query<Owned<AnnouncementColumns>>(unparkStatement, parameters), "seq");
   if (rows === "stale") return rows;
-  return rows.map(toAnnouncement).sort((a, b) => urgencyOf(a) - urgencyOf(b) || a.seq - b.seq);
+  return rows.map(toAnnouncement).sort((a, b) => urgency(a) - urgency(b) || a.seq - b.seq);
 }
 
 export async function nextDue(database: Database, owner: OwnedPartition): Promise<EpochMs | undefined> {
   const [queue, from, until] = fenceParameters(owner);
   const [row] = await database.sql.query<{ due_at: number | null }>(nextDueStatement, [queue, from, until]);
   return row?.due_at ?? undefined;
-}
-
-function urgencyOf({ enqueuedAt, priority }: Announcement): number {
-  return enqueuedAt + (patienceMs[priority] ?? 0);
 }

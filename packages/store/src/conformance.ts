@@ -1,0 +1,54 @@
+// The meaning of the store's contract, as tests that every database behind it must pass.
+import { afterAll, beforeAll, beforeEach, describe } from "vitest";
+import { describeAccounts } from "./conformance/accounts.ts";
+import { describeAgents } from "./conformance/agents.ts";
+import { describeConcurrency } from "./conformance/concurrency.ts";
+import { describeFloors } from "./conformance/floors.ts";
+import { describeFunctions } from "./conformance/functions.ts";
+import { describeInsert } from "./conformance/insert.ts";
+import { describeLife } from "./conformance/life.ts";
+import { describeList } from "./conformance/list.ts";
+import { describeLogs } from "./conformance/logs.ts";
+import { describeParking } from "./conformance/parking.ts";
+import { describePlans } from "./conformance/plans.ts";
+import { describeRepair } from "./conformance/repair.ts";
+import { Subject } from "./conformance/subject.ts";
+import { describeTasks } from "./conformance/tasks.ts";
+import { describeWrites } from "./conformance/writes.ts";
+import type { SqlConnection } from "./sql.ts";
+
+export interface ConformanceOptions {
+  /** How many statements the database works on at once. With one, the tests of concurrency only interleave. */
+  readonly connections: number;
+}
+
+/** `open`: a migrated, empty database, once for all tests. */
+export function describeStore(name: string, open: () => Promise<SqlConnection>, options: ConformanceOptions): void {
+  describe(`store on ${name}`, () => {
+    let sql: SqlConnection | undefined;
+    const subject = new Subject(() => {
+      if (sql === undefined) throw new Error("the database is not open");
+      return sql;
+    });
+    beforeAll(async () => {
+      sql = await open();
+    });
+    beforeEach(() => subject.reset());
+    afterAll(() => sql?.[Symbol.asyncDispose]());
+
+    describe("insert", () => describeInsert(subject));
+    describe("tasks", () => describeTasks(subject));
+    describe("floors", () => describeFloors(subject));
+    describe("writes", () => describeWrites(subject));
+    describe("parking", () => describeParking(subject));
+    describe("repair", () => describeRepair(subject));
+    describe("a task's life", () => describeLife(subject));
+    describe("list", () => describeList(subject));
+    describe("functions", () => describeFunctions(subject));
+    describe("accounts", () => describeAccounts(subject));
+    describe("agents", () => describeAgents(subject));
+    describe("logs", () => describeLogs(subject));
+    describe("concurrency", () => describeConcurrency(subject, options));
+    describe("plans", () => describePlans(subject));
+  });
+}

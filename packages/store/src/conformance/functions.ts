@@ -1,0 +1,148 @@
+import { AccountId, FunctionName } from "@sluice/core";
+import { expect, test } from "vitest";
+import type { CodePackage, FunctionSettings } from "../index.ts";
+import { account, bytes, flow, type Subject } from "./subject.ts";
+
+const settings: FunctionSettings = {
+  runtime: "nodejs18",
+  handler: "index.handler",
+  description: "says what it hears",
+  timeoutMs: 60_000,
+  memoryMb: 128,
+  instanceConcurrency: 10,
+  instancesMax: 4,
+  environment: { GREETING: "hello" },
+  initializer: { handler: "index.initialize", timeoutMs: 3_000 },
+  preStop: undefined,
+  idleTimeoutMs: 60_000,
+  maxAsyncRetryAttempts: 3,
+  maxAsyncEventAgeInSeconds: 86_400,
+};
+
+function aPackage(text: string): CodePackage {
+  return { sha256: text.padEnd(64, "0"), zip: bytes(text) };
+}
+
+const other = { accountId: account, functionName: FunctionName("other") };
+
+export function describeFunctions(subject: Subject): void {
+  test("a function reads back as it was created", async () => {
+    const created = await subject.store.functions.create(flow, settings, aPackage("a"));
+
+    expect(created).toEqual({
+      ...flow,
+      settings,
+      revision: created?.revision,
+      codeSha256: aPackage("a").sha256,
+      codeBytes: 1,
+      createdAt: subject.now,
+      updatedAt: subject.now,
+    });
+    expect(await subject.store.functions.read([other, flow])).toEqual([created]);
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toEqual(bytes("a"));
+  });
+
+  test("a name is taken once, and the code of the refused one is not kept", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+
+    expect(await subject.store.functions.create(flow, settings, aPackage("b"))).toBeUndefined();
+    expect(await subject.store.functions.code(aPackage("b").sha256)).toBeUndefined();
+  });
+
+  test("an update changes what it names, and the revision", async () => {
+    const created = await subject.store.functions.create(flow, settings, aPackage("a"));
+    subject.passTime(5);
+
+    const updated = await subject.store.functions.update(flow, { timeoutMs: 1, initializer: undefined }, undefined);
+
+    expect(updated).toEqual({
+      ...created,
+      settings: { ...settings, timeoutMs: 1, initializer: undefined },
+      revision: updated?.revision,
+      updatedAt: subject.now,
+    });
+    expect(updated?.revision).toBeGreaterThan(created?.revision ?? 0);
+    expect(await subject.store.functions.read([flow])).toEqual([updated]);
+  });
+
+  test("an update of a function that is not there changes nothing and keeps no code", async () => {
+    expect(await subject.store.functions.update(flow, {}, aPackage("a"))).toBeUndefined();
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toBeUndefined();
+  });
+
+  test("new code replaces the old, which is deleted", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+
+    const updated = await subject.store.functions.update(flow, {}, aPackage("bb"));
+
+    expect(updated).toMatchObject({ codeSha256: aPackage("bb").sha256, codeBytes: 2 });
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toBeUndefined();
+    expect(await subject.store.functions.code(aPackage("bb").sha256)).toEqual(bytes("bb"));
+  });
+
+  test("an update with the same code keeps it", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+
+    await subject.store.functions.update(flow, {}, aPackage("a"));
+
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toEqual(bytes("a"));
+  });
+
+  test("a package lives until its last function is deleted", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+    await subject.store.functions.create(other, settings, aPackage("a"));
+
+    expect(await subject.store.functions.delete(flow)).toBe(true);
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toEqual(bytes("a"));
+    expect(await subject.store.functions.delete(other)).toBe(true);
+    expect(await subject.store.functions.code(aPackage("a").sha256)).toBeUndefined();
+    expect(await subject.store.functions.delete(other)).toBe(false);
+  });
+
+  test("a name that is used again gets a higher revision", async () => {
+    const first = await subject.store.functions.create(flow, settings, aPackage("a"));
+    await subject.store.functions.delete(flow);
+
+    const second = await subject.store.functions.create(flow, settings, aPackage("a"));
+
+    expect(second?.revision).toBeGreaterThan(first?.revision ?? 0);
+  });
+
+  test("functions are listed by name, by prefix, in pages, and of one account only", async () => {
+    for (const name of ["b1", "a1", "b2", "b3", "c"]) {
+      await subject.store.functions.create(
+        { accountId: account, functionName: FunctionName(name) },
+        settings,
+        aPackage("a"),
+      );
+    }
+    await subject.store.functions.create(
+      { accountId: AccountId("stranger"), functionName: FunctionName("b0") },
+      settings,
+      aPackage("a"),
+    );
+    const names = async (options: { prefix: string; after: string; limit: number }) =>
+      (await subject.store.functions.list(account, options)).map((each) => each.functionName);
+
+    expect(await names({ prefix: "", after: "", limit: 10 })).toEqual(["a1", "b1", "b2", "b3", "c"]);
+    expect(await names({ prefix: "b", after: "", limit: 2 })).toEqual(["b1", "b2"]);
+    expect(await names({ prefix: "b", after: "b2", limit: 2 })).toEqual(["b3"]);
+  });
+
+  test("another account cannot read, update or delete a function", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+    const strange = { ...flow, accountId: AccountId("stranger") };
+
+    expect(await subject.store.functions.read([strange])).toEqual([]);
+    expect(await subject.store.functions.update(strange, { timeoutMs: 1 }, undefined)).toBeUndefined();
+    expect(await subject.store.functions.delete(strange)).toBe(false);
+    expect(await subject.store.functions.read([flow])).toMatchObject([{ settings }]);
+  });
+
+  test("a NUL in a setting is the caller's mistake", async () => {
+    const creation = subject.store.functions.create(flow, { ...settings, description: "a\0b" }, aPackage("a"));
+
+    await expect(creation).rejects.toMatchObject({ code: "invalid", reason: "INVALID_TEXT" });
+    expect(await subject.store.functions.read([flow])).toEqual([]);
+  });
+}

@@ -1,0 +1,110 @@
+// What the tests of the conformance suite work on: one store on a clock that stands still until a test moves it.
+import { AccountId, assert, FunctionName, type OwnedPartition, type Seq, TaskId } from "@sluice/core";
+import { FakeClock, fixtureStart } from "@sluice/core/testing";
+import type { InsertOutcome, NewTask, SettleWrite, Store, TaskRow } from "../index.ts";
+import type { SqlConnection } from "../sql.ts";
+import { createSqlStore } from "../sql-store.ts";
+
+export const account = AccountId("main");
+export const functionName = FunctionName("echo");
+export const flow = { accountId: account, functionName };
+/** The owner of all lanes of queue `q`. */
+export const owner: OwnedPartition = { queue: "q", prefix: "", epoch: 5 };
+
+export class Subject {
+  readonly #sql: () => SqlConnection;
+  clock = new FakeClock();
+
+  constructor(sql: () => SqlConnection) {
+    this.#sql = sql;
+  }
+
+  get sql(): SqlConnection {
+    return this.#sql();
+  }
+
+  /** On the test's clock. */
+  get store(): Store {
+    return createSqlStore({ sql: this.sql, clock: this.clock });
+  }
+
+  /** On the database's clock. */
+  get storeOfDatabaseTime(): Store {
+    return createSqlStore({ sql: this.sql });
+  }
+
+  async reset(): Promise<void> {
+    this.clock = new FakeClock({ wallStart: fixtureStart });
+    await this.sql.exec(
+      "truncate tasks, floors, functions, code_packages, access_keys, accounts, agents, log_pieces restart identity",
+    );
+  }
+
+  get now(): number {
+    return this.clock.now();
+  }
+
+  passTime(ms: number): void {
+    this.clock.jump(ms);
+  }
+
+  /** Takes over the whole queue `q`. */
+  async own(): Promise<void> {
+    assert(await this.store.lanes.raiseFloor(owner), "nobody else owns a lane");
+  }
+
+  async insert(...tasks: NewTask[]): Promise<Seq[]> {
+    return (await this.store.tasks.insert(tasks)).map(seqOf);
+  }
+
+  async row(seq: Seq): Promise<TaskRow> {
+    const rows = await this.store.lanes.read(owner, [seq]);
+    assert(rows !== "stale", "the owner owns its lanes");
+    const [row] = rows;
+    assert(row !== undefined, "the row is there");
+    return row;
+  }
+}
+
+let lastId = 0;
+
+export function aNewTask(overrides: Partial<NewTask> = {}): NewTask {
+  return {
+    ...flow,
+    taskId: TaskId(`task-${++lastId}`),
+    queue: "q",
+    lane: 0,
+    priority: 2,
+    payload: new Uint8Array(),
+    delayMs: 0,
+    expiresAfterMs: 3_600_000,
+    submissionToken: "",
+    ...overrides,
+  };
+}
+
+export function seqOf(outcome: InsertOutcome): Seq {
+  assert(outcome.kind === "inserted", `inserted, not ${outcome.kind}`);
+  return outcome.seq;
+}
+
+export function aSettle(seq: Seq, overrides: Partial<SettleWrite> = {}): SettleWrite {
+  return {
+    kind: "settle",
+    seq,
+    attempt: 1,
+    lane: 0,
+    status: "Succeeded",
+    result: new Uint8Array(),
+    error: undefined,
+    startedAt: undefined,
+    agentId: undefined,
+    instanceId: undefined,
+    events: [],
+    ...overrides,
+  };
+}
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,105 @@
+import { AccountId, TaskId } from "@sluice/core";
+import { expect, test } from "vitest";
+import { account, aNewTask, aSettle, bytes, flow, owner, type Subject } from "./subject.ts";
+
+export function describeTasks(subject: Subject): void {
+  test("a fresh task reads back whole, with its acceptance as the first event", async () => {
+    const task = aNewTask({ payload: bytes("in"), priority: 1, lane: 9 });
+    const [seq] = await subject.insert(task);
+
+    expect(await subject.store.tasks.get(task)).toEqual({
+      ...flow,
+      taskId: task.taskId,
+      seq,
+      queue: "q",
+      lane: 9,
+      status: "Enqueued",
+      priority: 1,
+      attempt: 1,
+      retries: 0,
+      lostAttempts: 0,
+      enqueuedAt: subject.now,
+      dueAt: undefined,
+      parkReason: undefined,
+      expiresAt: subject.now + task.expiresAfterMs,
+      startedAt: undefined,
+      endedAt: undefined,
+      stopRequested: false,
+      payload: bytes("in"),
+      result: new Uint8Array(),
+      error: undefined,
+      agentId: undefined,
+      instanceId: undefined,
+      progress: undefined,
+      events: [{ status: "Enqueued", at: subject.now, attempt: 0 }],
+    });
+  });
+
+  test("a task that is not there is undefined, also to another account", async () => {
+    const task = aNewTask();
+    await subject.insert(task);
+    const stranger = { ...task, accountId: AccountId("stranger") };
+
+    expect(await subject.store.tasks.get({ ...flow, taskId: TaskId("nobody") })).toBeUndefined();
+    expect(await subject.store.tasks.get(stranger)).toBeUndefined();
+    expect(await subject.store.tasks.requestStop(stranger)).toBeUndefined();
+    expect(await subject.store.tasks.countWaiting(AccountId("stranger"), 10)).toBe(0);
+    expect((await subject.store.tasks.get(task))?.stopRequested).toBe(false);
+  });
+
+  test("a request to stop shows as Stopping and enters the timeline once", async () => {
+    const task = aNewTask();
+    await subject.insert(task);
+
+    await subject.store.tasks.requestStop(task);
+    subject.passTime(10);
+    const stopping = await subject.store.tasks.requestStop(task);
+
+    expect(stopping).toMatchObject({ status: "Stopping", stopRequested: true });
+    expect(stopping?.events.map((event) => [event.status, event.at, event.attempt])).toEqual([
+      ["Enqueued", subject.now - 10, 0],
+      ["Stopping", subject.now - 10, 1],
+    ]);
+  });
+
+  test("a final task is answered as it is and not marked", async () => {
+    const task = aNewTask();
+    const [seq = 0] = await subject.insert(task);
+    await subject.own();
+    await subject.store.lanes.write(owner, [aSettle(seq)]);
+
+    const answer = await subject.store.tasks.requestStop(task);
+
+    expect(answer).toMatchObject({ status: "Succeeded", stopRequested: false });
+    expect(answer?.events).toHaveLength(1);
+  });
+
+  test("only tasks of the account that are not final are counted, up to the limit", async () => {
+    const mine = [aNewTask(), aNewTask({ delayMs: 1_000 }), aNewTask(), aNewTask()];
+    const [first = 0] = await subject.insert(...mine, aNewTask({ accountId: AccountId("other") }));
+    await subject.own();
+    await subject.store.lanes.write(owner, [aSettle(first)]);
+
+    expect(await subject.store.tasks.countWaiting(account, 10)).toBe(3);
+    expect(await subject.store.tasks.countWaiting(account, 2)).toBe(2);
+  });
+
+  test("without an injected clock the database dates the tasks", async () => {
+    const task = aNewTask({ delayMs: 60_000 });
+
+    const [outcome] = await subject.storeOfDatabaseTime.tasks.insert([task]);
+
+    const [row] = await subject.sql.query<{ now: number }>({
+      name: "",
+      text: "select floor(extract(epoch from clock_timestamp()) * 1000)::int8 as now",
+    });
+    if (outcome?.kind !== "inserted" || row === undefined) throw new Error("unreachable");
+    expect(row.now - outcome.enqueuedAt).toBeGreaterThanOrEqual(0);
+    expect(row.now - outcome.enqueuedAt).toBeLessThan(60_000);
+    expect((await subject.store.tasks.get(task))?.dueAt).toBe(outcome.enqueuedAt + 60_000);
+  });
+
+  test("ping answers", async () => {
+    await expect(subject.store.ping()).resolves.toBeUndefined();
+  });
+}
