@@ -21,9 +21,10 @@ export function startProgress(output: Output, verb: string): Progress {
     },
     Presets.legacy,
   );
-  bar.start(0, 0);
   return {
     update(done, total) {
+      // Not before there is something: a bar of 0 out of 0 looks full.
+      if (!bar.isActive) bar.start(total, done);
       bar.setTotal(total);
       bar.update(done);
     },
