@@ -27,6 +27,7 @@ import { createSubmitStream } from "./submit/submit-stream.ts";
 import { createWaitingTasks } from "./submit/waiting-tasks.ts";
 import { createTaskApi } from "./tasks/task-api.ts";
 import { createWatches } from "./tasks/watches.ts";
+import { within } from "./within.ts";
 
 export interface ApiServerOptions {
   readonly config: ApiServerConfig;
@@ -60,6 +61,8 @@ export interface ApiServer {
 
 /** Submissions that may wait for room; each holds its message in memory. */
 const admissionWaitersMax = 64;
+/** How long the end waits for inserts in flight; their callers find out with their tokens. */
+const drainMs = 10_000;
 
 /** An api-server. Nothing happens before `run`, except that calls are answered. */
 export function createApiServer(options: ApiServerOptions): ApiServer {
@@ -145,6 +148,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     codes: createCodeReader({ store, clock }),
   });
 
+  function undrained(): void {
+    log.warn("ended while inserts were in flight");
+  }
+
   async function hear(signal: AbortSignal): Promise<void> {
     const silence = [
       signals.listen(changedTopic, (payload) => {
@@ -171,7 +178,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         async (ending) => {
           if (ending.aborted) stop.abort();
           else ending.addEventListener("abort", () => stop.abort(), { once: true });
-          await announcer.run(ending, () => recorder.idle());
+          await announcer.run(ending, () => within(clock, drainMs, recorder.idle(), undrained));
         },
         (ending) => lifeline.run(ending),
         hear,

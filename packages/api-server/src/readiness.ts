@@ -1,7 +1,8 @@
-import { type Clock, deadline } from "@sluice/core";
+import type { Clock } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { ApiServerMetrics } from "./metrics.ts";
+import { within } from "./within.ts";
 
 /** Whether an api-server takes calls: while it runs and its store answers. */
 export interface Readiness {
@@ -37,20 +38,12 @@ export function createReadiness({ store, clock, log, metrics }: ReadinessOptions
     for (const listener of listeners) listener(ready);
   }
 
-  async function answers(): Promise<boolean> {
-    const limit = deadline(clock, pingTimeoutMs);
-    const tooLate = new Promise<boolean>((resolve) => {
-      limit.signal.addEventListener("abort", () => resolve(false), { once: true });
-    });
+  function answers(): Promise<boolean> {
     const pinged = store.ping().then(
       () => true,
       () => false,
     );
-    try {
-      return await Promise.race([pinged, tooLate]);
-    } finally {
-      limit.cancel();
-    }
+    return within(clock, pingTimeoutMs, pinged, () => false);
   }
 
   return {

@@ -5,14 +5,15 @@
 // Only `run` renews; `renew` adds to what is collected. Heartbeats that come during a renewal belong to the next window.
 
 import { agentsPrefix, type Coordinator } from "@sluice/coordination";
-import { type Clock, createWake, deadline } from "@sluice/core";
+import { type Clock, createWake } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { AgentIncarnation, Store } from "@sluice/store";
 import type { ApiServerMetrics } from "../metrics.ts";
 import { stoppingError } from "../stopping.ts";
+import { within } from "../within.ts";
 
 /** `valid`: renewed in at least one place. `dead`: the incarnation is over for good. `invalid`: neither is known. */
-export type HeartbeatAnswer = "valid" | "invalid" | "dead";
+type HeartbeatAnswer = "valid" | "invalid" | "dead";
 
 export interface Lifeline {
   /** Rejects with `SHUTTING_DOWN` after `run` has ended. */
@@ -145,10 +146,6 @@ function bounded(name: string, { clock, log }: LifelineOptions, place: Place): P
   return async (agents) => {
     if (isAsked) return nobody;
     isAsked = true;
-    const limit = deadline(clock, placeTimeoutMs);
-    const tooLate = new Promise<Answers>((resolve) => {
-      limit.signal.addEventListener("abort", () => resolve(failing(limit.signal.reason)), { once: true });
-    });
     const asked = place(agents).then((answers) => {
       if (isFailing) log.info("renews agents in both places again", { place: name });
       isFailing = false;
@@ -157,10 +154,7 @@ function bounded(name: string, { clock, log }: LifelineOptions, place: Place): P
     void asked.finally(() => {
       isAsked = false;
     });
-    try {
-      return await Promise.race([asked, tooLate]);
-    } finally {
-      limit.cancel();
-    }
+    const silent = () => failing(new Error(`no answer within ${placeTimeoutMs} ms`));
+    return within(clock, placeTimeoutMs, asked, silent);
   };
 }

@@ -2,7 +2,7 @@ import { AppError, type Clock, createWake, type Seq } from "@sluice/core";
 import type { ApiServerMetrics } from "../metrics.ts";
 
 /** One caller that waits for a task to change. */
-export interface Watch extends Disposable {
+interface Watch extends Disposable {
   /**
    * Resolves with true when a hint said that the task may have changed since the last call; with false after `timeoutMs`
    * or on abort. Hints may be lost: the caller reads the row from time to time without one.

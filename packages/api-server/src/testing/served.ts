@@ -24,7 +24,7 @@ export interface Served extends AsyncDisposable {
   reflect(question: object): Promise<ReflectionAnswer>;
 }
 
-export interface ReflectionAnswer {
+interface ReflectionAnswer {
   readonly listServicesResponse?: { readonly service: readonly { readonly name: string }[] };
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] };
 }
