@@ -76,6 +76,8 @@ const clientOptions = {
   "grpc.max_reconnect_backoff_ms": 2_000,
   // Retries are ours: they carry the submission token or the attempt.
   "grpc.enable_retries": 0,
+  // The proxy of the environment is for the web, not for services beside this one.
+  "grpc.enable_http_proxy": 0,
 };
 
 export interface AddApiOptions {

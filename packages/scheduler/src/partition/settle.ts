@@ -13,7 +13,7 @@ const retryMs = 200;
 export function settleLoop(context: PartitionContext, port: PartitionPort): Loop {
   return async (signal) => {
     while (!signal.aborted) {
-      const group = context.pending.splice(0, context.config.batchSize);
+      const group = takeGroup(context);
       if (group.length === 0) await context.wakeSettle.wait(signal, context.config.unparkEveryMs);
       else if (!(await settle(context, port, group, signal))) {
         context.pending.unshift(...group);
@@ -21,6 +21,13 @@ export function settleLoop(context: PartitionContext, port: PartitionPort): Loop
       }
     }
   };
+}
+
+/** That an attempt runs is not worth a write once it has ended. */
+function takeGroup(context: PartitionContext): PendingWrite[] {
+  return context.pending
+    .splice(0, context.config.batchSize)
+    .filter(({ write }) => write.kind !== "running" || context.memory.active(write.seq)?.state === "dispatched");
 }
 
 /** False: the outcome is not known; the same writes again are harmless, because their guards hold once. */
