@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { AppError, invalid } from "@sluice/core";
+import type { BadPackageReason } from "@sluice/runtime";
 import type { CodePackage } from "@sluice/store";
 
 /** Validates a zip to its last byte; rejects with an error that has a `reason`. */
@@ -8,7 +9,7 @@ export type InspectZip = (zip: Uint8Array) => Promise<{ readonly files: number; 
 const field = "code_zip";
 
 /** Reasons of `inspectZip` as callers see them. */
-export const codeReasons: Readonly<Record<string, string>> = {
+export const codeReasons: Readonly<Record<Exclude<BadPackageReason, "digest">, string>> = {
   not_a_zip: "CODE_NOT_A_ZIP",
   corrupt: "CODE_CORRUPT",
   encrypted: "CODE_ENCRYPTED",
@@ -40,6 +41,7 @@ export async function parseCode(
 
 function asRefusal(cause: unknown): unknown {
   if (cause instanceof AppError || !(cause instanceof Error)) return cause;
-  const reason = "reason" in cause && typeof cause.reason === "string" ? codeReasons[cause.reason] : undefined;
+  const given = "reason" in cause && typeof cause.reason === "string" ? cause.reason : "";
+  const reason = new Map(Object.entries(codeReasons)).get(given);
   return reason === undefined ? cause : new AppError("invalid", reason, cause.message, { field, cause });
 }

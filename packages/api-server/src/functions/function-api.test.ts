@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { AppError } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
 import { FunctionSettings } from "@sluice/protocol";
 import { functionTopic } from "@sluice/queue";
+import { inspectZip } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -136,10 +136,31 @@ test("a zip without files is refused, and a broken inspection is no fault of the
   await expect(failing).rejects.toBe(bug);
 });
 
-test("a zip with names that leave its folder reaches nobody", async () => {
-  const refusal = new AppError("invalid", "CODE_UNSAFE_NAME", "the name ../x leaves the package", {
-    field: "code_zip",
-  });
-  await using strict = startTestApi({ store, clock, inspectZip: () => Promise.reject(refusal) });
-  await expect(strict.functions.createFunction(aFunction("echo"), account.call())).rejects.toBe(refusal);
+test("a real zip is accepted, one whose names leave its folder is not", async () => {
+  await using strict = startTestApi({ store, clock, inspectZip });
+  const creating = (name: string, codeZip: Buffer) =>
+    strict.functions.createFunction({ ...aFunction(name), codeZip }, account.call());
+  expect(await creating("good", aZip("index.js"))).toMatchObject({ name: "good" });
+  const unsafe = { code: "invalid", reason: "CODE_UNSAFE_NAME", field: "code_zip" };
+  for (const name of ["../index.js", "a/../../index.js", "/etc/passwd"]) {
+    await expect(creating("bad", aZip(name))).rejects.toMatchObject(unsafe);
+  }
+  await expect(creating("bad", Buffer.from("no zip"))).rejects.toMatchObject({ reason: "CODE_NOT_A_ZIP" });
 });
+
+/** A zip of one empty file; the libraries that write zips refuse names such as `../x`. */
+function aZip(name: string): Buffer {
+  const local = Buffer.alloc(30);
+  local.writeUInt32LE(0x04034b50, 0);
+  local.writeUInt16LE(name.length, 26);
+  const central = Buffer.alloc(46);
+  central.writeUInt32LE(0x02014b50, 0);
+  central.writeUInt16LE(name.length, 28);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(1, 8);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(central.length + name.length, 12);
+  end.writeUInt32LE(local.length + name.length, 16);
+  return Buffer.concat([local, Buffer.from(name), central, Buffer.from(name), end]);
+}
