@@ -1,6 +1,7 @@
 // PGlite as an `Sql`: one connection, whose requests are answered in the order in which they were sent. The database
 // itself sits behind a `Pipe`, in this thread or in a worker.
 import { toAppError, unavailable } from "./failures.ts";
+import { requestsBetweenLooks, type UpkeepOptions, upkeep } from "./pglite-upkeep.ts";
 import type { Parameter, Sql, SqlConnection, Statement } from "./sql.ts";
 import { type Answer, type Column, decodeAnswer, decodeRow, encodeRequest, encodeScript } from "./wire.ts";
 
@@ -13,61 +14,75 @@ export interface Pipe {
 
 export class PgliteConnection implements SqlConnection {
   readonly #pipe: Pipe;
+  readonly #upkeep: UpkeepOptions;
   /** The columns of statements that are prepared, or on their way to be. */
   readonly #prepared = new Map<string, Promise<readonly Column[]>>();
-  /** While a transaction is open: resolves when it has ended. Everybody else waits for it. */
-  #transaction: Promise<void> | undefined;
+  /** While somebody has the connection for himself: resolves when that has ended. Everybody else waits for it. */
+  #exclusive: Promise<void> | undefined;
+  /** Since the last look whether there is something to keep up. */
+  #requests = 0;
 
-  constructor(pipe: Pipe) {
+  constructor(pipe: Pipe, options: { readonly upkeep: UpkeepOptions }) {
     this.#pipe = pipe;
+    this.#upkeep = options.upkeep;
   }
 
   async query<Row>(statement: Statement, parameters: readonly Parameter[] = []): Promise<Row[]> {
-    while (this.#transaction !== undefined) await this.#transaction;
+    this.#keepUp();
+    while (this.#exclusive !== undefined) await this.#exclusive;
     return await this.#query<Row>(statement, parameters);
   }
 
   async exec(script: string): Promise<void> {
-    while (this.#transaction !== undefined) await this.#transaction;
+    while (this.#exclusive !== undefined) await this.#exclusive;
     await this.#exec(script);
   }
 
   async transaction<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result> {
-    while (this.#transaction !== undefined) await this.#transaction;
-    let end = () => {};
-    this.#transaction = new Promise((resolve) => {
-      end = resolve;
+    return await this.#exclusively(async (sql) => {
+      await sql.exec("begin");
+      let result: Result;
+      try {
+        result = await work(sql);
+      } catch (error) {
+        // If the rollback fails too, the database is gone, and the transaction with it.
+        await sql.exec("rollback").catch(() => {});
+        throw error;
+      }
+      await sql.exec("commit");
+      return result;
     });
-    try {
-      return await this.#runTransaction(work);
-    } finally {
-      this.#transaction = undefined;
-      end();
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    while (this.#transaction !== undefined) await this.#transaction;
+    while (this.#exclusive !== undefined) await this.#exclusive;
     await this.#pipe.close();
   }
 
-  async #runTransaction<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result> {
-    const inside: Sql = {
+  /** Nobody waits for it but those who come after it. What fails here fails for the next request as well, and is told there. */
+  #keepUp(): void {
+    if (++this.#requests < requestsBetweenLooks) return;
+    this.#requests = 0;
+    this.#exclusively((sql) => upkeep(sql, this.#upkeep)).catch(() => {});
+  }
+
+  async #exclusively<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result> {
+    while (this.#exclusive !== undefined) await this.#exclusive;
+    let end = () => {};
+    this.#exclusive = new Promise((resolve) => {
+      end = resolve;
+    });
+    const sql: Sql = {
       query: (statement, parameters = []) => this.#query(statement, parameters),
       exec: (script) => this.#exec(script),
-      transaction: (nested) => nested(inside),
+      transaction: (nested) => nested(sql),
     };
-    await this.#exec("begin");
-    let result: Result;
     try {
-      result = await work(inside);
-    } catch (error) {
-      // If the rollback fails too, the database is gone, and the transaction with it.
-      await this.#exec("rollback").catch(() => {});
-      throw error;
+      return await work(sql);
+    } finally {
+      this.#exclusive = undefined;
+      end();
     }
-    await this.#exec("commit");
-    return result;
   }
 
   async #query<Row>(statement: Statement, parameters: readonly Parameter[]): Promise<Row[]> {

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Pipe } from "./pglite-connection.ts";
+import { pgliteSettings } from "./pglite-settings.ts";
 
 interface Reply {
   /** 0: the database is open. */
@@ -16,7 +17,10 @@ interface Waiter {
 /** Starts the worker thread and resolves when its database is open. */
 export async function openWorkerPipe(dataDir: string): Promise<Pipe> {
   // Without the flags of this process: the loader of TypeScript has nothing to do in there.
-  const worker = new Worker(new URL("./pglite-worker.mjs", import.meta.url), { workerData: { dataDir }, execArgv: [] });
+  const worker = new Worker(new URL("./pglite-worker.mjs", import.meta.url), {
+    workerData: { dataDir, settings: pgliteSettings },
+    execArgv: [],
+  });
   const waiting = new Map<number, Waiter>();
   let lastId = 0;
   let ended: Error | undefined;

@@ -3,7 +3,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 
-const database = await PGlite.create({ dataDir: workerData.dataDir });
+const { dataDir, settings } = workerData;
+const database = await PGlite.create({ dataDir, startParams: [...PGlite.defaultStartParams, ...settings] });
 
 parentPort.on("message", async ({ id, request }) => {
   try {

@@ -3,6 +3,7 @@ import type { Clock } from "@sluice/core";
 import type { Store } from "./index.ts";
 import { migrate } from "./migrate.ts";
 import { PgliteConnection, type Pipe } from "./pglite-connection.ts";
+import { pgliteSettings } from "./pglite-settings.ts";
 import { openWorkerPipe } from "./pglite-worker-pipe.ts";
 import { type SqlConnection, sessionScript } from "./sql.ts";
 import { createSqlStore } from "./sql-store.ts";
@@ -31,7 +32,8 @@ export async function openPglite(options: PgliteOptions): Promise<Store> {
 /** The connection beneath `openPglite`, migrated; for tests that look at tables and plans. */
 export async function openPgliteSql(options: Omit<PgliteOptions, "clock">): Promise<SqlConnection> {
   const dataDir = options.dataDir === "memory" ? "memory://" : options.dataDir;
-  const sql = new PgliteConnection(options.inWorker ? await openWorkerPipe(dataDir) : await openPipe(dataDir));
+  const pipe = options.inWorker ? await openWorkerPipe(dataDir) : await openPipe(dataDir);
+  const sql = new PgliteConnection(pipe, { upkeep: { vacuum: options.inWorker } });
   try {
     await sql.exec(sessionScript());
     await migrate(sql);
@@ -43,7 +45,10 @@ export async function openPgliteSql(options: Omit<PgliteOptions, "clock">): Prom
 }
 
 async function openPipe(dataDir: string): Promise<Pipe> {
-  const database = await PGlite.create({ dataDir });
+  const database = await PGlite.create({
+    dataDir,
+    startParams: [...PGlite.defaultStartParams, ...pgliteSettings],
+  });
   return {
     // Synchronous, so that every call is over before the next one begins, whoever awaits what in between.
     exchange: async (request) => database.execProtocolRawSync(request),
