@@ -6,14 +6,16 @@ import { aSuccess, FakeGateway, FakePool, Owner, refOf, startWorld } from "./tes
 
 const kinds = (owner: Owner) => owner.endedAttempts.map(({ outcome }) => outcome?.kind);
 
-test("what was accepted and not confirmed when the agent was killed is lost, and settled by the owners", async () => {
+test("what was started and not confirmed when the agent was killed is lost, and settled by the owners", async () => {
   const journal = createMemoryJournal();
   const clock = new FakeClock();
   const gateway = new FakeGateway(clock);
   await using killed = await startWorld({ journal, clock, gateway, seed: 1 });
   const before = new Owner(killed);
   await before.attach();
-  await before.dispatch({ seq: 1 }, { seq: 2 }, { seq: 3 });
+  await before.dispatch({ seq: 1 }, { seq: 2 }, { seq: 3 }, { seq: 4 });
+  // The fourth still waits for an instance.
+  for (const seq of [1, 2, 3]) killed.pool.flight(seq).invocation.onStarted("instance");
   killed.pool.flight(2).end(aSuccess());
   killed.pool.flight(3).end(aSuccess());
   await clock.settle();
@@ -31,6 +33,7 @@ test("what was accepted and not confirmed when the agent was killed is lost, and
   expect(kinds(owner)).toEqual([OutcomeKind.LOST]);
   expect(world.pool.flights).toEqual([]);
   await owner.dispatch({ seq: 1, attempt: 2 });
+  world.pool.flight(1).invocation.onStarted("instance");
   expect(world.pool.flights).toHaveLength(1);
   await owner.confirm(1, 2);
   expect(journal.recover()).toEqual([{ ...refOf(1), attempt: 2 }]);
@@ -69,7 +72,7 @@ test("what still runs when the drain is over is stopped and handed back without 
   await world.clock.advance(4_900);
   expect(kinds(owner)).toEqual([]);
   await world.clock.advance(200);
-  expect(kinds(owner)).toEqual([OutcomeKind.LOST]);
+  expect(kinds(owner)).toEqual([OutcomeKind.FLOW_CONTROL]);
   await owner.confirm(1);
   await world.clock.advance(200);
   expect(world.ended()).toEqual({ cause: undefined });
@@ -85,7 +88,7 @@ test("what does not obey at the end of the drain is killed and handed back, too"
   world.stop();
   await world.clock.advance(7_000);
   expect(pool.killCount).toBe(1);
-  expect(kinds(owner)).toEqual([OutcomeKind.LOST]);
+  expect(kinds(owner)).toEqual([OutcomeKind.FLOW_CONTROL]);
 });
 
 test("a task that its owner stops during the drain is stopped, not lost", async () => {

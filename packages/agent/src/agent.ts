@@ -100,7 +100,17 @@ class Incarnation implements Agent {
     this.#logs = new LogUploader({ config, clock, random: random.fork("logs"), log, metrics, gateway });
     const warmRevisions = () => this.#runner.warmRevisions();
     this.#reports = new Reports({ config, clock, metrics, gate, warmRevisions });
-    this.#runner = new Runner({ config, clock, log, metrics, gate, pool, reports: this.#reports, logs: this.#logs });
+    this.#runner = new Runner({
+      config,
+      clock,
+      log,
+      metrics,
+      gate,
+      pool,
+      journal,
+      reports: this.#reports,
+      logs: this.#logs,
+    });
     const attachDeps: AttachDeps = {
       config,
       clock,

@@ -1,10 +1,11 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AttemptRef } from "@sluice/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openFileJournal } from "./file-journal.ts";
-import { createMemoryJournal, journalKey } from "./journal.ts";
+import { createMemoryJournal, type Journal, journalKey } from "./journal.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -19,46 +20,48 @@ test("a journal that does not exist has nothing to recover", () => {
   expect(journal.recover()).toEqual([]);
 });
 
-test("what was accepted and not confirmed is recovered, without a proper end", () => {
+test("what was started and not confirmed is recovered, without a proper end", () => {
   const killed = openFileJournal(path());
-  killed.accepted([ref(1), ref(2), ref(3, 2)]);
+  start(killed, [ref(1), ref(2), ref(3, 2)]);
+  killed.accepted([ref(9)]);
   killed.confirmed([ref(2)]);
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([ref(1), ref(3, 2)]);
 });
 
 test("what was recovered stays until it is confirmed", () => {
-  openFileJournal(path()).accepted([ref(1), ref(2)]);
+  start(openFileJournal(path()), [ref(1), ref(2)]);
   openFileJournal(path()).confirmed([ref(1)]);
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([ref(2)]);
 });
 
 test.each([1, 2, 3, 6, 10])("a last line that lost %d bytes is as if it had not been written", (bytes) => {
-  openFileJournal(path()).accepted([ref(1), ref(234, 12)]);
+  start(openFileJournal(path()), [ref(1)]);
+  start(openFileJournal(path()), [ref(234, 12)]);
   truncateSync(path(), statSync(path()).size - bytes);
   {
     using journal = openFileJournal(path());
     expect(journal.recover()).toEqual([ref(1)]);
-    journal.accepted([ref(4)]);
+    start(journal, [ref(4)]);
   }
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([ref(1), ref(4)]);
 });
 
 test("lines that make no sense are skipped", () => {
-  openFileJournal(path()).accepted([ref(1)]);
+  start(openFileJournal(path()), [ref(1)]);
   appendFileSync(path(), "\0\0\0\n+q x y z\n-1\n");
-  openFileJournal(path()).accepted([ref(2)]);
+  start(openFileJournal(path()), [ref(2)]);
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([ref(1), ref(2)]);
 });
 
 test("a reset forgets everything, also on disk", () => {
   const reset = openFileJournal(path());
-  reset.accepted([ref(1)]);
+  start(reset, [ref(1)]);
   reset.reset();
-  reset.accepted([ref(2)]);
+  start(reset, [ref(2)]);
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([ref(2)]);
 });
@@ -66,21 +69,22 @@ test("a reset forgets everything, also on disk", () => {
 test("the file stays small however much went through it, and is not rewritten with every batch when much is live", () => {
   using journal = openFileJournal(path());
   const live = Array.from({ length: 1_000 }, (_, index) => ref(1_000_000 + index));
-  journal.accepted(live);
+  start(journal, live);
   for (let batch = 0; batch < 400; batch++) {
     const refs = Array.from({ length: 200 }, (_, index) => ref(batch * 200 + index));
-    journal.accepted(refs);
+    start(journal, refs);
     journal.confirmed(refs);
     expect(statSync(path()).size).toBeLessThan(1.1 * 1024 * 1024);
   }
   using next = openFileJournal(path());
   expect(next.recover()).toEqual(live);
-  expect(readFileSync(path(), "utf8").split("\n")).toHaveLength(1_001);
+  // Two lines each, and what follows the last newline.
+  expect(readFileSync(path(), "utf8").split("\n")).toHaveLength(2_001);
 });
 
 test("it remembers what the journal in memory remembers", () => {
   const refs = fc.array(fc.record({ seq: fc.nat(5), attempt: fc.integer({ min: 1, max: 2 }) }), { maxLength: 4 });
-  const step = fc.record({ kind: fc.constantFrom("accepted", "confirmed", "restart"), refs });
+  const step = fc.record({ kind: fc.constantFrom("accepted", "started", "confirmed", "restart"), refs });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
       rmSync(join(folder, "data"), { recursive: true, force: true });
@@ -91,6 +95,8 @@ test("it remembers what the journal in memory remembers", () => {
         if (kind === "restart") {
           journal[Symbol.dispose]();
           journal = openFileJournal(path());
+        } else if (kind === "started") {
+          for (const target of [model, journal]) for (const each of full) target.started(each);
         } else for (const target of [model, journal]) target[kind as "accepted" | "confirmed"](full);
       }
       journal[Symbol.dispose]();
@@ -101,3 +107,8 @@ test("it remembers what the journal in memory remembers", () => {
     { numRuns: 50 },
   );
 });
+
+function start(journal: Journal, refs: readonly AttemptRef[]): void {
+  journal.accepted(refs);
+  for (const each of refs) journal.started(each);
+}

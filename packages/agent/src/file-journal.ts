@@ -1,6 +1,7 @@
 // The journal as an append-only file:
 //
 //   +<queue> <lane> <seq> <attempt>     accepted
+//   *<seq> <attempt>                    started
 //   -<seq> <attempt>                    confirmed
 //
 // One `write` per batch. No fsync: a killed process leaves what it wrote in the kernel's cache, and a host that loses its
@@ -9,7 +10,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { AttemptRef } from "@sluice/protocol";
-import { type Journal, journalKey } from "./journal.ts";
+import { type Journal, type JournalEntry, journalKey, startedOf } from "./journal.ts";
 
 /** A file that holds mostly confirmed attempts is written anew beyond this. */
 const compactAtBytes = 1024 * 1024;
@@ -24,7 +25,7 @@ export function openFileJournal(path: string): FileJournal {
 
 class AppendedFile implements FileJournal {
   readonly #path: string;
-  readonly #live: Map<string, AttemptRef>;
+  readonly #live: Map<string, JournalEntry>;
   #file: number;
   #bytes = 0;
   #compactAt = compactAtBytes;
@@ -37,13 +38,20 @@ class AppendedFile implements FileJournal {
   }
 
   recover(): readonly AttemptRef[] {
-    return [...this.#live.values()];
+    return startedOf(this.#live.values());
   }
 
   accepted(attempts: readonly AttemptRef[]): void {
     this.#append(attempts.map(acceptedLine).join(""));
-    for (const ref of attempts) this.#live.set(journalKey(ref), ref);
+    for (const ref of attempts) this.#live.set(journalKey(ref), { ref, hasStarted: false });
     this.#compactIfLarge();
+  }
+
+  started(attempt: AttemptRef): void {
+    const entry = this.#live.get(journalKey(attempt));
+    if (!entry) return;
+    this.#append(startedLine(attempt));
+    entry.hasStarted = true;
   }
 
   confirmed(attempts: readonly AttemptRef[]): void {
@@ -75,7 +83,7 @@ class AppendedFile implements FileJournal {
     rmSync(next, { force: true });
     const file = openSync(next, "a");
     try {
-      this.#bytes = writeAll(file, [...this.#live.values()].map(acceptedLine).join(""));
+      this.#bytes = writeAll(file, [...this.#live.values()].map(entryLines).join(""));
       renameSync(next, this.#path);
     } catch (cause) {
       closeSync(file);
@@ -92,25 +100,36 @@ function acceptedLine({ queue, lane, seq, attempt }: AttemptRef): string {
   return `+${encodeURIComponent(queue)} ${lane} ${seq} ${attempt}\n`;
 }
 
+function startedLine({ seq, attempt }: AttemptRef): string {
+  return `*${seq} ${attempt}\n`;
+}
+
+function entryLines({ ref, hasStarted }: JournalEntry): string {
+  return acceptedLine(ref) + (hasStarted ? startedLine(ref) : "");
+}
+
 function writeAll(file: number, text: string): number {
   const bytes = Buffer.from(text);
   for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
   return bytes.length;
 }
 
-function read(path: string): Map<string, AttemptRef> {
-  const live = new Map<string, AttemptRef>();
+function read(path: string): Map<string, JournalEntry> {
+  const live = new Map<string, JournalEntry>();
   const lines = textOf(path).split("\n");
   // What follows the last newline was not written to its end.
   for (const line of lines.slice(0, -1)) {
     const accepted = /^\+(\S+) (\d+) (\d+) (\d+)$/.exec(line);
-    const confirmed = /^-(\d+) (\d+)$/.exec(line);
+    const later = /^([*-])(\d+) (\d+)$/.exec(line);
     if (accepted) {
       const [, queue = "", lane, seq, attempt] = accepted;
       const ref = { queue: decodeURIComponent(queue), lane: Number(lane), seq: Number(seq), attempt: Number(attempt) };
-      live.set(journalKey(ref), ref);
-    } else if (confirmed) {
-      live.delete(`${Number(confirmed[1])}/${Number(confirmed[2])}`);
+      live.set(journalKey(ref), { ref, hasStarted: false });
+    } else if (later) {
+      const key = journalKey({ seq: Number(later[2]), attempt: Number(later[3]) });
+      const entry = live.get(key);
+      if (later[1] === "-") live.delete(key);
+      else if (entry) entry.hasStarted = true;
     }
   }
   return live;

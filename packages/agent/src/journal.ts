@@ -1,7 +1,7 @@
 import type { AttemptRef } from "@sluice/protocol";
 
 /**
- * The agent's last will: which attempts it has accepted and nobody has confirmed. After a `kill -9` the next incarnation on
+ * The agent's last will: which attempts it has started and nobody has confirmed. After a `kill -9` the next incarnation on
  * the host reads it and reports those attempts as lost, so that their owners settle them as "retry as the next attempt,
  * without counting", even if the owners died with the agent, as they do in standalone.
  *
@@ -15,10 +15,15 @@ import type { AttemptRef } from "@sluice/protocol";
  * Calls are synchronous: nothing starts before it is written. They throw when nothing can be written.
  */
 export interface Journal {
-  /** What earlier incarnations accepted and nobody confirmed. Called once, before anything else. */
+  /** What earlier incarnations started and nobody confirmed. Called once, before anything else. */
   recover(): readonly AttemptRef[];
-  /** Called before the attempts start. */
+  /** Called once for every batch, before any of it can start. */
   accepted(attempts: readonly AttemptRef[]): void;
+  /**
+   * Called when the handler is about to be called. An attempt that was accepted and still waited for an instance has not
+   * run: it is not lost, and may be dispatched again under the same number.
+   */
+  started(attempt: AttemptRef): void;
   /** Called when the attempts have left the dedupe table. */
   confirmed(attempts: readonly AttemptRef[]): void;
   /** Forgets everything. */
@@ -27,17 +32,30 @@ export interface Journal {
 
 /** A journal that lives as long as the object: for tests and the simulation, which hands it to the next incarnation. */
 export function createMemoryJournal(): Journal {
-  const live = new Map<string, AttemptRef>();
+  const live = new Map<string, JournalEntry>();
   return {
-    recover: () => [...live.values()],
+    recover: () => startedOf(live.values()),
     accepted(attempts) {
-      for (const ref of attempts) live.set(journalKey(ref), ref);
+      for (const ref of attempts) live.set(journalKey(ref), { ref, hasStarted: false });
+    },
+    started(ref) {
+      const entry = live.get(journalKey(ref));
+      if (entry) entry.hasStarted = true;
     },
     confirmed(attempts) {
       for (const ref of attempts) live.delete(journalKey(ref));
     },
     reset: () => live.clear(),
   };
+}
+
+export interface JournalEntry {
+  readonly ref: AttemptRef;
+  hasStarted: boolean;
+}
+
+export function startedOf(entries: Iterable<JournalEntry>): AttemptRef[] {
+  return [...entries].filter(({ hasStarted }) => hasStarted).map(({ ref }) => ref);
 }
 
 export function journalKey({ seq, attempt }: Pick<AttemptRef, "seq" | "attempt">): string {

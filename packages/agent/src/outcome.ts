@@ -50,6 +50,15 @@ export function agentErrorOutcome(cause: unknown, now: EpochMs): AttemptOutcome 
 }
 
 /** Handed back: another agent may run the task, as the next attempt. */
+/** Stopped by the agent's own shutdown: no fault of the task, however often it happens. */
+export function handedBackOutcome(now: EpochMs): AttemptOutcome {
+  return {
+    ...blank(OutcomeKind.FLOW_CONTROL, now),
+    errorType: "AgentDraining",
+    errorMessage: "the agent was shut down while the attempt ran",
+  };
+}
+
 export function lostOutcome(message: string, now: EpochMs): AttemptOutcome {
   return { ...blank(OutcomeKind.LOST, now), errorType: "AgentLost", errorMessage: message };
 }

@@ -13,10 +13,11 @@ import { fenceToken } from "./fence-token.ts";
 import type { Attempt } from "./gate/attempt.ts";
 import type { Gate } from "./gate/gate.ts";
 import type { FunctionSpec, InstancePool, Invocation, Outcome } from "./instances/pool.ts";
+import type { Journal } from "./journal.ts";
 import type { LogSink } from "./logs/attempt-sink.ts";
 import type { LogUploader } from "./logs/log-uploader.ts";
 import type { AgentMetrics } from "./metrics.ts";
-import { agentErrorOutcome, lostOutcome, outcomeOf } from "./outcome.ts";
+import { agentErrorOutcome, handedBackOutcome, outcomeOf } from "./outcome.ts";
 import type { Reports } from "./reports/reports.ts";
 
 export interface RunnerDeps {
@@ -26,6 +27,7 @@ export interface RunnerDeps {
   readonly metrics: AgentMetrics;
   readonly gate: Gate;
   readonly pool: InstancePool;
+  readonly journal: Journal;
   readonly reports: Reports;
   readonly logs: LogUploader;
 }
@@ -96,7 +98,7 @@ export class Runner {
   /** What did not succeed while the agent shut down may have failed for that reason. */
   #handedBack({ isStopAsked }: Run, { kind }: Outcome): AttemptOutcome | undefined {
     if (!this.#isHandingBack || isStopAsked || kind === "succeeded" || kind === "invalid") return undefined;
-    return lostOutcome("the agent was shut down while the attempt ran", this.#deps.clock.now());
+    return handedBackOutcome(this.#deps.clock.now());
   }
 }
 
@@ -113,10 +115,10 @@ class Run implements Invocation {
   readonly retryCount: number;
   readonly payload: Uint8Array;
   readonly fenceToken: string;
-  readonly #clock: Clock;
-  readonly #reports: Reports;
+  readonly #deps: RunnerDeps;
 
-  constructor(entry: Attempt, order: DispatchAttempt, spec: FunctionSpec, { clock, reports, logs }: RunnerDeps) {
+  constructor(entry: Attempt, order: DispatchAttempt, spec: FunctionSpec, deps: RunnerDeps) {
+    const { clock, logs } = deps;
     this.entry = entry;
     this.spec = spec;
     this.sink = logs.open(entry.ref);
@@ -126,8 +128,7 @@ class Run implements Invocation {
     this.retryCount = order.retries;
     this.payload = order.payload;
     this.fenceToken = fenceToken(order.attempt, order.epoch);
-    this.#clock = clock;
-    this.#reports = reports;
+    this.#deps = deps;
   }
 
   onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void {
@@ -135,16 +136,24 @@ class Run implements Invocation {
   }
 
   onStarted(instanceId: string): void {
-    this.entry.startedAtMs = this.#clock.now();
+    const { clock, journal, log, metrics, reports } = this.#deps;
+    try {
+      journal.started(this.entry.ref);
+    } catch (cause) {
+      // Stops nothing that was accepted: after a crash its number may be dispatched again.
+      metrics.journalFailures.inc();
+      log.error("cannot write the journal", { cause: String(cause) });
+    }
+    this.entry.startedAtMs = clock.now();
     this.entry.instanceId = instanceId;
-    this.#reports.started(this.entry);
+    reports.started(this.entry);
   }
 
   onProgress(value: unknown): void {
     const progress = JSON.stringify(value) ?? "";
     if (this.entry.outcome || progress.length > progressLengthMax) return;
     this.entry.progress = progress;
-    this.#reports.progressed(this.entry);
+    this.#deps.reports.progressed(this.entry);
   }
 }
 

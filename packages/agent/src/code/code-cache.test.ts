@@ -11,10 +11,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { aZip } from "@sluice/runtime/testing";
 import { expect, test } from "vitest";
 import { countingRandom, eventually, realClock } from "../instances/testing.ts";
 import { openCodeCache } from "./code-cache.ts";
-import { aZip } from "@sluice/runtime/testing";
 
 const signal = new AbortController().signal;
 

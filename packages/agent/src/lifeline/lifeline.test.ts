@@ -210,6 +210,7 @@ test("a fenced agent tells it before it kills, forgets its journal, and attaches
   pool.killAll = async () => void order.push("killed");
   await using world = await startWorld({ journal, pool, onFenced: (reason) => order.push(`fenced ${reason}`) });
   await withRunningAttempt(world);
+  pool.flight(1).invocation.onStarted("instance");
   expect(journal.recover()).toEqual([refOf(1)]);
   world.gateway.answer = "dead";
   await world.clock.advance(2_000);

@@ -135,7 +135,9 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
         loseTask(context, task);
       }
       if (!context.unanswered.has(agentId)) return;
-      for (const task of context.memory.activeTasks()) if (task.state === "held") context.suspects.add(task.seq);
+      for (const { state, seq } of context.memory.activeTasks()) {
+        if (state === "held" && !context.suspects.has(seq)) context.suspects.set(seq, undefined);
+      }
       answered(context, agentId);
     },
   };
@@ -162,8 +164,20 @@ function adoptEntry(
     return;
   }
   const known = context.memory.active(ref.seq);
-  // It is being written, or another agent has it: the row's guard decides, and the agent reports again.
-  if (known && (known.state === "settling" || known.state === "dispatched")) return;
+  const isLost = outcome?.kind === OutcomeKind.LOST;
+  if (known && (known.state === "settling" || known.state === "dispatched")) {
+    // Another agent has it, and what it says counts; a loss that nobody waits for can be forgotten.
+    if (isLost) link.confirm(port, [ref]);
+    return;
+  }
+  if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {
+    // An owner between that one and me may have given the same attempt to an agent that has not answered yet.
+    const held = known ?? context.memory.activate(row, "held");
+    held.state = "held";
+    context.suspects.set(ref.seq, link);
+    return;
+  }
+  context.suspects.delete(ref.seq);
   const { payload, ...facts } = row;
   const task = known ?? context.memory.activate(row, "dispatched");
   task.state = "dispatched";

@@ -50,8 +50,11 @@ export interface PartitionContext extends PartitionDeps {
   readonly order: FairOrder<Waiting>;
   /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
   readonly unanswered: Set<string>;
-  /** Held rows whose agent died unheard: they go with the next attempt. Written by `adopt`, read by `dispatch`. */
-  readonly suspects: Set<Seq>;
+  /**
+   * Held rows whose attempt an agent called lost, or whose agent died unheard: they go with the next attempt, unless another
+   * agent turns out to have it. The link wants a confirmation. Written by `adopt`, taken by `dispatch`.
+   */
+  readonly suspects: Map<Seq, AgentLink | undefined>;
   /** Taken by `settle`. */
   readonly pending: PendingWrite[];
   readonly wakeDispatch: Wake;

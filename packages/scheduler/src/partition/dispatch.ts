@@ -135,8 +135,15 @@ function act(
     const plan = planRow(row, {
       ...facts,
       allAnswered: context.unanswered.size === 0,
-      isSuspect: context.suspects.delete(task.seq),
+      isSuspect: context.suspects.has(task.seq),
     });
+    if (plan.kind === "hold") {
+      task.state = "held";
+      context.metrics.held.inc();
+      continue;
+    }
+    const reportedBy = context.suspects.get(task.seq);
+    context.suspects.delete(task.seq);
     if (plan.kind === "forget" || row === undefined) {
       memory.forget(task.seq);
       continue;
@@ -148,10 +155,6 @@ function act(
       case "dispatch":
         assign(context, task, row, batches);
         break;
-      case "hold":
-        task.state = "held";
-        context.metrics.held.inc();
-        break;
       case "stop":
       case "expire":
       case "invalid":
@@ -159,7 +162,7 @@ function act(
         break;
       case "lost":
         task.state = "settling";
-        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
+        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: reportedBy });
         break;
     }
   }

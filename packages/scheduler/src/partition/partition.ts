@@ -4,7 +4,7 @@
 //     └──── stale or lost ────────────────────────────▶ ended (at once)
 import { createFairOrder, type OwnedPartition, partitionKey, priorities, runAll, type Seq } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
-import type { PartitionPort } from "../agents/link.ts";
+import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type PendingWrite } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
@@ -41,7 +41,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     unanswered: new Set<string>(),
-    suspects: new Set<Seq>(),
+    suspects: new Map<Seq, AgentLink | undefined>(),
     pending: [] as PendingWrite[],
     draining: false,
     dispatching: 0,
