@@ -36,10 +36,13 @@ try {
     serverRssMb: rssMb(server.pid),
     readyAfterMs: Math.round(server.readyAfterMs),
   };
-  console.log(`${taskCount} no-op tasks of 256 bytes, 4 Node instances of concurrency 10, ${cpus().length} cores, Node ${process.version};`);
+  console.log(
+    `${taskCount} no-op tasks of 256 bytes, 4 Node instances of concurrency 10, ${cpus().length} cores, Node ${process.version};`,
+  );
   console.log("the client runs on the same machine; the first start of an empty folder is in readyAfterMs.");
   const table = new Table({ head: ["figure", "value"], style: { head: [], border: [] } });
-  for (const [name, value] of Object.entries(figures)) table.push([name, typeof value === "object" ? JSON.stringify(value) : value]);
+  for (const [name, value] of Object.entries(figures))
+    table.push([name, typeof value === "object" ? JSON.stringify(value) : value]);
   console.log(table.toString());
   console.log(JSON.stringify({ ...figures, taskCount, node: process.version, cores: cpus().length }));
 } finally {
@@ -53,7 +56,9 @@ async function endToEnd(client: SluiceClient, prefix: string, count: number) {
   const submittedAt = performance.now();
   for (;;) {
     const waiting = await Promise.all(
-      (["Enqueued", "Running", "Retrying"] as const).map((status) => client.listPage({ function: functionName, status, pageSize: 1 })),
+      (["Enqueued", "Running", "Retrying"] as const).map((status) =>
+        client.listPage({ function: functionName, status, pageSize: 1 }),
+      ),
     );
     if (waiting.every(({ tasks }) => tasks.length === 0)) break;
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -37,6 +37,8 @@ test("the committed code is what the protocol generates", () => {
 /** The template with another output folder, as buf takes it on its command line. */
 function parseTemplate(yaml: string): unknown {
   const value = (key: string) => new RegExp(`${key}: (.*)`).exec(yaml)?.[1] ?? "";
-  const opt = value("opt").replace(/^\[|\]$/g, "").split(", ");
+  const opt = value("opt")
+    .replace(/^\[|\]$/g, "")
+    .split(", ");
   return { version: "v2", plugins: [{ local: value("- local"), out: value("out"), opt }] };
 }

@@ -13,7 +13,9 @@ const page = readFileSync(join(import.meta.dirname, "../docs/metrics.md"), "utf8
 test("the page of metrics says what the services measure", async () => {
   const registry = new Registry();
   for (const create of [apiServerMetrics, schedulerMetrics, loadBalancerMetrics, agentMetrics]) create(registry);
-  const measured = (await registry.getMetricsAsJSON()).map(({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`);
+  const measured = (await registry.getMetricsAsJSON()).map(
+    ({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`,
+  );
   const described = page.split("\n").filter((line) => line.startsWith("| `sluice_"));
   expect(measured.length).toBeGreaterThan(40);
   expect(described.toSorted()).toEqual(measured.toSorted());

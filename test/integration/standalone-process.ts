@@ -22,7 +22,11 @@ export interface StandaloneProcess extends AsyncDisposable {
 }
 
 /** Starts an instance and waits until it is ready. Rejects with what it printed if it ends before. */
-export async function startStandalone(dataDir: string, flags: readonly string[] = [], env: Record<string, string> = {}): Promise<StandaloneProcess> {
+export async function startStandalone(
+  dataDir: string,
+  flags: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<StandaloneProcess> {
   const startedAt = performance.now();
   const child = spawnStandalone(dataDir, flags, env);
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));

@@ -27,8 +27,19 @@ exports.handler = async (event, context) => {
   return context.taskId;
 };`;
 
-async function deploy(client: SluiceClient, name: string, code: string, environment: Record<string, string> = {}): Promise<void> {
-  const settings = { runtime: "nodejs20", handler: "index.handler", instanceConcurrency: 10, instancesMax: 2, environment };
+async function deploy(
+  client: SluiceClient,
+  name: string,
+  code: string,
+  environment: Record<string, string> = {},
+): Promise<void> {
+  const settings = {
+    runtime: "nodejs20",
+    handler: "index.handler",
+    instanceConcurrency: 10,
+    instancesMax: 2,
+    environment,
+  };
   await client.functions.deploy({ name, settings, codeZip: await functionZip({ "index.js": code }) });
 }
 
@@ -89,7 +100,8 @@ test("wrong settings are all reported at once, and --help lists every setting", 
   expect([exposed.code, exposed.stderr.includes("loopback")]).toEqual([2, true]);
   const help = await runStandalone(folder, ["--help"]);
   expect(help.code).toBe(0);
-  for (const text of ["--grpc-port", "SLUICE_GRPC_PORT", "--data-dir", "SLUICE_MASTER_KEY"]) expect(help.stdout).toContain(text);
+  for (const text of ["--grpc-port", "SLUICE_GRPC_PORT", "--data-dir", "SLUICE_MASTER_KEY"])
+    expect(help.stdout).toContain(text);
 });
 
 describe("after a kill -9 in the middle of work", () => {
@@ -102,7 +114,11 @@ describe("after a kill -9 in the middle of work", () => {
       const server = await startStandalone(dataDir);
       await using client = server.client();
       await deploy(client, "work", ledgerHandler, { LEDGER: ledger });
-      const submissions = Array.from({ length: 120 }, (_, n) => ({ function: "work", taskId: `t${n}`, payload: JSON.stringify({ ms: n % 3 === 0 ? 400 : 40 }) }));
+      const submissions = Array.from({ length: 120 }, (_, n) => ({
+        function: "work",
+        taskId: `t${n}`,
+        payload: JSON.stringify({ ms: n % 3 === 0 ? 400 : 40 }),
+      }));
       ids = await submitAll(client, submissions);
       await eventually(() => linesOf(ledger, "end").length >= 30);
       await server.kill("SIGKILL");
@@ -118,7 +134,9 @@ describe("after a kill -9 in the middle of work", () => {
     const ranAgain = tasks.filter(({ attempt }) => attempt > 1).map(({ taskId }) => taskId);
     // What ran again had been started before the kill; what had not been started is still at its first attempt.
     for (const id of ranAgain) expect(atRestart.started).toContain(`${id} 1`);
-    const interrupted = atRestart.started.filter((attempt) => !atRestart.ended.includes(attempt)).map((attempt) => attempt.split(" ")[0] ?? "");
+    const interrupted = atRestart.started
+      .filter((attempt) => !atRestart.ended.includes(attempt))
+      .map((attempt) => attempt.split(" ")[0] ?? "");
     expect(interrupted.length).toBeGreaterThan(0);
     for (const id of interrupted) expect(ranAgain).toContain(id);
     for (const task of tasks.filter(({ taskId }) => !starts.includes(`${taskId} 2`))) expect(task.attempt).toBe(1);
@@ -153,7 +171,10 @@ test("Ctrl-C lets running tasks end, and the next start goes on with what waits"
   {
     await using client = first.client();
     await deploy(client, "work", ledgerHandler, { LEDGER: ledger });
-    ids = await submitAll(client, Array.from({ length: 20 }, (_, n) => ({ function: "work", taskId: `t${n}`, payload: '{"ms":300}' })));
+    ids = await submitAll(
+      client,
+      Array.from({ length: 20 }, (_, n) => ({ function: "work", taskId: `t${n}`, payload: '{"ms":300}' })),
+    );
     await eventually(() => attemptsOf(ledger, "start").length >= 4);
     expect(await first.kill("SIGINT")).toBe(0);
   }
@@ -206,7 +227,9 @@ test("failures are retried as often as the function says, and a fatal one is not
 
 function linesOf(ledger: string, what: "start" | "end"): string[] {
   if (!existsSync(ledger)) return [];
-  return readFileSync(ledger, "utf8").split("\n").filter((line) => line.startsWith(`${what} `));
+  return readFileSync(ledger, "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith(`${what} `));
 }
 
 /** `task attempt`, in the order of the ledger. */

@@ -114,7 +114,7 @@ export async function runStandalone(
     address: config.httpHost,
     port: config.httpPort,
     registry,
-    health: { store: async () => (await store.ping(), true), dispatch: isReady },
+    health: { store: () => store.ping().then(() => true), dispatch: isReady },
   });
   await using grpc = await listenGrpc(config, apiServer);
   const profile: ClientProfile = {

@@ -106,7 +106,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
     onStarted(link, attempts) {
       for (const started of attempts) {
         const task = started.ref && context.memory.active(started.ref.seq);
-        if (!task || task.state !== "dispatched" || task.attempt !== started.ref?.attempt) continue;
+        if (task?.state !== "dispatched" || task.attempt !== started.ref?.attempt) continue;
         const { startedAtMs: startedAt, instanceId, progress } = started;
         pushWrite(context, {
           write: {
@@ -236,7 +236,7 @@ function refusedAttempt(
   refused: AttemptRefused,
 ): void {
   const task = refused.ref && context.memory.active(refused.ref.seq);
-  if (!task || task.state !== "dispatched" || task.link !== link || task.attempt !== refused.ref?.attempt) return;
+  if (task?.state !== "dispatched" || task.link !== link || task.attempt !== refused.ref?.attempt) return;
   context.metrics.refusedAttempts.inc();
   switch (refused.reason) {
     case RefusalReason.EXPIRED:
