@@ -28,7 +28,7 @@ create table tasks (
   lane int2 not null check (lane between 0 and 31),
   priority int2 not null check (priority between 0 and 3),
   -- 0 Enqueued, 1 Running, 2 Retrying; final ones: 10 Succeeded, 11 Failed, 12 Stopped, 13 Expired, 14 Invalid.
-  -- Stopping is read off stop_requested.
+  -- 3 Stopping is never stored, but read off stop_requested.
   status int2 not null default 0,
   stop_requested bool not null default false,
   account_id text collate "C" not null,
@@ -60,11 +60,11 @@ create unique index tasks_seq on tasks (seq);
 -- Lists, newest or oldest first.
 create index tasks_account_time on tasks (account_id, enqueued_at, seq);
 create index tasks_function_time on tasks (account_id, function_name, enqueued_at, seq);
--- Lists of what is not final; counting it for admission. (`ended_at` is always null here: `order by ended_at, …` is how a
--- statement asks for this index and no other; see list.ts.)
-create index tasks_open on tasks (account_id, ended_at, enqueued_at, seq) where ended_at is null;
--- Lists of what went wrong: rare among many that succeeded.
-create index tasks_failed on tasks (account_id, status, enqueued_at, seq) where status > 10;
+-- Lists by status, counting what is not final for admission. Most rows end as Succeeded and leave this index with that; a
+-- list of those walks the indexes above. The expression is the status that users see, 3 being Stopping.
+create index tasks_status on tasks
+  (account_id, (case when stop_requested and ended_at is null then 3 else status end), enqueued_at, seq)
+  where status <> 10;
 -- Sweeping, and rebuilding an embedded queue. The lane rides along so that rows of other owners are skipped in the index.
 create index tasks_waiting on tasks (queue, seq, lane) where ended_at is null and due_at is null;
 -- Unparking: due rows of one priority, so that a crowd of one never hides another.

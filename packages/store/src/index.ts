@@ -44,7 +44,7 @@ export interface NewTask {
   readonly payload: Uint8Array;
   /** Parks the task with reason `delay` for so long. 0: it is announced at once. */
   readonly delayMs: number;
-  /** Expires so long after the end of its delay. */
+  /** Expires so long after the end of its delay. 0: never. */
   readonly expiresAfterMs: number;
   /** Empty: none. */
   readonly submissionToken: string;
@@ -205,7 +205,7 @@ export interface LaneRecords {
   touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<undefined | Stale>;
   /** Rows that are not final and marked to be stopped, or past their expiry while parked. */
   marked(owner: OwnedPartition, limit: number): Promise<TaskRow[] | Stale>;
-  /** Rows not final, for rebuilding an embedded queue at start; by number, behind `after`. */
+  /** Rows neither final nor parked, for rebuilding an embedded queue at start; by number, behind `after`. */
   waiting(queue: string, options: { after: Seq; limit: number }): Promise<Announcement[]>;
   /** Deletes up to `limit` final rows (with logs) that ended before; returns how many. */
   purge(owner: OwnedPartition, options: { endedBefore: EpochMs; limit: number }): Promise<number | Stale>;

@@ -1,7 +1,7 @@
-import { assert, isFinal, type Task, type TaskStatus } from "@sluice/core";
+import { assert, type Task } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
 import type { TaskFilter } from "./index.ts";
-import { statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
+import { shownStatus, statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { type Parameter, type Statement, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
@@ -64,8 +64,7 @@ interface Walk {
 
 /**
  * The index, by what the filter says:
- * - a status that is not final: tasks_open (account, ended_at, time, number);
- * - one that went wrong: tasks_failed (account, status, time, number);
+ * - a status, other than `Succeeded`: tasks_status (account, status, time, number);
  * - a function: tasks_function_time (account, function, time, number);
  * - otherwise: tasks_account_time (account, time, number).
  *
@@ -76,17 +75,11 @@ interface Walk {
 function walkOf(query: Query, filter: TaskFilter): Walk {
   const account = query.parameter(filter.accountId, "text");
   const { status, functionName } = filter;
-  if (status !== undefined && !isFinal(status)) {
-    const conditions = [`t.account_id = ${account}`, "t.ended_at is null", ...timesOf(query, filter)];
-    return { column: "t.ended_at", conditions };
-  }
   if (status !== undefined && status !== "Succeeded") {
-    const code = query.parameter(statusCodes[status], "int2");
-    const isFailed = `t.status > ${statusCodes.Succeeded}`;
-    return {
-      column: "t.status",
-      conditions: [`t.account_id = ${account}`, isFailed, ...within(query, filter, "t.status", code)],
-    };
+    const column = shownStatus("t");
+    const isIndexed = `t.status <> ${statusCodes.Succeeded}`;
+    const conditions = [isIndexed, ...within(query, filter, column, `${statusCodes[status]}`)];
+    return { column, conditions: [`t.account_id = ${account}`, ...conditions] };
   }
   if (functionName !== undefined) {
     const name = query.parameter(functionName, "text");
@@ -128,7 +121,7 @@ function filtersOf(query: Query, filter: TaskFilter): string[] {
     const name = query.parameter(filter.functionName, "text");
     conditions.push(`t.function_name >= ${name}`, `t.function_name <= ${name}`);
   }
-  if (filter.status !== undefined) conditions.push(statusCondition(filter.status));
+  if (filter.status !== undefined) conditions.push(`${shownStatus("t")} = ${statusCodes[filter.status]}`);
   if (hasPrefix(filter)) conditions.push(prefixCondition(query, filter));
   return conditions;
 }
@@ -153,12 +146,6 @@ function orderOf({ order }: TaskFilter, ...columns: readonly string[]): string {
   return `order by ${columns.map((column) => `${column} ${direction}`).join(", ")}`;
 }
 
-function statusCondition(status: TaskStatus): string {
-  if (status === "Stopping") return "t.ended_at is null and t.stop_requested";
-  const isFitting = `t.status between ${statusCodes[status]} and ${statusCodes[status]}`;
-  return isFinal(status) ? isFitting : `t.ended_at is null and not t.stop_requested and ${isFitting}`;
-}
-
 /**
  * Numbers and times of the tasks whose id begins so: a range of the primary key in each function, in whose order they are
  * asked for, because other indexes begin with the same columns. Without a function in the filter the functions are found by
@@ -167,7 +154,7 @@ function statusCondition(status: TaskStatus): string {
 function byPrefix(query: Query, filter: TaskFilter): string {
   const account = query.parameter(filter.accountId, "text");
   const conditions = [prefixCondition(query, filter), ...timesOf(query, filter)];
-  if (filter.status !== undefined) conditions.push(statusCondition(filter.status));
+  if (filter.status !== undefined) conditions.push(`${shownStatus("t")} = ${statusCodes[filter.status]}`);
   const inFunction = (name: string) => `
     select t.seq, t.enqueued_at
     from tasks t

