@@ -61,10 +61,14 @@ from agents where not dead
 order by agent_id`,
 );
 
+/**
+ * Counts as a renewal, once: until its key was deleted, the agent may have been kept valid by the other place, so its
+ * silence begins now.
+ */
 const fenceStatement = statement(
   "fence_agent",
   `
-update agents set fenced = true
+update agents set fenced = true, renewed_at = case when fenced then renewed_at else greatest(renewed_at, ${nowSql("$3")}) end
 where agent_id = $1::text and incarnation = $2::int8 and not dead
 returning agent_id`,
 );
@@ -128,7 +132,7 @@ export function agentRecords({ sql, now }: Database): AgentRecords {
       return (await sql.query<AgentColumns>(listStatement)).map(toRecord);
     },
     async fence({ agentId, incarnation }) {
-      return (await sql.query(fenceStatement, [agentId, incarnation])).length === 1;
+      return (await sql.query(fenceStatement, [agentId, incarnation, now()])).length === 1;
     },
     async markDead({ agentId, incarnation }, silentMs) {
       const parameters = [agentId, incarnation, silentMs, now()];

@@ -97,18 +97,21 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     }
   }
 
+  /**
+   * The key first: an agent lives while either of the two places renews it, so its silence is counted from when both
+   * refuse. Each step is repeated at the next look until it has succeeded.
+   */
   async function endAgent(record: AgentRecord): Promise<void> {
     const { agentId, incarnation } = record;
-    if (!record.fenced && (await store.agents.fence({ agentId, incarnation }))) {
+    const key = await coordinator.get(agentKey(agentId));
+    if (key?.value === String(incarnation)) {
+      await coordinator.commit([{ key: key.key, modRevision: key.modRevision }], [{ op: "delete", key: key.key }]);
+      wake.notify();
+    } else if (!record.fenced) {
+      if (!(await store.agents.fence({ agentId, incarnation }))) return;
       log.warn("fenced an agent that does not answer", { agentId, incarnation });
       deps.onFenced();
-    }
-    const key = await coordinator.get(agentKey(agentId));
-    if (key && key.value === String(incarnation)) {
-      await coordinator.commit([{ key: key.key, modRevision: key.modRevision }], [{ op: "delete", key: key.key }]);
-      return;
-    }
-    if (await store.agents.markDead({ agentId, incarnation }, deps.deadAfterMs)) wake.notify();
+    } else if (await store.agents.markDead({ agentId, incarnation }, deps.deadAfterMs)) wake.notify();
   }
 
   function isCutOff(): boolean {

@@ -73,6 +73,18 @@ export function describeAgents(subject: Subject): void {
     expect(await subject.store.agents.list()).toMatchObject([{ ...agent, fenced: true }]);
   });
 
+  test("the silence of a fenced agent begins with its first fence", async () => {
+    const agent = await subject.store.agents.register(host);
+    subject.passTime(30_000);
+    await subject.store.agents.fence(agent);
+    subject.passTime(24_999);
+    await subject.store.agents.fence(agent);
+
+    expect(await subject.store.agents.markDead(agent, 25_000)).toBe(false);
+    subject.passTime(1);
+    expect(await subject.store.agents.markDead(agent, 25_000)).toBe(true);
+  });
+
   test("an agent is marked dead only after its silence", async () => {
     const agent = await subject.store.agents.register(host);
     subject.passTime(24_999);

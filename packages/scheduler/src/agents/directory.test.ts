@@ -1,0 +1,129 @@
+import { agentKey } from "@sluice/coordination";
+import { createMemoryCoordinator } from "@sluice/coordination/memory";
+import { AppError } from "@sluice/core";
+import { FakeClock, seededRandom } from "@sluice/core/testing";
+import { createMemorySignals } from "@sluice/queue/memory";
+import { silentLogger } from "@sluice/runtime";
+import type { AgentRecord, Store } from "@sluice/store";
+import { expect, test } from "vitest";
+import { createAgentDirectory } from "./directory.ts";
+import type { PartitionPort } from "./link.ts";
+
+const record = (agentId: string): AgentRecord => ({
+  agentId,
+  incarnation: 1,
+  address: `${agentId}:1`,
+  slots: 4,
+  version: "1",
+  renewedAt: 0,
+  fenced: false,
+});
+
+/** Agents that never answer, in a store that writes down what it is asked to do. */
+async function startDirectory(agentIds: readonly string[], answering: readonly string[] = []) {
+  const clock = new FakeClock();
+  const coordinator = createMemoryCoordinator({ clock });
+  const lease = await coordinator.grant(3_600_000);
+  const steps: string[] = [];
+  const listed = new Map(agentIds.map((agentId) => [agentId, record(agentId)]));
+  for (const agentId of agentIds) {
+    await coordinator.commit([], [{ op: "put", key: agentKey(agentId), value: "1", lease }]);
+  }
+  const agents = {
+    list: async () => [...listed.values()],
+    async fence({ agentId }: { agentId: string }) {
+      const key = await coordinator.get(agentKey(agentId));
+      steps.push(`fence ${agentId} ${key ? "with" : "without"} its key`);
+      listed.set(agentId, { ...record(agentId), fenced: true });
+      return true;
+    },
+    async markDead({ agentId }: { agentId: string }, silentMs: number) {
+      steps.push(`mark ${agentId} dead after ${silentMs}`);
+      return listed.delete(agentId);
+    },
+  };
+  const directory = createAgentDirectory({
+    clock,
+    random: seededRandom(1),
+    log: silentLogger,
+    store: { agents } as unknown as Store,
+    coordinator,
+    signals: createMemorySignals(),
+    schedulerId: "s1",
+    agentsEveryMs: 2_000,
+    fenceAfterMs: 15_000,
+    deadAfterMs: 25_000,
+    onFenced: () => undefined,
+    connect(address) {
+      if (!answering.some((agentId) => address.startsWith(agentId))) throw new AppError("unavailable", "DOWN", "down");
+      return { api: { attach: alive(clock) }, close: () => undefined };
+    },
+  });
+  const stop = new AbortController();
+  const done = directory.run(stop.signal);
+  return {
+    clock,
+    directory,
+    steps,
+    listed,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
+/** An agent that says every second that it is there. */
+function alive(clock: FakeClock) {
+  return async function* (_input: unknown, { signal }: { signal: AbortSignal }) {
+    while (!signal.aborted) {
+      await clock.sleep(1_000, signal);
+      const value = { slots: 4, slotsUsed: 0, warmRevisions: [], draining: false };
+      yield { frame: { $case: "status" as const, value } };
+    }
+  };
+}
+
+const deafPort = (onAgentDead: (agentId: string) => void): PartitionPort => ({
+  owner: { queue: "q0", prefix: "", epoch: 1 },
+  onAttached: () => undefined,
+  onEnded: () => undefined,
+  onStarted: () => undefined,
+  onRefused: () => undefined,
+  onStale: () => undefined,
+  onRoom: () => undefined,
+  onAgentDead,
+});
+
+test("an agent that does not answer loses its key first, is fenced then, and is dead at the end", async () => {
+  await using world = await startDirectory(["a", "b", "c"], ["a", "b"]);
+  const dead: string[] = [];
+  await world.clock.advance(10);
+  await world.directory.attach(
+    deafPort((agentId) => dead.push(agentId)),
+    new Set(),
+  );
+  await world.clock.advance(14_000);
+  expect(world.steps).toEqual([]);
+  await world.clock.advance(10_000);
+  expect(world.steps).toEqual(["fence c without its key", "mark c dead after 25000"]);
+  expect(dead).toEqual(["c"]);
+});
+
+test("whoever reaches less than half of the agents fences nobody", async () => {
+  await using world = await startDirectory(["a", "b", "c"], ["a"]);
+  await world.clock.advance(60_000);
+  expect(world.steps).toEqual([]);
+  expect(world.directory.isCutOff).toBe(true);
+});
+
+test("a new partition waits for every agent that existed when it came", async () => {
+  await using world = await startDirectory(["a", "b"]);
+  await world.clock.advance(10);
+  const unanswered = new Set<string>();
+  await world.directory.attach(
+    deafPort(() => undefined),
+    unanswered,
+  );
+  expect([...unanswered]).toEqual(["a", "b"]);
+});
