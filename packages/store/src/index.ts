@@ -314,7 +314,10 @@ export interface AgentRecords {
   renew(agents: readonly AgentIncarnation[]): Promise<AgentIncarnation[]>;
   /** Every agent whose latest incarnation is not dead. */
   list(): Promise<AgentRecord[]>;
-  /** From now on its renewals are refused. False: it is another incarnation, or dead. */
+  /**
+   * From now on its renewals are refused, and its silence is counted anew; fencing it again changes nothing. Delete its key
+   * in the coordinator first: it keeps the agent alive as well. False: it is another incarnation, or dead.
+   */
   fence(agent: AgentIncarnation): Promise<boolean>;
   /** Marks it dead if it was not renewed for `silentMs`. True if it is dead (or replaced) afterwards. */
   markDead(agent: AgentIncarnation, silentMs: number): Promise<boolean>;

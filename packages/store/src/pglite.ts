@@ -1,5 +1,5 @@
 import { PGlite } from "@electric-sql/pglite";
-import type { Clock } from "@sluice/core";
+import { AppError, type Clock } from "@sluice/core";
 import type { Store } from "./index.ts";
 import { migrate } from "./migrate.ts";
 import { PgliteConnection, type Pipe } from "./pglite-connection.ts";
@@ -32,7 +32,10 @@ export async function openPglite(options: PgliteOptions): Promise<Store> {
 /** The connection beneath `openPglite`, migrated; for tests that look at tables and plans. */
 export async function openPgliteSql(options: Omit<PgliteOptions, "clock">): Promise<SqlConnection> {
   const dataDir = options.dataDir === "memory" ? "memory://" : options.dataDir;
-  const pipe = options.inWorker ? await openWorkerPipe(dataDir) : await openPipe(dataDir);
+  const opening = options.inWorker ? openWorkerPipe(dataDir) : openPipe(dataDir);
+  const pipe = await opening.catch((cause: unknown) => {
+    throw new AppError("unavailable", "STORE_UNAVAILABLE", `the database in ${dataDir} cannot be opened`, { cause });
+  });
   const sql = new PgliteConnection(pipe, { upkeep: { vacuum: options.inWorker } });
   try {
     await sql.exec(sessionScript());
