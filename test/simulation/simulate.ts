@@ -138,20 +138,15 @@ async function historyOf(world: World, workload: Workload): Promise<History> {
 }
 
 async function allRows(world: World): Promise<Task[]> {
+  const { server } = world;
   const rows: Task[] = [];
   for (const account of accounts) {
     const filter = { accountId: AccountId(account), order: "oldest", limit: 10_000, includePayload: true } as const;
-    const listed = await world.server.exclusive(
-      () => world.server.store.tasks.list(filter),
+    const listed = await server.exclusive(
+      () => server.store.tasks.list(filter),
       () => undefined,
     );
-    for (const row of listed) {
-      const full = await world.server.exclusive(
-        () => world.server.store.tasks.get(row),
-        () => undefined,
-      );
-      if (full) rows.push(full);
-    }
+    rows.push(...listed);
   }
   return rows;
 }

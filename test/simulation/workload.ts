@@ -24,7 +24,8 @@ export interface Workload {
   readonly isDone: boolean;
 }
 
-const tasksMax = 400;
+/** Of one client. Few tasks and many faults find more per second than many tasks. */
+const tasksMax = 60;
 const triesMax = 6;
 
 /** Creates the functions, then lets the clients loose. */
@@ -115,7 +116,7 @@ class Client {
     await this.#node.clock.sleep(dice.between(500, 2_500));
     while (world.clock.monotonic() < untilMs && this.#ids < tasksMax) {
       pending.push(this.#act());
-      await this.#node.clock.sleep(dice.between(20, dice.pick([200, 1_500])));
+      await this.#node.clock.sleep(dice.between(20, dice.pick([300, 3_000])));
     }
     await Promise.all(pending);
   }
@@ -123,10 +124,10 @@ class Client {
   async #act(): Promise<void> {
     const { dice } = this.#options;
     const known = this.#known.length === 0 ? undefined : dice.pick(this.#known.slice(-40));
-    const action = dice.pick(["submit", "submit", "batch", "stop", "get"] as const);
+    const action = dice.pick(["submit", "submit", "submit", "batch", "stop", "get", "get"] as const);
     if (action === "stop" && known) await this.#quietly((context) => this.#tasks.stopTask(known, context));
     else if (action === "get" && known) await this.#look(known);
-    else await this.#submit(action === "batch" ? dice.between(2, 12) : 1);
+    else await this.#submit(action === "batch" ? dice.between(2, 8) : 1);
   }
 
   async #submit(count: number): Promise<void> {
@@ -143,7 +144,7 @@ class Client {
     for (let tries = 0; tries < triesMax; tries++) {
       try {
         const answers = await this.#send(drafts);
-        answers.forEach((answer, index) => this.#answered(entries[index] as Submission, answer));
+        for (const [index, answer] of answers.entries()) this.#answered(entries[index] as Submission, answer);
         if (entries.every(({ answer }) => answer !== "unknown")) return;
       } catch (cause) {
         if (!(cause instanceof AppError)) throw cause;

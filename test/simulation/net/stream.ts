@@ -6,7 +6,6 @@
 import type { CallContext } from "@sluice/protocol";
 import { createInbox, type Inbox } from "./inbox.ts";
 import { keepaliveMs, type Network } from "./network.ts";
-import type { SimNode } from "./node.ts";
 import type { Route, Target } from "./unary.ts";
 import { encodeRequest, encodeResponse, type Method, overTheWire, unreachable } from "./wire.ts";
 
