@@ -89,6 +89,7 @@ class Incarnation implements Agent {
     const metrics = agentMetrics(deps.registry);
     const gate = new Gate({
       slots: config.slots,
+      instancesMax: config.instancesMax,
       entriesMax: config.tableEntriesMax,
       bytesMax: config.tableBytesMax,
       confirmedMax: config.confirmedMax,

@@ -204,7 +204,13 @@ test("a ping is answered with what the agent has room for", async () => {
   world.pool.warm.add(1);
   await world.clock.advance(1_000);
   await owner.send({ $case: "ping", value: { session: 1 } });
-  expect(owner.of("status").at(-1)).toEqual({ slots: 10, slotsUsed: 1, warmRevisions: [1], draining: false });
+  expect(owner.of("status").at(-1)).toEqual({
+    slots: 10,
+    instancesMax: 16,
+    slotsUsed: 1,
+    warmRevisions: [1],
+    draining: false,
+  });
 });
 
 test("an attempt of a function that was not sent is refused, and nothing else of its frame", async () => {

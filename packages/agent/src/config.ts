@@ -13,6 +13,8 @@ export interface AgentConfig {
   readonly version: string;
   /** Attempts that run at the same time. */
   readonly slots: number;
+  /** Instances that run at the same time, as the pool was told: owners send no more of a function than fits into them. */
+  readonly instancesMax: number;
 
   readonly heartbeatEveryMs: number;
   /** A heartbeat without an answer is given up then; up to three are in flight. */
@@ -68,6 +70,7 @@ export interface AgentConfig {
 export const defaultAgentConfig: Omit<AgentConfig, "agentId" | "address" | "joinToken"> = {
   version: "0.1.0",
   slots: 64,
+  instancesMax: 16,
   heartbeatEveryMs: 2_000,
   heartbeatTimeoutMs: 5_000,
   fenceAfterMs: 20_000,

@@ -100,8 +100,8 @@ async function runIncarnation(
     environment: options.environment,
     instancesMax: options.instancesMax,
   });
-  const { agentId, address, joinToken, slots, drainMs } = options;
-  const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, drainMs };
+  const { agentId, address, joinToken, slots, instancesMax, drainMs } = options;
+  const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, instancesMax, drainMs };
   const agent = createAgent({
     config,
     clock,

@@ -262,7 +262,7 @@ test("no more attempts run than there are slots", () => {
   const first = owner.dispatch({ seq: 1 });
   owner.dispatch({ seq: 2 });
   expect(verdictOf(owner.dispatch({ seq: 3 }))).toBe("BUSY");
-  expect(gate.status()).toEqual({ slots: 2, slotsUsed: 2, draining: false });
+  expect(gate.status()).toEqual({ slots: 2, instancesMax: 16, slotsUsed: 2, draining: false });
   endAll(gate, first);
   expect(verdictOf(owner.dispatch({ seq: 3 }))).toBe("accepted");
 });
@@ -309,7 +309,7 @@ test("a shut gate accepts nothing, reports nothing and takes no outcome", () => 
 
 test("a gate that is not open yet accepts nothing", async () => {
   const { Gate } = await import("./gate.ts");
-  const gate = new Gate({ slots: 1, entriesMax: 1, bytesMax: 1, confirmedMax: 1 });
+  const gate = new Gate({ slots: 1, instancesMax: 1, entriesMax: 1, bytesMax: 1, confirmedMax: 1 });
   expect(anOwner(gate, { incarnation: 0 }).attach().isMeant).toBe(false);
 });
 

@@ -29,6 +29,8 @@ import { Lanes, type Origin } from "./lanes.ts";
 export interface GateConfig extends DedupeLimits {
   /** Attempts that run at the same time. */
   readonly slots: number;
+  /** Instances that run at the same time; only told. */
+  readonly instancesMax: number;
 }
 
 /** What a new incarnation starts with. */
@@ -121,7 +123,8 @@ export class Gate {
   }
 
   status(): Omit<AgentStatus, "warmRevisions"> {
-    return { slots: this.#config.slots, slotsUsed: this.#table.runningCount, draining: this.#state !== "open" };
+    const { slots, instancesMax } = this.#config;
+    return { slots, instancesMax, slotsUsed: this.#table.runningCount, draining: this.#state !== "open" };
   }
 
   attach(frame: AttachPartitions, streamId: number): AttachVerdict {

@@ -8,7 +8,14 @@ export const revision = 1;
 const stopped = stoppedOutcome(0);
 
 export function openGate(config: Partial<GateConfig> = {}, lost: readonly AttemptRef[] = []): Gate {
-  const gate = new Gate({ slots: 10, entriesMax: 100, bytesMax: 1_000_000, confirmedMax: 100, ...config });
+  const gate = new Gate({
+    slots: 10,
+    instancesMax: 16,
+    entriesMax: 100,
+    bytesMax: 1_000_000,
+    confirmedMax: 100,
+    ...config,
+  });
   gate.open({ incarnation, floors: [], lost, lostOutcome: lostOutcome("lost", 0) });
   return gate;
 }

@@ -78,7 +78,7 @@ function alive(clock: FakeClock) {
   return async function* (_input: unknown, { signal }: { signal: AbortSignal }) {
     while (!signal.aborted) {
       await clock.sleep(1_000, signal);
-      const value = { slots: 4, slotsUsed: 0, warmRevisions: [], draining: false };
+      const value = { slots: 4, instancesMax: 4, slotsUsed: 0, warmRevisions: [], draining: false };
       yield { frame: { $case: "status" as const, value } };
     }
   };

@@ -80,6 +80,8 @@ export class AgentLink {
   readonly incarnation: number;
   readonly address: string;
   slots: number;
+  /** Instances that it runs at the same time; unbounded until it has told. */
+  instancesMax = Number.POSITIVE_INFINITY;
   draining = false;
   warm: ReadonlySet<number> = new Set();
   /** Attempts of this scheduler that the agent has; kept by the partitions. */
@@ -305,6 +307,7 @@ export class AgentLink {
 
   #receiveStatus(status: AgentStatus): void {
     this.slots = status.slots;
+    if (status.instancesMax > 0) this.instancesMax = status.instancesMax;
     this.draining = status.draining;
     this.warm = new Set(status.warmRevisions);
     this.#usedElsewhere = Math.max(0, status.slotsUsed - this.used);

@@ -7,8 +7,10 @@ const candidate = (free: number, facts: { warm?: number[]; used?: number } = {})
   free,
   warm: new Set(facts.warm ?? []),
   usedOfRevision: new Map([[1, facts.used ?? 0]]),
+  instancesMax: 5,
 });
-const placing = { revision: 1, perAgentMax: 10 };
+// Five instances of the agent, which run one each; and as many ahead.
+const placing = { revision: 1, instanceConcurrency: 1, instancesMax: 100 };
 
 test("nobody is chosen when nobody has room", () => {
   expect(place([], placing, seededRandom(1))).toBeUndefined();
@@ -42,10 +44,11 @@ test("load spreads: the fullest of many equal agents gets at most twice the mean
   const agents = Array.from({ length: 20 }, () => ({
     free: 1_000,
     warm: new Set<number>(),
-    usedOfRevision: new Map(),
+    usedOfRevision: new Map<number, number>(),
+    instancesMax: 1_000,
   }));
   for (let n = 0; n < 2_000; n++) {
-    const chosen = place(agents, { revision: 1, perAgentMax: 1_000 }, random);
+    const chosen = place(agents, placing, random);
     if (chosen) chosen.free--;
   }
   expect(Math.max(...agents.map(({ free }) => 1_000 - free))).toBeLessThan(200);

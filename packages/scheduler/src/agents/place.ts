@@ -4,25 +4,36 @@ import type { Random } from "@sluice/core";
 import type { AgentLink } from "./link.ts";
 
 /** What placing needs to know of an agent. */
-export type Candidate = Pick<AgentLink, "free" | "warm" | "usedOfRevision">;
+export type Candidate = Pick<AgentLink, "free" | "warm" | "usedOfRevision" | "instancesMax">;
 
 export interface Placing {
   readonly revision: number;
-  /** Attempts of this revision that one agent runs at the same time: more would only wait there, in the way of others. */
-  readonly perAgentMax: number;
+  /** Attempts that one instance runs at the same time. */
+  readonly instanceConcurrency: number;
+  /** Instances of the function on one agent. */
+  readonly instancesMax: number;
+}
+
+/**
+ * An agent is sent so many times what it can run of a function: the next attempt is there when one ends, without a round
+ * trip. More would only wait there, in the way of others.
+ */
+const aheadFactor = 2;
+
+/** Attempts of the function that the agent may be given now. */
+export function roomFor(candidate: Candidate, { revision, instanceConcurrency, instancesMax }: Placing): number {
+  const capacity = Math.min(instancesMax, candidate.instancesMax) * instanceConcurrency;
+  const used = candidate.usedOfRevision.get(revision) ?? 0;
+  return Math.max(0, Math.min(candidate.free, capacity * aheadFactor - used));
 }
 
 /** Undefined: nobody has room. */
 export function place<T extends Candidate>(candidates: readonly T[], placing: Placing, random: Random): T | undefined {
-  const roomy = candidates.filter((candidate) => hasRoom(candidate, placing));
+  const roomy = candidates.filter((candidate) => roomFor(candidate, placing) > 0);
   if (roomy.length <= 1) return roomy[0];
   const first = Math.floor(random.next() * roomy.length);
   const second = (first + 1 + Math.floor(random.next() * (roomy.length - 1))) % roomy.length;
   return better(roomy[first] as T, roomy[second] as T, placing.revision);
-}
-
-export function hasRoom(candidate: Candidate, { revision, perAgentMax }: Placing): boolean {
-  return candidate.free > 0 && (candidate.usedOfRevision.get(revision) ?? 0) < perAgentMax;
 }
 
 function better<T extends Candidate>(a: T, b: T, revision: number): T {

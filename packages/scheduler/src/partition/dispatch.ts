@@ -5,7 +5,7 @@ import { flowKey } from "@sluice/core";
 import type { DispatchAttempt, FunctionSpec } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { hasRoom, type Placing, place } from "../agents/place.ts";
+import { type Placing, place, roomFor } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { functionSpec } from "./function-spec.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
@@ -69,16 +69,12 @@ function pick(context: PartitionContext): ActiveTask[] {
 function flowRoom(context: PartitionContext, links: readonly AgentLink[], waiting: Waiting): number {
   const known = context.functions.peek(waiting);
   if (!known) return Number.POSITIVE_INFINITY;
-  const { revision, perAgentMax } = placingOf(known);
-  return links.reduce(
-    (sum, link) => sum + Math.max(0, Math.min(link.free, perAgentMax - (link.usedOfRevision.get(revision) ?? 0))),
-    0,
-  );
+  const placing = placingOf(known);
+  return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
 }
 
-function placingOf(record: FunctionRecord): Placing {
-  const { instanceConcurrency, instancesMax } = record.settings;
-  return { revision: record.revision, perAgentMax: instanceConcurrency * instancesMax };
+function placingOf({ revision, settings }: FunctionRecord): Placing {
+  return { revision, instanceConcurrency: settings.instanceConcurrency, instancesMax: settings.instancesMax };
 }
 
 async function dispatchBatch(
@@ -181,7 +177,7 @@ function assign(context: PartitionContext, task: ActiveTask, row: TaskRow, batch
   const record = task.function;
   if (!record) return;
   const placing = placingOf(record);
-  const links = context.agents.links.filter((link) => link.isAttached(context.owner) && hasRoom(link, placing));
+  const links = context.agents.links.filter((link) => link.isAttached(context.owner));
   const link = place(links, placing, context.random);
   if (!link) {
     putBack(context, task);

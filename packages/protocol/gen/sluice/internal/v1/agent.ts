@@ -399,6 +399,8 @@ export interface AgentStatus {
   warmRevisions: number[];
   /** Whether it takes no new attempts. */
   draining: boolean;
+  /** Instances that it runs at the same time, all functions together. */
+  instancesMax: number;
 }
 
 function createBaseToAgent(): ToAgent {
@@ -2615,7 +2617,7 @@ export const AttemptRefused: MessageFns<AttemptRefused> = {
 };
 
 function createBaseAgentStatus(): AgentStatus {
-  return { slots: 0, slotsUsed: 0, warmRevisions: [], draining: false };
+  return { slots: 0, slotsUsed: 0, warmRevisions: [], draining: false, instancesMax: 0 };
 }
 
 export const AgentStatus: MessageFns<AgentStatus> = {
@@ -2635,6 +2637,9 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     }
     if (message.draining !== false) {
       writer.uint32(32).bool(message.draining);
+    }
+    if (message.instancesMax !== 0) {
+      writer.uint32(40).int32(message.instancesMax);
     }
     return writer;
   },
@@ -2694,6 +2699,14 @@ export const AgentStatus: MessageFns<AgentStatus> = {
             message.draining = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.instancesMax = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2715,6 +2728,7 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     message.slotsUsed = object.slotsUsed ?? 0;
     message.warmRevisions = object.warmRevisions?.map((e) => e) || [];
     message.draining = object.draining ?? false;
+    message.instancesMax = object.instancesMax ?? 0;
     return message;
   },
 };
