@@ -18,15 +18,12 @@
 // equalled the epoch. A lock would say the same of a later moment, which has passed, too, when the answer arrives; it
 // would cost a write to the floor row at every read.
 import { type Epoch, lanesOf, type OwnedPartition } from "@sluice/core";
-import type { Parameter } from "./sql.ts";
 
 /** `$1` queue, `$2` first lane, `$3` the lane behind the last one, `$4` epoch: the first parameters of fenced statements. */
 export function fenceParameters(owner: OwnedPartition): [string, number, number, Epoch] {
   const { from, until } = lanesOf(owner.prefix);
   return [owner.queue, from, until, owner.epoch];
 }
-
-export const fenceParameterCount = 4;
 
 /** Two steps of a `with`: afterwards `allowed` has a row only if the owner may write. */
 export const writeFence = `
@@ -76,5 +73,3 @@ export function ownedRows<Row extends object>(answer: readonly Owned<Row>[], key
   if (answer[0]?.owned !== true) return "stale";
   return answer.filter((row) => row[key] !== null) as unknown as Row[];
 }
-
-export type FencedParameters = [...ReturnType<typeof fenceParameters>, ...Parameter[]];

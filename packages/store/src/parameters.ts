@@ -1,6 +1,5 @@
-// Arrays as parameters in PostgreSQL's binary format. Both drivers can send them; next to the text format it saves
-// quoting here and parsing there, and `bytea` does not double into hexadecimal: with 256 bytes of payload an insert of 256
-// tasks costs a third less.
+// Arrays as parameters in PostgreSQL's binary format, which every driver can send: next to the text format it saves quoting
+// here and parsing there, and `bytea` does not double into hexadecimal.
 
 const oids = { bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, jsonb: 3802 } as const;
 
