@@ -3,9 +3,9 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type SluiceClient, type Submission, type Task, text } from "@sluice/client";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { functionZip } from "./function-zip.ts";
-import { runStandalone, startStandalone } from "./standalone-process.ts";
+import { runStandalone, type StandaloneProcess, startStandalone } from "./standalone-process.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -13,6 +13,18 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
+});
+
+// An empty folder takes seconds to become a database, so tests that do not stop the instance share one.
+let sharedFolder: string;
+let shared: StandaloneProcess;
+beforeAll(async () => {
+  sharedFolder = mkdtempSync(join(tmpdir(), "sluice-test-"));
+  shared = await startStandalone(sharedFolder);
+});
+afterAll(async () => {
+  await shared[Symbol.asyncDispose]();
+  rmSync(sharedFolder, { recursive: true, force: true });
 });
 
 /** Writes each start and end to a ledger that no crash of the server can take back, and takes its time. */
@@ -53,8 +65,7 @@ async function submitAll(client: SluiceClient, submissions: Iterable<Submission>
 }
 
 test("a task submitted to a fresh instance runs, and its result, timeline and log can be read", async () => {
-  await using server = await startStandalone(folder);
-  await using client = server.client();
+  await using client = shared.client();
   await deploy(client, "hello", "exports.handler = async (event) => { console.log('hi'); return 'Hello, ' + event; };");
 
   const { taskId } = await client.submit({ function: "hello", payload: "world" });
@@ -67,28 +78,17 @@ test("a task submitted to a fresh instance runs, and its result, timeline and lo
   expect(log.join("")).toContain("hi\n");
 });
 
-test("health, readiness and metrics are served, and the access key is printed once", async () => {
-  const dataDir = join(folder, "data");
-  let secret = "";
-  {
-    await using server = await startStandalone(dataDir);
-    const status = async (path: string) => (await fetch(`${server.httpUrl}${path}`)).status;
-    expect(await Promise.all(["/healthz", "/readyz", "/metrics"].map(status))).toEqual([200, 200, 200]);
-    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
-    for (const service of ["api_server", "scheduler", "agent"]) expect(metrics).toContain(`sluice_${service}_`);
-    secret = server.profile.accessKeySecret ?? "";
-    expect(server.output).toContain(`SLUICE_ACCESS_KEY_SECRET=${secret}`);
-  }
-  await using again = await startStandalone(dataDir);
-  expect(again.profile.accessKeySecret).toBe(secret);
-  expect(again.output).not.toContain(secret);
+test("health, readiness and metrics are served", async () => {
+  const status = async (path: string) => (await fetch(`${shared.httpUrl}${path}`)).status;
+  expect(await Promise.all(["/healthz", "/readyz", "/metrics"].map(status))).toEqual([200, 200, 200]);
+  const metrics = await (await fetch(`${shared.httpUrl}/metrics`)).text();
+  for (const service of ["api_server", "scheduler", "agent"]) expect(metrics).toContain(`sluice_${service}_`);
 });
 
 test("a second instance on the same folder is refused and says what to do", async () => {
-  await using server = await startStandalone(folder);
-  const second = await runStandalone(folder, []);
+  const second = await runStandalone(sharedFolder, []);
   expect(second.code).toBe(1);
-  expect(second.stderr).toContain(`another instance (pid ${server.pid}) is running`);
+  expect(second.stderr).toContain(`another instance (pid ${shared.pid}) is running`);
   expect(second.stderr).toContain("--data-dir");
 });
 
@@ -162,11 +162,13 @@ describe("after a kill -9 in the middle of work", () => {
   });
 });
 
-test("Ctrl-C lets running tasks end, and the next start goes on with what waits", async () => {
+test("Ctrl-C lets running tasks end, and the next start goes on with what waits, under the same key", async () => {
   const ledger = join(folder, "ledger");
   const dataDir = join(folder, "data");
   appendFileSync(ledger, "");
   const first = await startStandalone(dataDir, ["--slots", "4"]);
+  const secret = first.profile.accessKeySecret ?? "";
+  expect(first.output).toContain(`SLUICE_ACCESS_KEY_SECRET=${secret}`);
   let ids: string[];
   {
     await using client = first.client();
@@ -180,14 +182,15 @@ test("Ctrl-C lets running tasks end, and the next start goes on with what waits"
   }
   expect(attemptsOf(ledger, "end")).toEqual(expect.arrayContaining(attemptsOf(ledger, "start")));
   await using server = await startStandalone(dataDir);
+  expect(server.profile.accessKeySecret).toBe(secret);
+  expect(server.output).not.toContain(secret);
   await using client = server.client();
   const tasks = await Promise.all(ids.map((id) => client.wait("work", id)));
   expect(tasks.map(({ status, attempt }) => [status, attempt])).toEqual(ids.map(() => ["Succeeded", 1]));
 });
 
 test("a delayed task does not start before its time, an expired one never, and a stopped one ends as Stopped", async () => {
-  await using server = await startStandalone(folder);
-  await using client = server.client();
+  await using client = shared.client();
   const ledger = join(folder, "ledger");
   appendFileSync(ledger, "");
   await deploy(client, "work", ledgerHandler, { LEDGER: ledger });
@@ -208,8 +211,7 @@ test("a delayed task does not start before its time, an expired one never, and a
 });
 
 test("failures are retried as often as the function says, and a fatal one is not", async () => {
-  await using server = await startStandalone(folder);
-  await using client = server.client();
+  await using client = shared.client();
   const code = `exports.handler = async (event, context) => {
     const error = new Error(event.toString() + " " + context.attempt);
     if (event.toString() === "fatal") error.retryable = false;
