@@ -3,18 +3,9 @@
 // Each contender creates a file of its own whose *name* says who it is, then looks for others and gives up when it
 // sees a living one. Of two contenders at least one sees the other, so two can never both hold it; and because no name
 // is ever used twice, the file of a dead holder can be deleted without a race.
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { statOf } from "./kill-tree.mjs";
+import { processes } from "./processes.mjs";
 
 /** A holder in another pid namespace cannot be asked for; it is alive while its file is touched. */
 const touchedWithinMs = 15_000;
@@ -60,9 +51,10 @@ function holders(dataDir) {
 }
 
 function isAlive({ path, boot, namespace, pid, startTime }) {
-  if (boot !== bootId()) return false;
-  if (namespace === pidNamespace()) {
-    const stat = statOf(pid);
+  const [ownBoot, ownNamespace] = processes.scope();
+  if (boot !== ownBoot) return false;
+  if (namespace === ownNamespace) {
+    const stat = processes.statOf(pid);
     return stat !== undefined && stat.startTime === startTime && stat.state !== "Z";
   }
   try {
@@ -78,6 +70,4 @@ function lockDirectory(dataDir) {
   return directory;
 }
 
-const nameOf = (pid) => [bootId(), pidNamespace(), pid, statOf(pid)?.startTime ?? 0].join("_");
-const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-const pidNamespace = () => readlinkSync("/proc/self/ns/pid").replace(/\D/g, "");
+const nameOf = (pid) => [...processes.scope(), pid, processes.statOf(pid)?.startTime ?? 0].join("_");

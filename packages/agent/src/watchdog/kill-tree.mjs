@@ -6,7 +6,8 @@
 // 2. without one: its session and process group, its descendants, and every process whose initial environment carries
 //    the instance's marker. Only a child that leaves the session, is orphaned *and* starts with an empty environment
 //    escapes this; such hosts need cgroups.
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { processes } from "./processes.mjs";
 
 /** Kills all targets: SIGTERM, then SIGKILL after `graceMs`, then looks until none of their processes is left. */
 export async function killTargets(targets, { graceMs, sleep, now, pollMs = 20 }) {
@@ -44,34 +45,21 @@ export function membersOf(targets) {
       );
   }
   if (scanned.length === 0) return members;
-  const processes = allProcesses();
-  for (const target of scanned) members.set(target, scan(target, processes));
+  const all = processes.all();
+  for (const target of scanned) members.set(target, scan(target, all));
   return members;
 }
 
 /** What the kernel says of a process; undefined when there is none. `startTime` makes a reused pid recognisable. */
 export function statOf(pid) {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in parentheses may itself contain blanks and parentheses.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return {
-      pid,
-      state: fields[0],
-      parent: +fields[1],
-      group: +fields[2],
-      session: +fields[3],
-      startTime: +fields[19],
-    };
-  } catch {
-    return undefined;
-  }
+  return processes.statOf(pid);
 }
 
 /** Processes whose initial environment has the entry `marker` ("NAME=value"). */
 export function processesMarked(marker) {
-  return allProcesses()
-    .filter(({ pid }) => pid !== process.pid && hasMarker(pid, marker))
+  return processes
+    .all()
+    .filter(({ pid }) => pid !== process.pid && processes.hasMarker(pid, marker))
     .map(({ pid }) => pid);
 }
 
@@ -89,14 +77,14 @@ function kill(target, pids) {
   for (const pid of pids) signal(pid, "SIGKILL");
 }
 
-function scan(target, processes) {
+function scan(target, all) {
   const leader = target.pid;
   // Nothing of the instance can be older than its first process, so most of the host needs no second look.
-  const young = processes.filter(({ startTime }) => startTime >= (target.startTime ?? 0) && startTime > 0);
+  const young = all.filter(({ startTime }) => startTime >= (target.startTime ?? 0) && startTime > 0);
   const found = new Set();
-  for (const process of young) {
-    const inGroup = leader !== undefined && (process.session === leader || process.group === leader);
-    if (inGroup || hasMarker(process.pid, target.marker)) found.add(process.pid);
+  for (const { pid, session, group } of young) {
+    const inGroup = leader !== undefined && (session === leader || group === leader);
+    if (inGroup || processes.hasMarker(pid, target.marker)) found.add(pid);
   }
   for (let grew = true; grew; ) {
     grew = false;
@@ -104,27 +92,8 @@ function scan(target, processes) {
       if (!found.has(pid) && found.has(parent)) grew = Boolean(found.add(pid));
     }
   }
-  found.delete(globalThis.process.pid);
+  found.delete(process.pid);
   return [...found];
-}
-
-function allProcesses() {
-  const all = [];
-  for (const name of readdirSync("/proc")) {
-    const first = name.charCodeAt(0);
-    if (first < 48 || first > 57) continue;
-    const stat = statOf(+name);
-    if (stat !== undefined && stat.state !== "Z" && stat.state !== "X") all.push(stat);
-  }
-  return all;
-}
-
-function hasMarker(pid, marker) {
-  try {
-    return `\0${readFileSync(`/proc/${pid}/environ`, "latin1")}\0`.includes(`\0${marker}\0`);
-  } catch {
-    return false;
-  }
 }
 
 function pidsIn(path) {
