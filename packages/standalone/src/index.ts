@@ -1,4 +1,3 @@
-export { type AgentHost, type AgentHostOptions, createAgentHost } from "./agent-host.ts";
 export type { ClientProfile } from "./credentials.ts";
 export { type StandaloneConfig, standaloneSpec } from "./settings.ts";
 export { runStandalone, type Serving, type StandaloneDeps } from "./standalone.ts";

@@ -1,4 +1,4 @@
-import { cpus } from "node:os";
+import { agentSettings } from "@sluice/agent";
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
 
 const MiB = 2 ** 20;
@@ -34,13 +34,6 @@ const settings = {
     variable: "SLUICE_MASTER_KEY",
     why: "Encrypts secrets at rest: 64 hexadecimal digits; default: a file of mode 0600 in the data folder.",
   }),
-  slots: setting.integer({ default: 64, min: 1, max: 10_000, why: "Attempts that run at the same time." }),
-  instancesMax: setting.integer({
-    default: Math.max(4, cpus().length * 2),
-    min: 1,
-    max: 1_000,
-    why: "Processes that run handlers, all functions together.",
-  }),
   payloadBytesMax: setting.bytes({ default: 128 * 1024, min: 1, max: 2 * MiB, why: "Larger payloads are refused." }),
   waitingTasksMax: setting.integer({
     default: 1_000_000,
@@ -54,18 +47,7 @@ const settings = {
     max: 3_650 * 24 * 3_600_000,
     why: "How long a finished task can be read; then its id may be used again.",
   }),
-  codeCacheBytes: setting.bytes({
-    default: 1024 * MiB,
-    min: 64 * MiB,
-    max: 2 ** 40,
-    why: "Unpacked function code that is kept on disk.",
-  }),
-  drainMs: setting.durationMs({
-    default: 10_000,
-    min: 0,
-    max: 24 * 3_600_000,
-    why: "At a graceful stop, how long running attempts may go on; then they are handed back and run again.",
-  }),
+  ...agentSettings,
   logLevel: setting.choice({
     default: "warn",
     of: ["debug", "info", "warn", "error"],

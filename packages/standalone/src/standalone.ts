@@ -1,15 +1,15 @@
 // All of Sluice in one process: the same services as in a cluster, on embedded drivers, joined by plain calls.
 import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { createAgentHost } from "@sluice/agent";
 import { type ApiServer, createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AppError, runAll, sharedQueues } from "@sluice/core";
-import { serverOptions } from "@sluice/protocol";
+import { AgentServiceService, apiClient, serverOptions } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
 import { httpServer, inspectZip, type Logger, processMetrics, systemClock, systemRandom } from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
 import { openPglite } from "@sluice/store/pglite";
 import { Registry } from "prom-client";
-import { createAgentHost } from "./agent-host.ts";
 import { type ClientProfile, ensureAccessKey, type FirstKey } from "./credentials.ts";
 import { openDataDir, writePrivate } from "./data-dir.ts";
 import { rebuildQueue } from "./rebuild-queue.ts";
@@ -102,7 +102,8 @@ export async function runStandalone(
     signals,
     coordinator,
     queues: queueNames,
-    connectAgent() {
+    connectAgent(address) {
+      if (address !== agentAddress) return apiClient(AgentServiceService, address);
       const { agent } = agentHost;
       if (!agent) throw new AppError("unavailable", "AGENT_STARTING", "the agent has no incarnation yet");
       return { api: agent.api, close: () => undefined };

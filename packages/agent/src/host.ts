@@ -3,23 +3,20 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type Agent,
-  createAgent,
-  createCodeFetch,
-  createInstancePool,
-  defaultAgentConfig,
-  detectCgroups,
-  Fenced,
-  openCodeCache,
-  openFileJournal,
-  scopeOf,
-  startWatchdog,
-} from "@sluice/agent";
 import type { Clock, Random } from "@sluice/core";
 import type { AgentGatewayServiceService, Api } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
+import { type Agent, createAgent } from "./agent.ts";
+import { openCodeCache } from "./code/code-cache.ts";
+import { defaultAgentConfig } from "./config.ts";
+import { createCodeFetch } from "./fetch-code.ts";
+import { openFileJournal } from "./file-journal.ts";
+import { detectCgroups } from "./instances/cgroup.ts";
+import { createInstancePool } from "./instances/pool.ts";
+import { Fenced } from "./lifeline/fenced.ts";
+import { scopeOf } from "./watchdog/host-lock.ts";
+import { startWatchdog } from "./watchdog/watchdog.ts";
 
 export interface AgentHostOptions {
   readonly agentId: string;
