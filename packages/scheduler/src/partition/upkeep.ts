@@ -87,13 +87,17 @@ function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow)
 
 /** Takes due rows out of their parking and announces them. */
 export function unparkLoop(context: PartitionContext): Loop {
-  let pauseMs = 0;
+  let pauseMs = context.config.unparkEveryMs;
   return every(
     context,
     "unpark",
-    (signal) => (pauseMs <= 0 ? Promise.resolve() : context.wakeUnpark.wait(signal, pauseMs)),
-    async () => {
+    async (signal) => {
+      // Used up here: a round that does nothing, because the lease is not trusted, must not be followed by another at once.
+      const ms = pauseMs;
       pauseMs = context.config.unparkEveryMs;
+      if (ms > 0) await context.wakeUnpark.wait(signal, ms);
+    },
+    async () => {
       const due = await context.store.lanes.unpark(context.owner, unparkMax, []);
       if (due === "stale") return "stale";
       if (due.length > 0) {
