@@ -5,7 +5,8 @@ export default defineConfig({
     include: ["packages/*/src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
     // Every worker that opens PGlite holds about 0.7 GB, and the tests that start processes share two cores.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Tests wait for facts, never for time; this only ends one that waits for ever, on a slow and busy machine too.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

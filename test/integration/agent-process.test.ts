@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { functionZip } from "./function-zip.ts";
-import { startStandalone } from "./standalone-process.ts";
+import { preparedDataDir, startStandalone } from "./standalone-process.ts";
 
 const main = join(import.meta.dirname, "../../packages/agent/src/main.ts");
 
@@ -56,8 +56,9 @@ test("an agent that is killed and started again loses only what it had accepted 
   const lines = () => readFileSync(ledger, "utf8").split("\n").filter(Boolean);
   try {
     // The embedded agent runs two attempts at a time, so the second one gets most of them.
-    await using server = await startStandalone(join(folder, "data"), ["--slots", "2"]);
-    const { joinToken } = JSON.parse(readFileSync(join(folder, "data/agent.json"), "utf8")) as { joinToken: string };
+    const dataDir = await preparedDataDir(folder);
+    await using server = await startStandalone(dataDir, ["--slots", "2"]);
+    const { joinToken } = JSON.parse(readFileSync(join(dataDir, "agent.json"), "utf8")) as { joinToken: string };
     const second = await startAgent(join(folder, "second"), server.profile.address, joinToken);
     await using client = server.client();
     const settings = {

@@ -1,9 +1,11 @@
 // A standalone instance as a process of its own, on free ports.
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type SluiceClient } from "@sluice/client";
 import type { ClientProfile } from "@sluice/standalone";
+import { openPglite } from "@sluice/store/pglite";
 
 const main = join(import.meta.dirname, "../../packages/standalone/src/main.ts");
 
@@ -19,6 +21,25 @@ export interface StandaloneProcess extends AsyncDisposable {
   client(): SluiceClient;
   /** Sends the signal and waits for the end; resolves with the exit code, null if a signal ended it. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/**
+ * A data folder whose database is there already. An empty one takes seconds to become a database; this one is copied from
+ * one that was made for all tests of a file.
+ */
+export async function preparedDataDir(folder: string): Promise<string> {
+  template ??= makeTemplate();
+  const dataDir = join(folder, "data");
+  cpSync(await template, join(dataDir, "database"), { recursive: true });
+  return dataDir;
+}
+let template: Promise<string> | undefined;
+
+async function makeTemplate(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-template-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  await using _store = await openPglite({ dataDir: folder, inWorker: false });
+  return folder;
 }
 
 /** Starts an instance and waits until it is ready. Rejects with what it printed if it ends before. */

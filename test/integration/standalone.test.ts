@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type SluiceClient, type Submission, type Task, text } from "@sluice/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { functionZip } from "./function-zip.ts";
-import { runStandalone, type StandaloneProcess, startStandalone } from "./standalone-process.ts";
+import { preparedDataDir, runStandalone, type StandaloneProcess, startStandalone } from "./standalone-process.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -20,6 +20,7 @@ let sharedFolder: string;
 let shared: StandaloneProcess;
 beforeAll(async () => {
   sharedFolder = mkdtempSync(join(tmpdir(), "sluice-test-"));
+  // This one starts from nothing, as for a newcomer.
   shared = await startStandalone(sharedFolder);
 });
 afterAll(async () => {
@@ -107,7 +108,7 @@ test("wrong settings are all reported at once, and --help lists every setting", 
 describe("after a kill -9 in the middle of work", () => {
   test("every accepted task ends once, and only what was running runs again, as the next attempt", async () => {
     const ledger = join(folder, "ledger");
-    const dataDir = join(folder, "data");
+    const dataDir = await preparedDataDir(folder);
     appendFileSync(ledger, "");
     let ids: string[];
     {
@@ -144,7 +145,7 @@ describe("after a kill -9 in the middle of work", () => {
 
   test("handlers that were running are gone before the folder is in use again", async () => {
     const ledger = join(folder, "ledger");
-    const dataDir = join(folder, "data");
+    const dataDir = await preparedDataDir(folder);
     appendFileSync(ledger, "");
     const killed = await startStandalone(dataDir);
     {
@@ -164,7 +165,7 @@ describe("after a kill -9 in the middle of work", () => {
 
 test("Ctrl-C lets running tasks end, and the next start goes on with what waits, under the same key", async () => {
   const ledger = join(folder, "ledger");
-  const dataDir = join(folder, "data");
+  const dataDir = await preparedDataDir(folder);
   appendFileSync(ledger, "");
   const first = await startStandalone(dataDir, ["--slots", "4"]);
   const secret = first.profile.accessKeySecret ?? "";

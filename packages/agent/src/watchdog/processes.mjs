@@ -74,7 +74,7 @@ function ps(flags) {
   try {
     return execFileSync("ps", flags, {
       encoding: "utf8",
-      env: { ...process.env, LC_ALL: "C" },
+      env: { PATH: "/bin:/usr/bin", LC_ALL: "C" },
       stdio: ["ignore", "pipe", "ignore"],
     });
   } catch {
