@@ -48,6 +48,7 @@ export type CounterName = (typeof counterNames)[number];
 
 export interface Counters {
   add(name: CounterName, count?: number): void;
+  addAll(counts: Readonly<Record<CounterName, number>>): void;
   /** In the order of `counterNames`; 0 where nothing happened. */
   readonly values: Readonly<Record<CounterName, number>>;
 }
@@ -57,6 +58,9 @@ export function createCounters(): Counters {
   return {
     add(name, count = 1) {
       values[name] += count;
+    },
+    addAll(counts) {
+      for (const name of counterNames) values[name] += counts[name];
     },
     values,
   };

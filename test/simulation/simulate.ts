@@ -34,14 +34,14 @@ export interface Outcome {
     readonly endedAtMs: number;
     readonly traceLines: number;
   };
-  /** The last lines of the trace. */
-  last(lines: number): readonly string[];
-  /** Lines of the trace about a task, oldest first. */
-  about(seq: number): readonly string[];
+  /** The end of the trace, oldest line first. */
+  readonly trace: readonly string[];
 }
 
 /** Everything is final so long after the heal: agents are found dead, leases expire, retries come back. */
 const quietWithinMs = 240_000;
+
+const traceLinesMax = 20_000;
 
 /** The store of this process: one after the other may use it. */
 export interface StoreOfRuns extends AsyncDisposable {
@@ -92,11 +92,7 @@ export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOption
         endedAtMs,
         traceLines: trace.length,
       },
-      last: (lines) => trace.last(lines),
-      about: (seq) =>
-        trace
-          .last(Number.POSITIVE_INFINITY)
-          .filter((line) => new RegExp(`\\btask ${seq}\\b|TOUCH.* ${seq}\\b`).test(line)),
+      trace: trace.last(traceLinesMax),
     };
   } finally {
     await world.end();

@@ -1,0 +1,50 @@
+// Many seeds on several processors: each process has a world of its own, and nothing but seeds and outcomes goes between.
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Outcome, SimulateOptions } from "./simulate.ts";
+
+export interface RunSeedsOptions {
+  readonly runs: readonly SimulateOptions[];
+  readonly processes: number;
+  readonly onOutcome: (outcome: Outcome, options: SimulateOptions, ms: number) => void;
+}
+
+/** A loop that never waits would block its process for ever, fake clock and all. */
+const realTimeMaxMs = 180_000;
+
+/** In the order in which they end. Rejects when a run hangs, or cannot be run. */
+export async function runSeeds({ runs, processes, onOutcome }: RunSeedsOptions): Promise<void> {
+  const waiting = [...runs];
+  const count = Math.min(processes, runs.length);
+  await Promise.all(Array.from({ length: count }, () => runProcess(waiting, onOutcome)));
+}
+
+function runProcess(waiting: SimulateOptions[], onOutcome: RunSeedsOptions["onOutcome"]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+    let current: SimulateOptions | undefined;
+    let startedAt = 0;
+    let timeout: NodeJS.Timeout | undefined;
+    worker.on("exit", (code) => {
+      clearTimeout(timeout);
+      if (current === undefined && waiting.length === 0) resolve();
+      else reject(new Error(`the process of seed ${current?.seed} ended with ${code}`));
+    });
+    worker.on("message", (message: Outcome | "ready") => {
+      clearTimeout(timeout);
+      if (message !== "ready" && current) onOutcome(message, current, performance.now() - startedAt);
+      current = waiting.shift();
+      if (current === undefined) {
+        worker.disconnect();
+        return;
+      }
+      const { seed } = current;
+      startedAt = performance.now();
+      timeout = setTimeout(() => {
+        reject(new Error(`seed ${seed} hangs: a loop never waits`));
+        worker.kill("SIGKILL");
+      }, realTimeMaxMs);
+      worker.send(current);
+    });
+  });
+}

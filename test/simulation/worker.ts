@@ -1,0 +1,19 @@
+// Runs seeds, one after the other, in a process of its own.
+import { setMaxListeners } from "node:events";
+import { openStoreOfRuns, type SimulateOptions, simulate } from "./simulate.ts";
+
+// Dozens of loops wait on one signal.
+setMaxListeners(0);
+const send = process.send?.bind(process);
+if (!send) throw new Error("worker.ts is started by seeds.ts");
+const store = await openStoreOfRuns();
+process.on("message", (options: SimulateOptions) => {
+  simulate(store, options).then(
+    (outcome) => send({ ...outcome, trace: outcome.violations.length > 0 ? outcome.trace : [] }),
+    (cause: unknown) => {
+      console.error(`seed ${options.seed} cannot be simulated`, cause);
+      process.exit(1);
+    },
+  );
+});
+send("ready");
