@@ -18,7 +18,7 @@ export const raiseFloorStatement = statement(
 insert into floors as f (queue, epochs) values ($1::text, $5::int8[])
 on conflict (queue) do update
   set epochs[$2::int4 + 1 : $3::int4] = array_fill($4::int8, array[$3::int4 - $2::int4])
-  where $4::int8 >= all (f.epochs[$2::int4 + 1 : $3::int4])
+  where $4::int8 > all (f.epochs[$2::int4 + 1 : $3::int4])
 returning 1::int4 as raised`,
 );
 

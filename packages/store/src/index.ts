@@ -178,8 +178,9 @@ export interface LaneRecords {
   /** Of every queue that has a floor row. */
   allFloors(): Promise<ReadonlyMap<string, readonly Epoch[]>>;
   /**
-   * Raises the floor of every lane of the partition to its epoch. False, and nothing is changed, if one of them is higher;
-   * true also if they have that value already (a repeated call recognises itself).
+   * Raises the floor of every lane of the partition to its epoch. False, and nothing is changed, unless every one is lower:
+   * after etcd was wiped two claimants may come with the same epoch, and only one may win. A caller that does not learn the
+   * outcome takes over again, with a higher epoch.
    */
   raiseFloor(owner: OwnedPartition): Promise<boolean>;
   /** Rows by number, in any order; missing ones are left out. Also final and parked ones, and those of other lanes. */

@@ -94,11 +94,13 @@ export function describePlans(subject: Subject): void {
 /** Empty; grown without statistics; with fresh ones; and with stale ones that say the opposite of what is there. */
 async function inEveryState(subject: Subject, check: (state: string) => Promise<void>): Promise<void> {
   await check("while the table is empty");
+  await subject.own();
   await fill(subject, 3_000);
   await check("after it has grown without statistics");
   await subject.sql.exec("analyze tasks, floors, agents, log_pieces");
   await check("with fresh statistics");
   await subject.reset();
+  await subject.own();
   await fill(subject, 5);
   await subject.sql.exec("analyze tasks, floors, agents, log_pieces");
   await fill(subject, 6_000);
@@ -110,7 +112,6 @@ async function inEveryState(subject: Subject, check: (state: string) => Promise<
 }
 
 async function fill(subject: Subject, count: number): Promise<void> {
-  await subject.own();
   const parked = { delayMs: 60_000 };
   const tasks = Array.from({ length: count }, (_, at) =>
     aNewTask({ taskId: TaskId(`a${at}-${count}`), lane: at % 32, ...(at % 10 === 0 && parked) }),
