@@ -34,7 +34,8 @@ export function createReadiness({ store, clock, log, metrics }: ReadinessOptions
     isReady = ready;
     metrics.ready.set(ready ? 1 : 0);
     if (ready) log.info("ready");
-    else log.warn("not ready", { isStopping: !isRunning });
+    else if (isRunning) log.warn("not ready");
+    else log.info("not ready: stopping");
     for (const listener of listeners) listener(ready);
   }
 

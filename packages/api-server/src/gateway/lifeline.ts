@@ -58,7 +58,9 @@ export function createLifeline(options: LifelineOptions): Lifeline {
     for (const { agent, answer } of window) {
       const id = idOf(agent);
       const verdict = verdictOf(byRow.get(id), byKey.get(id));
-      if (verdict !== "valid") log.warn("refused a heartbeat", { ...agent, verdict });
+      // The last heartbeat of an agent that has just left says nothing bad.
+      if (verdict === "dead") log.info("refused a heartbeat", { ...agent, verdict });
+      else if (verdict !== "valid") log.warn("refused a heartbeat", { ...agent, verdict });
       metrics.heartbeats.inc({ answer: verdict }, answer.length);
       for (const tell of answer) tell(verdict);
     }

@@ -85,6 +85,7 @@ function finish(
   for (const [link, refs] of confirmed) link.confirm(port, refs);
   ackFinished(context);
   if (changed.length > 0) context.signals.send(changedTopic, changed.join(","));
+  context.log.debug("settled tasks", { seqs: changed, refused: group.length - changed.length });
   if (parked) context.wakeUnpark.notify();
   // Slots and flows may have room again.
   context.wakeDispatch.notify();
