@@ -107,7 +107,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       for (const { partition } of owned.values()) partition.handOff();
       return;
     }
-    for (const [key, partition] of wished) await tryTakeOver(key, partition);
+    await Promise.all([...wished].map(([key, partition]) => tryTakeOver(key, partition)));
   }
 
   /** A claim of mine that landed after its call was given up would keep everybody else out. */

@@ -62,6 +62,8 @@ export async function runStandalone(
       joinToken,
       payloadBytesMax: config.payloadBytesMax,
       waitingTasksMax: config.waitingTasksMax,
+      // There is one agent to collect heartbeats of, and it takes no work before its first one is answered.
+      heartbeatWindowMs: 10,
     },
     clock,
     random: random.fork("api-server"),
