@@ -9,6 +9,7 @@ const breaks: readonly { readonly control: Control; readonly invariants: readonl
   { control: "inventory", invariants: ["I3", "I4"] },
   { control: "store-floor", invariants: ["I6"] },
   { control: "agent-floor", invariants: ["I6"] },
+  { control: "dedupe", invariants: ["I3", "I4"] },
   { control: "watchdog", invariants: ["I3"] },
   { control: "sweeper", invariants: ["I1"] },
 ];

@@ -10,6 +10,7 @@ export const controls = {
   inventory: "the inventory of an agent never reaches its new owner",
   "store-floor": "the store takes writes of owners that were replaced",
   "agent-floor": "agents take any owner, whatever they have seen before",
+  dedupe: "an agent does not recognise an attempt that it was given before",
   watchdog: "nobody kills the instances of an agent that is gone or silent",
   sweeper: "nobody looks for rows that lost their message",
 } as const;
@@ -49,6 +50,7 @@ function withoutFloor(lanes: LaneRecords): LaneRecords {
 export function alteredFrames(off: Control | undefined, disguise: Disguise): Tap {
   if (off === "inventory") return { down: (frame) => withoutInventory(frame as FromAgent) };
   if (off === "agent-floor") return disguise.stream();
+  if (off === "dedupe") return forgetful();
   return {};
 }
 
@@ -95,4 +97,41 @@ export class Disguise {
       },
     };
   }
+}
+
+const alias = 2 ** 40;
+
+/** The true number of a task that an agent was given under another one. */
+export function realSeq(seq: number): number {
+  return seq % alias;
+}
+
+/** An attempt that comes again on a stream comes under another number, of which its owner hears nothing. */
+function forgetful(): Tap {
+  const seen = new Set<string>();
+  return {
+    up(message) {
+      const { frame } = message as ToAgent;
+      if (frame?.$case !== "dispatch") return message;
+      for (const attempt of frame.value.attempts) {
+        const key = `${attempt.seq}/${attempt.attempt}`;
+        if (seen.has(key)) attempt.seq += alias;
+        seen.add(key);
+      }
+      return message;
+    },
+    down(message) {
+      const { frame } = message as FromAgent;
+      if (frame?.$case === "attached") frame.value.inventory = frame.value.inventory.filter(isReal);
+      if (frame?.$case === "ended" || frame?.$case === "started" || frame?.$case === "refused") {
+        const { value } = frame as { value: { attempts: { ref?: AttemptRef | undefined }[] } };
+        value.attempts = value.attempts.filter(isReal);
+      }
+      return message;
+    },
+  };
+}
+
+function isReal({ ref }: { readonly ref?: AttemptRef | undefined }): boolean {
+  return ref !== undefined && ref.seq < alias;
 }

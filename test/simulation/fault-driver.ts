@@ -3,6 +3,8 @@ import type { Dice } from "./dice.ts";
 import { calm, type FaultKind, type FaultPlan, faultKinds } from "./faults.ts";
 import type { World } from "./world.ts";
 
+const systems = ["store", "queue", "coordinator"] as const;
+
 export interface FaultDriver {
   /** No more faults: links heal, frozen processes go on, and what is down comes back. */
   heal(): void;
@@ -39,7 +41,9 @@ export function startFaults(world: World, plan: FaultPlan): FaultDriver {
 
 function strike(world: World, kind: FaultKind, dice: Dice, cures: Set<() => void>): void {
   const { names, counters } = world;
-  const freezeMs = () => dice.pick([dice.between(1, 400), dice.between(400, 9_000), dice.between(9_000, 40_000)]);
+  // Around the time to live of a lease for schedulers, and around the life of an agent for agents.
+  const freezeMs = (longMs: number) =>
+    dice.pick([dice.between(1, 400), dice.between(400, 6_000), dice.between(6_000, longMs)]);
   switch (kind) {
     case "scheduler crash":
       counters.add("scheduler crashed");
@@ -47,7 +51,7 @@ function strike(world: World, kind: FaultKind, dice: Dice, cures: Set<() => void
       return;
     case "scheduler freeze":
       counters.add("scheduler frozen");
-      world.scheduler(dice.pick(names.schedulers)).freeze(freezeMs());
+      world.scheduler(dice.pick(names.schedulers)).freeze(freezeMs(18_000));
       return;
     case "scheduler hand-off":
       counters.add("scheduler handed off");
@@ -59,7 +63,7 @@ function strike(world: World, kind: FaultKind, dice: Dice, cures: Set<() => void
       return;
     case "agent freeze":
       counters.add("agent frozen");
-      world.agent(dice.pick(names.agents)).freeze(freezeMs());
+      world.agent(dice.pick(names.agents)).freeze(freezeMs(40_000));
       return;
     case "agent restart":
       world.agent(dice.pick(names.agents)).stop();
@@ -74,6 +78,9 @@ function strike(world: World, kind: FaultKind, dice: Dice, cures: Set<() => void
       return;
     case "cut from a system":
       cutFromSystem(world, dice, cures);
+      return;
+    case "system outage":
+      outage(world, dice, cures);
       return;
     case "stream break":
       breakStream(world, dice);
@@ -106,9 +113,23 @@ function partition(world: World, dice: Dice, { isOneWay }: { isOneWay: boolean }
   cutFor(world, ms, pairs, cures);
 }
 
+/** Nobody reaches it. */
+function outage(world: World, dice: Dice, cures: Set<() => void>): void {
+  const system = dice.pick(systems);
+  const ms = dice.pick([dice.between(100, 4_000), dice.between(4_000, 28_000)]);
+  const hosts = [...world.names.schedulers, ...world.names.apiServers];
+  world.counters.add("system outage");
+  cutFor(
+    world,
+    ms,
+    hosts.flatMap((host) => [[host, system] as const, [system, host] as const]),
+    cures,
+  );
+}
+
 function cutFromSystem(world: World, dice: Dice, cures: Set<() => void>): void {
   const host = dice.pick([...world.names.schedulers, ...world.names.apiServers]);
-  const system = dice.pick(["store", "queue", "coordinator"]);
+  const system = dice.pick(systems);
   const ms = dice.pick([dice.between(50, 3_000), dice.between(3_000, 20_000)]);
   const both = [[host, system] as const, [system, host] as const];
   cutFor(world, ms, dice.chance(0.6) ? both : [dice.pick(both)], cures);

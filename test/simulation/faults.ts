@@ -12,6 +12,8 @@ export interface Rates {
   readonly callLate: number;
   readonly callRepeated: number;
   readonly answerLost: number;
+  /** A dispatch comes twice. */
+  readonly frameRepeated: number;
   readonly store: PortRates;
   readonly coordinator: PortRates;
   readonly queuePort: PortRates;
@@ -31,6 +33,7 @@ export const faultKinds = [
   "partition",
   "one-way partition",
   "cut from a system",
+  "system outage",
   "stream break",
   "lease lost",
 ] as const;
@@ -48,6 +51,7 @@ export const calm: Rates = {
   callLate: 0,
   callRepeated: 0,
   answerLost: 0,
+  frameRepeated: 0,
   store: calmPort,
   coordinator: calmPort,
   queuePort: calmPort,
@@ -66,14 +70,15 @@ const everyMsMin: Readonly<Record<FaultKind, number>> = {
   partition: 3_000,
   "one-way partition": 3_000,
   "cut from a system": 4_000,
+  "system outage": 12_000,
   "stream break": 500,
-  "lease lost": 3_000,
+  "lease lost": 1_500,
 };
 
 export function planFaults(dice: Dice): FaultPlan {
   const share = dice.pick([0.15, 0.35, 0.6]);
   const often = (max: number) => (dice.chance(share) ? (max * dice.between(1, 10)) / 10 : 0);
-  const port = (): PortRates => ({ rejected: often(0.05), ambiguous: often(0.05), late: often(0.03) });
+  const port = (): PortRates => ({ rejected: often(0.05), ambiguous: often(0.05), late: often(0.06) });
   const everyMs: Partial<Record<FaultKind, number>> = {};
   for (const kind of faultKinds) {
     if (dice.chance(share)) everyMs[kind] = everyMsMin[kind] * dice.between(1, 4);
@@ -85,6 +90,7 @@ export function planFaults(dice: Dice): FaultPlan {
       callLate: often(0.03),
       callRepeated: often(0.1),
       answerLost: often(0.05),
+      frameRepeated: often(0.2),
       store: port(),
       coordinator: port(),
       queuePort: port(),

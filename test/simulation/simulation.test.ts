@@ -18,7 +18,9 @@ afterAll(async () => {
   await store[Symbol.asyncDispose]();
 });
 
-test(`${seedCount} seeds break no invariant, and a seed is the same run in every process`, { timeout: 300_000 }, async () => {
+test(`${seedCount} seeds break no invariant, and a seed is the same run in every process`, {
+  timeout: 300_000,
+}, async () => {
   const sums = createCounters();
   const failures: string[] = [];
   const hashes = new Map<number, string>();

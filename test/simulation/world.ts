@@ -1,18 +1,30 @@
 // The whole cluster in one process: production services on one fake clock and one seed, each behind wrappers of its own.
 import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
-import { type Coordinator, writeWish } from "@sluice/coordination";
+import {
+  type Coordinator,
+  defaultLeaseProfile,
+  fastLeaseProfile,
+  type LeaseProfile,
+  writeWish,
+} from "@sluice/coordination";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
-import { AgentGatewayServiceService, AgentServiceService, type Api, TaskServiceService } from "@sluice/protocol";
+import {
+  AgentGatewayServiceService,
+  AgentServiceService,
+  type Api,
+  TaskServiceService,
+  type ToAgent,
+} from "@sluice/protocol";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
 import { createScheduler, type Scheduler } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
 import { agentConfig, apiServerConfig, schedulerConfig } from "./config.ts";
-import { alteredFrames, alteredStore, type Control, Disguise } from "./controls.ts";
+import { alteredFrames, alteredStore, type Control, Disguise, realSeq } from "./controls.ts";
 import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { calm, type Rates } from "./faults.ts";
@@ -27,11 +39,8 @@ import { SimNode } from "./net/node.ts";
 import { recordFrames } from "./net/record-frames.ts";
 import type { Connection, Tap } from "./net/stream.ts";
 import type { Target } from "./net/unary.ts";
-import { nodeCoordinator } from "./ports/coordinator.ts";
-import { Port } from "./ports/port.ts";
-import { nodeQueue } from "./ports/queue.ts";
-import { nodeSignals } from "./ports/signals.ts";
-import { nodeStore, StoreServer } from "./ports/store.ts";
+import { nodePorts } from "./ports/node-ports.ts";
+import { StoreServer } from "./ports/store.ts";
 import { Process } from "./process.ts";
 import { createTrace, type Trace } from "./trace.ts";
 
@@ -71,6 +80,7 @@ export class World {
   readonly queue: TaskQueue;
   readonly signals: Signals;
   readonly #control: Control | undefined;
+  readonly #lease: LeaseProfile;
   readonly #disguise = new Disguise();
   readonly #processes = new Map<string, Process>();
   readonly #targets = new Map<string, Target>();
@@ -86,6 +96,7 @@ export class World {
     this.dice = createDice(this.random.fork("world"));
     this.trace = createTrace(() => this.clock.monotonic());
     this.#control = control;
+    this.#lease = this.dice.pick([defaultLeaseProfile, fastLeaseProfile]);
     const { clock, trace, counters } = this;
     this.network = new Network({
       clock,
@@ -224,24 +235,9 @@ export class World {
   }
 
   #ports(node: SimNode) {
-    const { network, onBug } = this;
-    const port = (host: string, reason: string, rates: () => Rates["store"]) =>
-      new Port({ network, node, host, reason, rates, onBug });
-    const storePort = port("store", "STORE_UNAVAILABLE", () => this.rates.store);
-    return {
-      store: nodeStore({ server: this.server, port: storePort, alter: (store) => alteredStore(store, this.#control) }),
-      coordinator: nodeCoordinator({
-        coordinator: this.coordinator,
-        port: port("coordinator", "COORDINATOR_UNAVAILABLE", () => this.rates.coordinator),
-        hintLost: () => this.rates.hintLost,
-      }),
-      queue: nodeQueue({
-        queue: this.queue,
-        port: port("queue", "QUEUE_UNAVAILABLE", () => this.rates.queuePort),
-        rates: () => this.rates.queue,
-      }),
-      signals: nodeSignals({ signals: this.signals, network, node, hintLost: () => this.rates.hintLost }),
-    };
+    const { server, coordinator, queue, signals, network, onBug } = this;
+    const alter = (store: Store) => alteredStore(store, this.#control);
+    return nodePorts({ server, coordinator, queue, signals, network, onBug, alter }, node);
   }
 
   #kit(node: SimNode) {
@@ -272,7 +268,7 @@ export class World {
     const scheduler = createScheduler({
       ...this.#kit(node),
       ...this.#ports(node),
-      config: schedulerConfig(`${node.host}-${life}`),
+      config: schedulerConfig(`${node.host}-${life}`, this.#lease),
       queues,
       connectAgent: (address) => ({
         api: this.#connectAgent(node, address.split(":")[0] ?? ""),
@@ -300,7 +296,7 @@ export class World {
       ledger: this.ledger,
       agentId: node.host,
       incarnation: () => agent.incarnation,
-      realEpoch: (epoch) => this.#disguise.realEpoch(epoch),
+      real: ({ seq, epoch }) => ({ seq: realSeq(seq), epoch: this.#disguise.realEpoch(epoch) }),
     });
     const life: AgentLife = {
       agentId: node.host,
@@ -347,7 +343,8 @@ export class World {
         },
       };
     };
-    return simulatedClient(AgentServiceService, { ...route, tap });
+    const isRepeatable = (message: unknown) => (message as ToAgent).frame?.$case === "dispatch";
+    return simulatedClient(AgentServiceService, { ...route, tap, isRepeatable });
   }
 
   #route(from: SimNode, toHost: string, service: string, repeatable: ReadonlySet<string>) {

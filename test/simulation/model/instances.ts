@@ -12,8 +12,8 @@ export interface PoolOptions {
   readonly ledger: Ledger;
   readonly agentId: string;
   readonly incarnation: () => number;
-  /** As its owner knows it. */
-  readonly realEpoch: (epoch: number) => number;
+  /** As its owner knows them. */
+  readonly real: (names: { seq: number; epoch: number }) => { seq: number; epoch: number };
 }
 
 const coldStartMsMax = 150;
@@ -125,16 +125,10 @@ class Process implements Instance {
   }
 
   #begin(): void {
-    const { ledger, agentId, incarnation, node, host, realEpoch } = this.#options;
+    const { ledger, agentId, incarnation, node, host, real } = this.#options;
     const { invocation, spec } = this.#work;
-    const { seq, epoch } = identify(invocation);
-    this.#execution = ledger.start({
-      seq,
-      epoch: realEpoch(epoch),
-      attempt: invocation.attempt,
-      agentId,
-      incarnation: incarnation(),
-    });
+    const names = real(identify(invocation));
+    this.#execution = ledger.start({ ...names, attempt: invocation.attempt, agentId, incarnation: incarnation() });
     node.enter(() => invocation.onStarted(`${agentId}-${spec.revision}`));
     if (host.dice.chance(0.05))
       node.enter(() => invocation.onLog("stdout", Buffer.from(`attempt ${invocation.attempt}\n`)));

@@ -26,6 +26,8 @@ export interface Tap {
 export interface StreamRoute extends Route {
   readonly onOpen: (connection: Connection) => () => void;
   readonly tap?: (target: Target) => Tap;
+  /** Frames to the server that the protocol must bear to come twice in a row. */
+  readonly isRepeatable?: (frame: unknown) => boolean;
 }
 
 export function stream(
@@ -94,18 +96,30 @@ class Stream implements Connection {
 
   break(inFlight: "lost" | "late"): void {
     if (this.#isOver) return;
-    this.#end();
-    const { dice } = this.#network;
-    const until = [dice.between(0, 500), dice.between(0, 3_000)];
+    const { dice, counters } = this.#network;
+    const clientHearsIn = dice.between(0, 800);
+    const serverHearsIn = dice.between(0, 3_000);
     if (inFlight === "lost") {
+      this.#end();
       this.#up.drop();
       this.#down.drop();
-    } else {
-      this.#up.delay(dice.between(0, 3_000), () => this.#network.counters.add("late frame of an old stream"));
-      this.#down.delay(dice.between(0, 3_000), () => undefined);
+      this.#after(clientHearsIn, () => this.#fail("client", "the stream broke"));
+      this.#after(serverHearsIn, () => this.#fail("server", "the stream broke"));
+      return;
     }
-    this.#after(until[0] ?? 0, () => this.#fail("client", "the stream broke"));
-    this.#after(Math.max(until[1] ?? 0, this.#up.busyMs + 1), () => this.#fail("server", "the stream broke"));
+    // Each end goes on sending until it hears of the break.
+    this.#detach();
+    const delayMs = dice.between(100, 3_000);
+    this.#up.delay(delayMs, () => counters.add("late frame of an old stream"));
+    this.#down.delay(delayMs, () => undefined);
+    this.#after(clientHearsIn, () => {
+      this.#up.close();
+      this.#fail("client", "the stream broke");
+      this.#after(Math.max(serverHearsIn, this.#up.busyMs + 1), () => {
+        this.#down.close();
+        this.#fail("server", "the stream broke");
+      });
+    });
   }
 
   #connect(input: unknown): void {
@@ -133,13 +147,18 @@ class Stream implements Connection {
 
   #sendUp(frame: unknown): void {
     const bytes = encodeRequest(this.#method, frame);
-    this.#up.send(() =>
+    const arrive = () =>
       this.#target?.node.enter(() => {
         const decoded = this.#method.requestDeserialize(bytes);
         const passed = this.#tap.up ? this.#tap.up(decoded) : decoded;
         if (passed !== undefined) this.#server?.push(passed);
-      }),
-    );
+      });
+    this.#up.send(arrive);
+    const { dice, rates } = this.#network;
+    if (!this.#route.isRepeatable?.(frame) || !dice.chance(rates().frameRepeated)) return;
+    this.#network.counters.add("frame repeated");
+    // In a row: an agent that refused the first one for want of room must not take the second.
+    this.#up.send(arrive);
   }
 
   async #serve(target: Target, inbox: Inbox<unknown>): Promise<void> {
@@ -214,9 +233,14 @@ class Stream implements Connection {
   /** Nothing new is sent. */
   #end(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
     this.#up.close();
     this.#down.close();
+    this.#detach();
+  }
+
+  /** Nothing happens to it any more. */
+  #detach(): void {
+    this.#isOver = true;
     this.#cancelKeepalive?.();
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
   }

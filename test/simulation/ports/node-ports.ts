@@ -1,0 +1,45 @@
+// The external systems as one node sees them, each behind its own faults.
+import type { Coordinator } from "@sluice/coordination";
+import type { Signals, TaskQueue } from "@sluice/queue";
+import type { Store } from "@sluice/store";
+import type { Network } from "../net/network.ts";
+import type { SimNode } from "../net/node.ts";
+import { nodeCoordinator } from "./coordinator.ts";
+import { Port, type PortRates } from "./port.ts";
+import { nodeQueue } from "./queue.ts";
+import { nodeSignals } from "./signals.ts";
+import { nodeStore, type StoreServer } from "./store.ts";
+
+export interface Systems {
+  readonly server: StoreServer;
+  readonly coordinator: Coordinator;
+  readonly queue: TaskQueue;
+  readonly signals: Signals;
+  readonly network: Network;
+  /** Failures that are bugs. */
+  readonly onBug: (cause: unknown) => void;
+  /** Changes what the store does; for negative controls. */
+  readonly alter: (store: Store) => Store;
+}
+
+export function nodePorts(systems: Systems, node: SimNode) {
+  const { server, coordinator, queue, signals, network, onBug, alter } = systems;
+  const { rates } = network;
+  const port = (host: string, reason: string, portRates: () => PortRates) =>
+    new Port({ network, node, host, reason, rates: portRates, onBug });
+  const hintLost = () => rates().hintLost;
+  return {
+    store: nodeStore({ server, port: port("store", "STORE_UNAVAILABLE", () => rates().store), alter }),
+    coordinator: nodeCoordinator({
+      coordinator,
+      port: port("coordinator", "COORDINATOR_UNAVAILABLE", () => rates().coordinator),
+      hintLost,
+    }),
+    queue: nodeQueue({
+      queue,
+      port: port("queue", "QUEUE_UNAVAILABLE", () => rates().queuePort),
+      rates: () => rates().queue,
+    }),
+    signals: nodeSignals({ signals, network, node, hintLost }),
+  };
+}
