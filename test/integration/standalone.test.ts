@@ -93,6 +93,12 @@ test("a second instance on the same folder is refused and says what to do", asyn
   expect(second.stderr).toContain("--data-dir");
 });
 
+test("a data folder that cannot be made is told in one line", async () => {
+  const refused = await runStandalone("/proc/nothing/here", []);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(/^sluice: cannot use \/proc\/nothing as --data-dir: ENOENT\n$/);
+});
+
 test("wrong settings are all reported at once, and --help lists every setting", async () => {
   const wrong = await runStandalone(folder, ["--slots", "0", "--log-level", "loud", "--bogus"]);
   expect(wrong.code).toBe(2);

@@ -8,4 +8,3 @@ export * from "./instances/pool.ts";
 export { createMemoryJournal, type Journal } from "./journal.ts";
 export { Fenced, type FenceReason } from "./lifeline/fenced.ts";
 export { agentMetrics } from "./metrics.ts";
-export { agentSettings } from "./settings.ts";

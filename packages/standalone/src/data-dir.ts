@@ -4,8 +4,8 @@
 //   standalone/    lock of the folder  client.json    address and access key, for the command line
 //   master.key     encrypts secrets    agent.json     the agent's id and join token
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { livingHolders, tryHold } from "@sluice/agent/host-lock";
 import { AppError } from "@sluice/core";
 
@@ -25,12 +25,13 @@ export interface AgentIdentity {
 
 /**
  * Opens the folder for this process alone. PGlite does not notice a second process on its files and corrupts them, so the
- * lock comes first. Throws `DATA_DIR_IN_USE`. The lock of a process that was killed does not count.
+ * lock comes first. Throws `DATA_DIR_IN_USE` or `DATA_DIR_UNUSABLE`. The lock of a process that was killed does not count.
  */
 export function openDataDir(folder: string): DataDir {
   const path = resolve(folder);
   const lockDir = join(path, "standalone");
-  mkdirSync(lockDir, { recursive: true });
+  makeFolder(path);
+  makeFolder(lockDir);
   chmodSync(path, 0o700);
   const lock = tryHold(lockDir);
   if (!lock) {
@@ -50,6 +51,21 @@ export function openDataDir(folder: string): DataDir {
     agentIdentity: readAgentIdentity(join(path, "agent.json")),
     [Symbol.dispose]: () => lock.release(),
   };
+}
+
+/** Not with `recursive`, which never returns on a file system that answers "no such file" below a folder that exists. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || existsSync(dirname(path))) {
+      throw new AppError("precondition", "DATA_DIR_UNUSABLE", `cannot use ${path} as --data-dir: ${code}`, { cause });
+    }
+    makeFolder(dirname(path));
+    mkdirSync(path);
+  }
 }
 
 /** The same in every life of the folder: an agent is known by its id, and its last attempts are named under it. */

@@ -1,15 +1,20 @@
 import { setMaxListeners } from "node:events";
 import { AppError } from "@sluice/core";
 import { createLogger, readConfig, untilSignal } from "@sluice/runtime";
+import { openFolder } from "./open-folder.ts";
 import { standaloneSpec } from "./settings.ts";
-import { runStandalone, type Serving } from "./standalone.ts";
+import type { Serving } from "./standalone.ts";
 
 // One signal ends every loop of the process; that many listeners are no leak.
 setMaxListeners(0);
 const config = readConfig(standaloneSpec);
 const log = createLogger({ level: config.logLevel, service: "standalone", stream: process.stderr });
 try {
-  await untilSignal((signal) => runStandalone({ config, log, environment: process.env }, signal, greet));
+  await untilSignal(async (signal) => {
+    await using opened = openFolder(config.dataDir);
+    const { runStandalone } = await import("./standalone.ts");
+    await runStandalone({ config, opened, log, environment: process.env }, signal, greet);
+  });
 } catch (cause) {
   if (!(cause instanceof AppError)) throw cause;
   process.stderr.write(`sluice: ${cause.message}\n`);

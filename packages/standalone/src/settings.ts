@@ -1,4 +1,4 @@
-import { agentSettings } from "@sluice/agent";
+import { agentSettings } from "@sluice/agent/settings";
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
 
 const MiB = 2 ** 20;
