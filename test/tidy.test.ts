@@ -88,6 +88,10 @@ const mayBeAmbient: Readonly<Record<string, { readonly uses: readonly string[]; 
     uses: ["Date.now", "new Date()"],
     why: "compares with the times of files, in the watchdog's process",
   },
+  "test/simulation/seeds.ts": {
+    uses: ["performance.now", "setTimeout"],
+    why: "starts processes that simulate, and watches them from outside",
+  },
 };
 
 const lineMax = 400;
