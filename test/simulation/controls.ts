@@ -122,6 +122,9 @@ function forgetful(): Tap {
     },
     down(message) {
       const { frame } = message as FromAgent;
+      if (frame?.$case === "refused") {
+        for (const { ref } of frame.value.attempts) seen.delete(`${ref?.seq}/${ref?.attempt}`);
+      }
       if (frame?.$case === "attached") frame.value.inventory = frame.value.inventory.filter(isReal);
       if (frame?.$case === "ended" || frame?.$case === "started" || frame?.$case === "refused") {
         const { value } = frame as { value: { attempts: { ref?: AttemptRef | undefined }[] } };
