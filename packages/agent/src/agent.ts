@@ -159,7 +159,7 @@ class Incarnation implements Agent {
   /** False: the signal aborted. */
   async #register(signal: AbortSignal): Promise<boolean> {
     const { config, clock, journal, log } = this.#deps;
-    const lost = journal.recover();
+    const recovered = journal.recover();
     const registration = await this.#lifeline.register(signal);
     if (!registration) return false;
     const { incarnation, floors } = registration;
@@ -167,10 +167,10 @@ class Incarnation implements Agent {
       "the agent was killed while the attempt ran, or before its outcome was recorded",
       clock.now(),
     );
-    this.#gate.open({ incarnation, floors, lost, lostOutcome: outcome });
+    this.#gate.open({ incarnation, floors, recovered, lostOutcome: outcome });
     this.#metrics.slots.set(config.slots);
-    this.#metrics.recovered.inc(lost.length);
-    log.info("agent registered", { agentId: config.agentId, incarnation, lost: lost.length });
+    this.#metrics.recovered.inc(recovered.length);
+    log.info("agent registered", { agentId: config.agentId, incarnation, recovered: recovered.length });
     this.#enter("serving");
     return true;
   }

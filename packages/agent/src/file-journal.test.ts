@@ -1,7 +1,7 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AttemptRef } from "@sluice/protocol";
+import { AttemptOutcome, type AttemptRef, OutcomeKind } from "@sluice/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openFileJournal } from "./file-journal.ts";
@@ -17,7 +17,7 @@ const ref = (seq: number, attempt = 1) => ({ seq, attempt, queue: "q 1", lane: 3
 
 test("a journal that does not exist has nothing to recover", () => {
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([]);
+  expect(refsOf(journal)).toEqual([]);
 });
 
 test("what was started and not confirmed is recovered, without a proper end", () => {
@@ -26,14 +26,30 @@ test("what was started and not confirmed is recovered, without a proper end", ()
   killed.accepted([ref(9)]);
   killed.confirmed([ref(2)]);
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([ref(1), ref(3, 2)]);
+  expect(refsOf(journal)).toEqual([ref(1), ref(3, 2)]);
+});
+
+test("an outcome survives, also a compaction, and a torn one is none", () => {
+  const outcome = AttemptOutcome.fromPartial({ kind: OutcomeKind.SUCCEEDED, result: Buffer.from([0, 10, 255]) });
+  const killed = openFileJournal(path());
+  start(killed, [ref(1), ref(2)]);
+  killed.ended(ref(1), outcome);
+  openFileJournal(path())[Symbol.dispose]();
+  const again = openFileJournal(path());
+  again.ended(ref(2), outcome);
+  truncateSync(path(), statSync(path()).size - 1);
+  using journal = openFileJournal(path());
+  expect(journal.recover()).toEqual([
+    { ref: ref(1), outcome },
+    { ref: ref(2), outcome: undefined },
+  ]);
 });
 
 test("what was recovered stays until it is confirmed", () => {
   start(openFileJournal(path()), [ref(1), ref(2)]);
   openFileJournal(path()).confirmed([ref(1)]);
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([ref(2)]);
+  expect(refsOf(journal)).toEqual([ref(2)]);
 });
 
 test.each([1, 2, 3, 6, 10])("a last line that lost %d bytes is as if it had not been written", (bytes) => {
@@ -42,11 +58,11 @@ test.each([1, 2, 3, 6, 10])("a last line that lost %d bytes is as if it had not 
   truncateSync(path(), statSync(path()).size - bytes);
   {
     using journal = openFileJournal(path());
-    expect(journal.recover()).toEqual([ref(1)]);
+    expect(refsOf(journal)).toEqual([ref(1)]);
     start(journal, [ref(4)]);
   }
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([ref(1), ref(4)]);
+  expect(refsOf(journal)).toEqual([ref(1), ref(4)]);
 });
 
 test("lines that make no sense are skipped", () => {
@@ -54,7 +70,7 @@ test("lines that make no sense are skipped", () => {
   appendFileSync(path(), "\0\0\0\n+q x y z\n-1\n");
   start(openFileJournal(path()), [ref(2)]);
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([ref(1), ref(2)]);
+  expect(refsOf(journal)).toEqual([ref(1), ref(2)]);
 });
 
 test("a reset forgets everything, also on disk", () => {
@@ -63,7 +79,7 @@ test("a reset forgets everything, also on disk", () => {
   reset.reset();
   start(reset, [ref(2)]);
   using journal = openFileJournal(path());
-  expect(journal.recover()).toEqual([ref(2)]);
+  expect(refsOf(journal)).toEqual([ref(2)]);
 });
 
 test("the file stays small however much went through it, and is not rewritten with every batch when much is live", () => {
@@ -77,7 +93,7 @@ test("the file stays small however much went through it, and is not rewritten wi
     expect(statSync(path()).size).toBeLessThan(1.1 * 1024 * 1024);
   }
   using next = openFileJournal(path());
-  expect(next.recover()).toEqual(live);
+  expect(refsOf(next)).toEqual(live);
   // Two lines each, and what follows the last newline.
   expect(readFileSync(path(), "utf8").split("\n")).toHaveLength(2_001);
 });
@@ -101,12 +117,14 @@ test("it remembers what the journal in memory remembers", () => {
       }
       journal[Symbol.dispose]();
       journal = openFileJournal(path());
-      expect(journal.recover().map(journalKey).sort()).toEqual(model.recover().map(journalKey).sort());
+      expect(refsOf(journal).map(journalKey).sort()).toEqual(refsOf(model).map(journalKey).sort());
       journal[Symbol.dispose]();
     }),
     { numRuns: 50 },
   );
 });
+
+const refsOf = (journal: Journal) => journal.recover().map((recovered) => recovered.ref);
 
 function start(journal: Journal, refs: readonly AttemptRef[]): void {
   journal.accepted(refs);

@@ -2,6 +2,7 @@
 //
 //   +<queue> <lane> <seq> <attempt>     accepted
 //   *<seq> <attempt>                    started
+//   =<seq> <attempt> <outcome, base64>  ended
 //   -<seq> <attempt>                    confirmed
 //
 // One `write` per batch. No fsync: a killed process leaves what it wrote in the kernel's cache, and a host that loses its
@@ -9,8 +10,8 @@
 // attempt that never started, or a confirmation that its owner repeats.
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { AttemptRef } from "@sluice/protocol";
-import { type Journal, type JournalEntry, journalKey, startedOf } from "./journal.ts";
+import { AttemptOutcome, type AttemptRef } from "@sluice/protocol";
+import { type Journal, type JournalEntry, journalKey, type Recovered, startedOf } from "./journal.ts";
 
 /** A file that holds mostly confirmed attempts is written anew beyond this. */
 const compactAtBytes = 1024 * 1024;
@@ -37,13 +38,13 @@ class AppendedFile implements FileJournal {
     this.#compact();
   }
 
-  recover(): readonly AttemptRef[] {
+  recover(): readonly Recovered[] {
     return startedOf(this.#live.values());
   }
 
   accepted(attempts: readonly AttemptRef[]): void {
     this.#append(attempts.map(acceptedLine).join(""));
-    for (const ref of attempts) this.#live.set(journalKey(ref), { ref, hasStarted: false });
+    for (const ref of attempts) this.#live.set(journalKey(ref), { ref, hasStarted: false, outcome: undefined });
     this.#compactIfLarge();
   }
 
@@ -52,6 +53,14 @@ class AppendedFile implements FileJournal {
     if (!entry) return;
     this.#append(startedLine(attempt));
     entry.hasStarted = true;
+  }
+
+  ended(attempt: AttemptRef, outcome: AttemptOutcome): void {
+    const entry = this.#live.get(journalKey(attempt));
+    if (!entry) return;
+    this.#append(endedLine(attempt, outcome));
+    entry.outcome = outcome;
+    this.#compactIfLarge();
   }
 
   confirmed(attempts: readonly AttemptRef[]): void {
@@ -104,8 +113,12 @@ function startedLine({ seq, attempt }: AttemptRef): string {
   return `*${seq} ${attempt}\n`;
 }
 
-function entryLines({ ref, hasStarted }: JournalEntry): string {
-  return acceptedLine(ref) + (hasStarted ? startedLine(ref) : "");
+function endedLine({ seq, attempt }: AttemptRef, outcome: AttemptOutcome): string {
+  return `=${seq} ${attempt} ${Buffer.from(AttemptOutcome.encode(outcome).finish()).toString("base64")}\n`;
+}
+
+function entryLines({ ref, hasStarted, outcome }: JournalEntry): string {
+  return acceptedLine(ref) + (hasStarted ? startedLine(ref) : "") + (outcome ? endedLine(ref, outcome) : "");
 }
 
 function writeAll(file: number, text: string): number {
@@ -120,16 +133,17 @@ function read(path: string): Map<string, JournalEntry> {
   // What follows the last newline was not written to its end.
   for (const line of lines.slice(0, -1)) {
     const accepted = /^\+(\S+) (\d+) (\d+) (\d+)$/.exec(line);
-    const later = /^([*-])(\d+) (\d+)$/.exec(line);
+    const later = /^([*=-])(\d+) (\d+)(?: (\S*))?$/.exec(line);
     if (accepted) {
       const [, queue = "", lane, seq, attempt] = accepted;
       const ref = { queue: decodeURIComponent(queue), lane: Number(lane), seq: Number(seq), attempt: Number(attempt) };
-      live.set(journalKey(ref), { ref, hasStarted: false });
+      live.set(journalKey(ref), { ref, hasStarted: false, outcome: undefined });
     } else if (later) {
       const key = journalKey({ seq: Number(later[2]), attempt: Number(later[3]) });
       const entry = live.get(key);
       if (later[1] === "-") live.delete(key);
-      else if (entry) entry.hasStarted = true;
+      else if (entry && later[1] === "*") entry.hasStarted = true;
+      else if (entry) entry.outcome = AttemptOutcome.decode(Buffer.from(later[4] ?? "", "base64"));
     }
   }
   return live;

@@ -1,8 +1,8 @@
-import type { AttemptRef } from "@sluice/protocol";
+import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
 
 /**
  * The agent's last will: which attempts it has started and nobody has confirmed. After a `kill -9` the next incarnation on
- * the host reads it and reports those attempts as lost, so that their owners settle them as "retry as the next attempt,
+ * the host reads it and reports those that had ended with their outcomes, and the others as lost, so that their owners settle them as "retry as the next attempt,
  * without counting", even if the owners died with the agent, as they do in standalone.
  *
  * **Only behind the host lock.** An attempt may be called lost only when it certainly does not run any more. The journal
@@ -16,7 +16,7 @@ import type { AttemptRef } from "@sluice/protocol";
  */
 export interface Journal {
   /** What earlier incarnations started and nobody confirmed. Called once, before anything else. */
-  recover(): readonly AttemptRef[];
+  recover(): readonly Recovered[];
   /** Called once for every batch, before any of it can start. */
   accepted(attempts: readonly AttemptRef[]): void;
   /**
@@ -24,6 +24,8 @@ export interface Journal {
    * run: it is not lost, and may be dispatched again under the same number.
    */
   started(attempt: AttemptRef): void;
+  /** Called when an attempt has ended, before anybody hears of it: its outcome survives the agent. */
+  ended(attempt: AttemptRef, outcome: AttemptOutcome): void;
   /** Called when the attempts have left the dedupe table. */
   confirmed(attempts: readonly AttemptRef[]): void;
   /** Forgets everything. */
@@ -36,11 +38,15 @@ export function createMemoryJournal(): Journal {
   return {
     recover: () => startedOf(live.values()),
     accepted(attempts) {
-      for (const ref of attempts) live.set(journalKey(ref), { ref, hasStarted: false });
+      for (const ref of attempts) live.set(journalKey(ref), { ref, hasStarted: false, outcome: undefined });
     },
     started(ref) {
       const entry = live.get(journalKey(ref));
       if (entry) entry.hasStarted = true;
+    },
+    ended(ref, outcome) {
+      const entry = live.get(journalKey(ref));
+      if (entry) entry.outcome = outcome;
     },
     confirmed(attempts) {
       for (const ref of attempts) live.delete(journalKey(ref));
@@ -49,13 +55,20 @@ export function createMemoryJournal(): Journal {
   };
 }
 
+/** An attempt that was started; without an outcome it did not end. */
+export interface Recovered {
+  readonly ref: AttemptRef;
+  readonly outcome: AttemptOutcome | undefined;
+}
+
 export interface JournalEntry {
   readonly ref: AttemptRef;
   hasStarted: boolean;
+  outcome: AttemptOutcome | undefined;
 }
 
-export function startedOf(entries: Iterable<JournalEntry>): AttemptRef[] {
-  return [...entries].filter(({ hasStarted }) => hasStarted).map(({ ref }) => ref);
+export function startedOf(entries: Iterable<JournalEntry>): Recovered[] {
+  return [...entries].filter(({ hasStarted }) => hasStarted).map(({ ref, outcome }) => ({ ref, outcome }));
 }
 
 export function journalKey({ seq, attempt }: Pick<AttemptRef, "seq" | "attempt">): string {

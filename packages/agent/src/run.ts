@@ -92,7 +92,9 @@ export class Runner {
     this.#running.delete(run.entry);
     metrics.ended.inc({ outcome: outcomeNames.get(outcome.kind) ?? "unspecified" });
     metrics.attemptSeconds.observe((clock.monotonic() - acceptedAt) / 1000);
-    if (gate.end(run.entry, outcome)) reports.ended(run.entry);
+    if (!gate.end(run.entry, outcome)) return;
+    run.journalEnd(outcome);
+    reports.ended(run.entry);
   }
 
   /** What did not succeed while the agent shut down may have failed for that reason. */
@@ -136,17 +138,26 @@ class Run implements Invocation {
   }
 
   onStarted(instanceId: string): void {
-    const { clock, journal, log, metrics, reports } = this.#deps;
-    try {
-      journal.started(this.entry.ref);
-    } catch (cause) {
-      // Stops nothing that was accepted: after a crash its number may be dispatched again.
-      metrics.journalFailures.inc();
-      log.error("cannot write the journal", { cause: String(cause) });
-    }
+    const { clock, journal, reports } = this.#deps;
+    this.#write(() => journal.started(this.entry.ref));
     this.entry.startedAtMs = clock.now();
     this.entry.instanceId = instanceId;
     reports.started(this.entry);
+  }
+
+  journalEnd(outcome: AttemptOutcome): void {
+    this.#write(() => this.#deps.journal.ended(this.entry.ref, outcome));
+  }
+
+  /** A failure stops nothing that was accepted: after a crash it may be repeated, as without a journal. */
+  #write(append: () => void): void {
+    const { log, metrics } = this.#deps;
+    try {
+      append();
+    } catch (cause) {
+      metrics.journalFailures.inc();
+      log.error("cannot write the journal", { cause: String(cause) });
+    }
   }
 
   onProgress(value: unknown): void {

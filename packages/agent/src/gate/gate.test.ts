@@ -126,7 +126,12 @@ test("an attach below the floor is refused with the floor, and changes nothing",
 
 test("floors from the registration refuse an owner that the agent never met", () => {
   const gate = openGate();
-  gate.open({ incarnation, floors: [{ queue: "q", floors: Array(32).fill(9) }], lost: [], lostOutcome: succeeded() });
+  gate.open({
+    incarnation,
+    floors: [{ queue: "q", floors: Array(32).fill(9) }],
+    recovered: [],
+    lostOutcome: succeeded(),
+  });
   expect(anOwner(gate, { epoch: 8 }).attach().refused[0]?.floor).toBe(9);
   expect(anOwner(gate, { epoch: 9 }).attach().refused).toEqual([]);
 });

@@ -22,6 +22,7 @@ import {
   type RefusedPartition,
   type StopAttempts,
 } from "@sluice/protocol";
+import type { Recovered } from "../journal.ts";
 import { type Attempt, newAttempt } from "./attempt.ts";
 import { type DedupeLimits, DedupeTable } from "./dedupe-table.ts";
 import { Lanes, type Origin } from "./lanes.ts";
@@ -38,8 +39,8 @@ export interface Opening {
   readonly incarnation: number;
   /** Read after the registration was committed. */
   readonly floors: readonly QueueFloors[];
-  /** Attempts that were lost with the last incarnation on this host. */
-  readonly lost: readonly AttemptRef[];
+  /** Attempts of the last incarnation on this host that nobody confirmed; without an outcome they were lost with it. */
+  readonly recovered: readonly Recovered[];
   readonly lostOutcome: AttemptOutcome;
 }
 
@@ -85,11 +86,11 @@ export class Gate {
     this.#table = new DedupeTable(config);
   }
 
-  open({ incarnation, floors, lost, lostOutcome }: Opening): void {
+  open({ incarnation, floors, recovered, lostOutcome }: Opening): void {
     this.#incarnation = incarnation;
     for (const { queue, floors: lanes } of floors) this.#lanes.raise(queue, lanes);
-    for (const ref of lost) {
-      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome: lostOutcome });
+    for (const { ref, outcome = lostOutcome } of recovered) {
+      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome });
     }
     this.#state = "open";
   }

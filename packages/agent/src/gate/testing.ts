@@ -16,7 +16,8 @@ export function openGate(config: Partial<GateConfig> = {}, lost: readonly Attemp
     confirmedMax: 100,
     ...config,
   });
-  gate.open({ incarnation, floors: [], lost, lostOutcome: lostOutcome("lost", 0) });
+  const recovered = lost.map((ref) => ({ ref, outcome: undefined }));
+  gate.open({ incarnation, floors: [], recovered, lostOutcome: lostOutcome("lost", 0) });
   return gate;
 }
 

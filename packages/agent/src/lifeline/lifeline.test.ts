@@ -211,11 +211,11 @@ test("a fenced agent tells it before it kills, forgets its journal, and attaches
   await using world = await startWorld({ journal, pool, onFenced: (reason) => order.push(`fenced ${reason}`) });
   await withRunningAttempt(world);
   pool.flight(1).invocation.onStarted("instance");
-  expect(journal.recover()).toEqual([refOf(1)]);
+  expect(journal.recover().map(({ ref }) => ref)).toEqual([refOf(1)]);
   world.gateway.answer = "dead";
   await world.clock.advance(2_000);
   expect(order).toEqual(["fenced DEAD", "killed"]);
-  expect(journal.recover()).toEqual([]);
+  expect(journal.recover().map(({ ref }) => ref)).toEqual([]);
   const owner = new Owner(world);
   await owner.attach();
   expect(owner.ended?.cause).toMatchObject({ code: "unavailable", reason: "AGENT_STOPPED" });

@@ -35,6 +35,8 @@ export interface SinkPort {
   /** A piece has begun; it grows until it is cut. */
   onPiece(piece: Piece): void;
   onBytes(bytes: number): void;
+  /** An attempt that wrote something has ended. */
+  onEnd(): void;
   onDropped(bytes: number, reason: "attempt_bound" | "buffer_full"): void;
 }
 
@@ -76,6 +78,8 @@ export class AttemptSink implements LogSink {
 
   end(): void {
     this.#markDropped("stdout");
+    // Whoever waits for the task looks at its log next.
+    if (this.#nextIndex > 0) this.#port.onEnd();
   }
 
   /** A mark is small, so it is kept even when there is no room. */

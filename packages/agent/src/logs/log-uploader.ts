@@ -1,6 +1,6 @@
 // Logs of attempts on their way to the api-servers.
 //
-//   idle ──write──▶ collecting ──`logFlushEveryMs` passed, or `logFlushBytes` collected──▶ sending ──all stored──▶ idle
+//   idle ──write──▶ collecting ──`logFlushEveryMs` passed, `logFlushBytes` there, attempt over──▶ sending ──all stored──▶ idle
 //                                                                                           │  ▲
 //                                                                                           └──┘ failed: back-off, again
 //
@@ -51,6 +51,7 @@ export class LogUploader {
       hasRoom: (bytes) => this.#waitingBytes + this.#sendingBytes + bytes <= config.logBufferBytesMax,
       onPiece: (piece) => this.#waiting.push(piece),
       onBytes: (bytes) => this.#grow(bytes),
+      onEnd: () => this.#full.notify(),
       onDropped: (bytes, reason) => metrics.logDropped.inc({ reason }, bytes),
     };
   }
