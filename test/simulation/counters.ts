@@ -48,6 +48,9 @@ export const counterNames = [
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 
+/** So rare that fifty seeds may not reach them. */
+export const rareCounters: readonly CounterName[] = ["repeated dispatch answered", "outcome of a submission unknown"];
+
 export interface Counters {
   add(name: CounterName, count?: number): void;
   addAll(counts: Readonly<Record<CounterName, number>>): void;

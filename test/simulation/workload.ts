@@ -1,13 +1,13 @@
 // What clients do: they submit, alone and in batches, again with the same token when they do not know the outcome, stop what
 // they submitted, and look. One client per account.
-import { AccountId, AppError, FunctionName, flowKey, hash32, isFinal, type TaskStatus } from "@sluice/core";
+import { AppError, isFinal, type TaskStatus } from "@sluice/core";
 import { type CallContext, Priority, type SubmitResult, type TaskSubmission } from "@sluice/protocol";
-import type { Store } from "@sluice/store";
 import type { Dice } from "./dice.ts";
+import { createFunction } from "./functions.ts";
 import { type Behaviour, encodeBehaviour, type RunStep } from "./model/behaviour.ts";
 import type { Observation, Submission } from "./model/history.ts";
 import type { SimNode } from "./net/node.ts";
-import { queues, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export const accounts = ["red", "green", "blue"] as const;
 
@@ -35,7 +35,15 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
   const observations: Observation[] = [];
   let busy = 0;
   for (const account of accounts) {
-    const functions = await createFunctions(world.server.store, account, dice);
+    const functions: string[] = [];
+    for (const nth of [0, 1]) {
+      const settings = {
+        timeoutMs: dice.pick([6_000, 12_000]),
+        instancesMax: dice.pick([2, 8]),
+        maxAsyncRetryAttempts: dice.pick([0, 1, 3]),
+      };
+      functions.push(await createFunction(world, { account, nth, settings }));
+    }
     const client = new Client({ world, account, functions, dice: dice.fork(account), submissions, observations });
     busy++;
     void client.run(untilMs).then(
@@ -53,38 +61,6 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
       return busy === 0;
     },
   };
-}
-
-/** Two per account, on the queues that the schedulers know, with different retry settings. */
-async function createFunctions(store: Store, account: string, dice: Dice): Promise<string[]> {
-  const accountId = AccountId(account);
-  const names: string[] = [];
-  for (let index = 0; names.length < 2; index++) {
-    const functionName = FunctionName(`f${index}`);
-    const queue = `q${hash32(flowKey({ accountId, functionName })) % 8}`;
-    if (!(queues as readonly string[]).includes(queue)) continue;
-    names.push(functionName);
-    const settings = {
-      runtime: "nodejs20",
-      handler: "index.handler",
-      description: "",
-      timeoutMs: dice.pick([6_000, 12_000]),
-      memoryMb: 128,
-      instanceConcurrency: 1,
-      instancesMax: dice.pick([2, 8]),
-      environment: {},
-      initializer: undefined,
-      preStop: undefined,
-      idleTimeoutMs: 60_000,
-      maxAsyncRetryAttempts: dice.pick([0, 1, 3]),
-      maxAsyncEventAgeInSeconds: 86_400,
-    };
-    await store.functions.create({ accountId, functionName }, settings, {
-      sha256: "0".repeat(64),
-      zip: Buffer.from("zip"),
-    });
-  }
-  return names;
 }
 
 interface ClientOptions {
