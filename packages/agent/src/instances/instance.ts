@@ -43,6 +43,7 @@ export class Instance {
   readonly #preStopDone = deferred<void>();
   readonly #stopFetch = new AbortController();
   #isRetired = false;
+  #isFinishing = false;
   #reserved = 0;
   #lastNumber = 0;
   #launched: Launched | undefined;
@@ -58,11 +59,17 @@ export class Instance {
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && this.#reserved < Math.max(1, this.spec.instanceConcurrency);
+    return !this.#isRetired && !this.#isFinishing && this.#reserved < Math.max(1, this.spec.instanceConcurrency);
   }
 
   get isIdle(): boolean {
     return this.isReady && !this.#isRetired && this.#reserved === 0;
+  }
+
+  /** Takes no more requests, and ends when those that it has are done. */
+  finish(): void {
+    this.#isFinishing = true;
+    if (this.#reserved === 0) void this.destroy({ runsPreStop: true });
   }
 
   reserve(): void {
@@ -72,7 +79,9 @@ export class Instance {
   release(): void {
     this.#reserved--;
     this.usedAt = this.#options.clock.monotonic();
-    if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
+    if (this.#reserved > 0) return;
+    if (this.#isFinishing) void this.destroy({ runsPreStop: true });
+    else this.#watchIdleness(this.spec.idleTimeoutMs);
   }
 
   /** Starts the process, and resolves when nothing of it is left. */

@@ -26,6 +26,29 @@ def slow(event, context):
     return str(os.getpid())`,
 };
 
+test.each([
+  { instancesMax: 3, why: "more than its share" },
+  { instancesMax: 1, why: "the only one" },
+])(
+  "a function with an endless backlog in $why of $instancesMax instances keeps nobody out",
+  async ({ instancesMax }) => {
+    await using world = startPool(files, { instancesMax });
+    const busy = world.spec({ handler: "index.slow", functionName: "busy", revision: 1 });
+    let isOver = false;
+    const backlog = async () => {
+      while (!isOver) await world.run(busy, { payload: Buffer.from("20") });
+    };
+    const flood = Array.from({ length: 12 }, backlog);
+    await eventually(() => world.pool.hasWarm(1) || world.pool.instanceCount === instancesMax);
+
+    const other = await world.run(world.spec({ handler: "index.pid", functionName: "other", revision: 2 }));
+    isOver = true;
+    await Promise.all(flood);
+
+    expect(other.kind).toBe("succeeded");
+  },
+);
+
 test("an instance is used again, and ends when it has been idle", async () => {
   await using world = startPool(files);
   const spec = world.spec({ handler: "index.pid", idleTimeoutMs: 200 });

@@ -2,7 +2,8 @@
 //
 // An invocation takes, in this order: a free slot of a warm instance (the one used last, so that the others can idle
 // out), a free slot of one that is starting, a new instance; when the host is full, the place of the instance that has
-// been idle longest; else it waits its turn.
+// been idle longest; else that of one of the function with the most instances, once its requests are done. So a function
+// with an endless backlog keeps nobody else out.
 import type { Clock, Random } from "@sluice/core";
 import type { CodeSource } from "../code/code-cache.ts";
 import type { Guard } from "../watchdog/guard.ts";
@@ -143,8 +144,13 @@ export function createInstancePool(options: InstancePoolOptions): InstancePool {
   return new ProcessPool(options);
 }
 
+/** A function with nothing takes the only instance of another one after so long: else two would take turns at once. */
+const patienceMs = 1_000;
+
 interface Waiter {
   readonly spec: FunctionSpec;
+  /** Monotonic. */
+  readonly since: number;
   start(): Instance;
   resolve(instance: Instance | undefined): void;
 }
@@ -156,7 +162,8 @@ class ProcessPool implements InstancePool {
   readonly #instances = new Map<string, Set<Instance>>();
   readonly #waiters = new Set<Waiter>();
   #count = 0;
-  #evicting = 0;
+  /** Instances that make room. */
+  readonly #leaving = new Set<Instance>();
   #isClosed = false;
 
   constructor(options: InstancePoolOptions) {
@@ -224,6 +231,7 @@ class ProcessPool implements InstancePool {
     const instance = await new Promise<Instance | undefined>((resolve) => {
       const waiter: Waiter = {
         spec,
+        since: this.#options.clock.monotonic(),
         start: () =>
           this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
         resolve: (slot) => {
@@ -241,18 +249,25 @@ class ProcessPool implements InstancePool {
     return signal.aborted ? stopped : notStarted("The agent is shutting down");
   }
 
-  /** Gives slots to those who wait, oldest first. */
+  /** Gives free slots to those who wait, oldest first, and free places to the functions with the fewest instances. */
   #serve(): void {
-    let wanted = 0;
     for (const waiter of [...this.#waiters]) {
-      if (this.#isClosed) waiter.resolve(undefined);
-      else {
-        const instance = this.#warm(waiter.spec) ?? (this.#mayStart(waiter.spec) ? waiter.start() : undefined);
-        if (instance) waiter.resolve(instance);
-        else if (this.#countOf(waiter.spec) < waiter.spec.instancesMax) wanted++;
-      }
+      const instance = this.#isClosed ? undefined : this.#warm(waiter.spec);
+      if (instance || this.#isClosed) waiter.resolve(instance);
     }
-    while (this.#evicting < wanted && this.#evict());
+    for (let next = this.#neediest(); next; next = this.#neediest()) next.resolve(next.start());
+    const wanting = [...this.#waiters].filter(({ spec }) => this.#countOf(spec) < spec.instancesMax);
+    for (const waiter of wanting.slice(this.#leaving.size)) if (!this.#makeRoom(waiter)) return;
+  }
+
+  /** Who may start an instance now; of equals the one that waits longest. */
+  #neediest(): Waiter | undefined {
+    let neediest: Waiter | undefined;
+    for (const waiter of this.#waiters) {
+      if (!this.#mayStart(waiter.spec)) continue;
+      if (!neediest || this.#countOf(waiter.spec) < this.#countOf(neediest.spec)) neediest = waiter;
+    }
+    return neediest;
   }
 
   #mayStart(spec: FunctionSpec): boolean {
@@ -269,22 +284,34 @@ class ProcessPool implements InstancePool {
       siblings.delete(instance);
       if (siblings.size === 0 && this.#instances.get(key) === siblings) this.#instances.delete(key);
       this.#count--;
+      this.#leaving.delete(instance);
       this.#serve();
     });
     return instance;
   }
 
-  /** Ends the instance that has been idle longest; its place is free when it is gone. */
-  #evict(): boolean {
-    const idle = this.#all().filter((instance) => instance.isIdle);
-    const oldest = idle.sort((one, other) => one.usedAt - other.usedAt)[0];
-    if (!oldest) return false;
-    this.#evicting++;
-    void oldest.destroy({ runsPreStop: true }).then(() => {
-      this.#evicting--;
-      this.#serve();
-    });
+  /** Chooses an instance to leave; its place is free when it is gone. */
+  #makeRoom(waiter: Waiter): boolean {
+    const staying = this.#all().filter((instance) => !this.#leaving.has(instance));
+    const idle = staying.filter((instance) => instance.isIdle).sort((one, other) => one.usedAt - other.usedAt);
+    const leaver = idle[0] ?? this.#richest(waiter);
+    if (!leaver) return false;
+    this.#leaving.add(leaver);
+    leaver.finish();
     return true;
+  }
+
+  /** An instance of the function with the most, if that has more than its share. */
+  #richest({ spec, since }: Waiter): Instance | undefined {
+    let most: Instance[] = [];
+    for (const siblings of this.#instances.values()) {
+      const staying = [...siblings].filter((instance) => !this.#leaving.has(instance));
+      if (staying.length > most.length) most = staying;
+    }
+    const own = this.#countOf(spec);
+    const hasWaitedLong = this.#options.clock.monotonic() - since >= patienceMs;
+    if (most.length <= own + 1 && !(own === 0 && hasWaitedLong)) return undefined;
+    return most.find((instance) => instance.isReady);
   }
 
   #close(): void {
