@@ -3,7 +3,14 @@ import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { AppError, runAll } from "@sluice/core";
-import { AgentGatewayServiceService, AgentServiceService, addApi, apiClient, serverOptions } from "@sluice/protocol";
+import {
+  AgentGatewayServiceService,
+  AgentServiceService,
+  addApi,
+  apiClient,
+  serverOptions,
+  silenceTransport,
+} from "@sluice/protocol";
 import {
   type ConfigSpec,
   createLogger,
@@ -44,6 +51,7 @@ const codeBytesMax = 64 * 2 ** 20;
 
 // One signal ends every loop of the process; that many listeners are no leak.
 setMaxListeners(0);
+silenceTransport();
 const config = readConfig(spec);
 const log = createLogger({ level: config.logLevel, service: "agent", stream: process.stderr });
 try {

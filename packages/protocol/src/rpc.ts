@@ -7,6 +7,7 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
+  logVerbosity,
   Metadata,
   type Server,
   type ServerDuplexStream,
@@ -15,6 +16,7 @@ import {
   type ServiceDefinition,
   type ServiceError,
   type sendUnaryData,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { fromServiceError, tooLarge, toServiceError, undecodable } from "./errors.ts";
@@ -79,6 +81,11 @@ const clientOptions = {
   // The proxy of the environment is for the web, not for services beside this one.
   "grpc.enable_http_proxy": 0,
 };
+
+/** Keeps grpc-js from writing lines of its own to standard error; failures reach the caller as errors. For `main.ts`. */
+export function silenceTransport(): void {
+  setLogVerbosity(logVerbosity.NONE);
+}
 
 export interface AddApiOptions {
   /** Limit of one request message per method, in bytes; default 4 MiB. */

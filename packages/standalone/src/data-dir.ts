@@ -4,7 +4,7 @@
 //   standalone/    lock of the folder  client.json    address and access key, for the command line
 //   master.key     encrypts secrets    agent.json     the agent's id and join token
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { livingHolders, tryHold } from "@sluice/agent/host-lock";
 import { AppError } from "@sluice/core";
@@ -30,9 +30,8 @@ export interface AgentIdentity {
 export function openDataDir(folder: string): DataDir {
   const path = resolve(folder);
   const lockDir = join(path, "standalone");
-  makeFolder(path);
-  makeFolder(lockDir);
-  chmodSync(path, 0o700);
+  // What is in it is nobody else's business; a folder that was there keeps its own mode.
+  for (const each of [path, lockDir, join(path, "database"), join(path, "agent")]) makeFolder(each);
   const lock = tryHold(lockDir);
   if (!lock) {
     const pid = livingHolders(lockDir).find((holder) => holder.pid !== process.pid)?.pid;
@@ -56,7 +55,7 @@ export function openDataDir(folder: string): DataDir {
 /** Not with `recursive`, which never returns on a file system that answers "no such file" below a folder that exists. */
 function makeFolder(path: string): void {
   try {
-    mkdirSync(path);
+    mkdirSync(path, { mode: 0o700 });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "EEXIST") return;
@@ -64,7 +63,7 @@ function makeFolder(path: string): void {
       throw new AppError("precondition", "DATA_DIR_UNUSABLE", `cannot use ${path} as --data-dir: ${code}`, { cause });
     }
     makeFolder(dirname(path));
-    mkdirSync(path);
+    mkdirSync(path, { mode: 0o700 });
   }
 }
 

@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { AppError } from "@sluice/core";
+import { silenceTransport } from "@sluice/protocol";
 import { createLogger, readConfig, untilSignal } from "@sluice/runtime";
 import { openFolder } from "./open-folder.ts";
 import { standaloneSpec } from "./settings.ts";
@@ -7,6 +8,7 @@ import type { Serving } from "./standalone.ts";
 
 // One signal ends every loop of the process; that many listeners are no leak.
 setMaxListeners(0);
+silenceTransport();
 const config = readConfig(standaloneSpec);
 const log = createLogger({ level: config.logLevel, service: "standalone", stream: process.stderr });
 try {

@@ -13,7 +13,12 @@ const settings = {
     max: 65_535,
     why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
   }),
-  dataDir: setting.text({ default: ".sluice", why: "Folder that holds everything; one instance at a time." }),
+  dataDir: setting.text({
+    default: ".sluice",
+    pattern: /./,
+    form: "a folder",
+    why: "Folder that holds everything; one instance at a time.",
+  }),
   auth: setting.choice({
     default: "keys",
     of: ["keys", "none"],
