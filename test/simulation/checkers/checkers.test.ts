@@ -223,12 +223,14 @@ describe("I6", () => {
     const agent = { kind: "attached", at: 1, agentId: "a1", incarnation: 1 } as const;
     const agents = [
       { ...agent, owner: successor },
-      { ...agent, owner },
+      { ...agent, at: 2, owner },
     ];
     expect(checkI6(history({ agents }))).toHaveLength(1);
+    const atOnce = agents.map((event) => ({ ...event, at: 1 }));
+    expect(checkI6(history({ agents: atOnce }))).toEqual([]);
     const reborn = [
       { ...agent, owner: successor },
-      { ...agent, incarnation: 2, owner },
+      { ...agent, at: 2, incarnation: 2, owner },
     ];
     expect(checkI6(history({ agents: reborn }))).toEqual([]);
   });

@@ -60,15 +60,44 @@ function late(
   return [{ invariant, message: `${by} ${what} with epoch ${owner.epoch} at ${at} ms, when the floor was ${floor}` }];
 }
 
+/**
+ * What one agent has taken. Answers of different streams are recorded when they are sent, which within one instant says
+ * nothing about the order in which it decided: an owner counts for what comes later.
+ */
+class AgentFloors {
+  readonly #floors = new Floors();
+  #recent: { readonly at: number; readonly owner: OwnedPartition }[] = [];
+
+  /** As it was before `at`. */
+  before(at: number): Floors {
+    for (const { owner } of this.#recent.filter((taken) => taken.at < at)) this.#floors.raise(owner);
+    this.#recent = this.#recent.filter((taken) => taken.at >= at);
+    return this.#floors;
+  }
+  take(at: number, owner: OwnedPartition): void {
+    this.#recent.push({ at, owner });
+  }
+}
+
+/** By incarnation. */
+function agentFloors(): (event: AgentEvent) => AgentFloors {
+  const floors = new Map<string, AgentFloors>();
+  return ({ agentId, incarnation }) => {
+    const key = `${agentId}/${incarnation}`;
+    const own = floors.get(key) ?? new AgentFloors();
+    floors.set(key, own);
+    return own;
+  };
+}
+
 function agentsRefuse(agents: readonly AgentEvent[]): Violation[] {
-  const floors = new Map<string, Floors>();
+  const floorsOf = agentFloors();
   return agents.flatMap((event) => {
     if (event.kind !== "attached") return [];
     const { agentId, incarnation, owner, at } = event;
-    const own = floors.get(`${agentId}/${incarnation}`) ?? new Floors();
-    floors.set(`${agentId}/${incarnation}`, own);
-    const highest = own.highest(owner);
-    own.raise(owner);
+    const own = floorsOf(event);
+    const highest = own.before(at).highest(owner);
+    own.take(at, owner);
     if (owner.epoch >= highest) return [];
     const message = `${agentId}/${incarnation} took the owner of ${owner.queue}/${owner.prefix} with epoch ${owner.epoch} at ${at} ms, after epoch ${highest}`;
     return [{ invariant, message }];
@@ -77,18 +106,16 @@ function agentsRefuse(agents: readonly AgentEvent[]): Violation[] {
 
 /** What was dispatched to an agent after it had taken a higher epoch must not start. */
 function nothingStarts(agents: readonly AgentEvent[], executions: readonly Execution[]): Violation[] {
-  const floors = new Map<string, Floors>();
+  const floorsOf = agentFloors();
   const stale = new Map<string, number>();
   const fresh = new Set<string>();
   for (const event of agents) {
-    const own = floors.get(`${event.agentId}/${event.incarnation}`) ?? new Floors();
-    floors.set(`${event.agentId}/${event.incarnation}`, own);
     if (event.kind === "attached") {
-      own.raise(event.owner);
+      floorsOf(event).take(event.at, event.owner);
       continue;
     }
     const key = `${event.agentId}/${event.incarnation} ${event.seq}/${event.attempt}@${event.epoch}`;
-    const floor = own.of(event.queue, event.lane);
+    const floor = floorsOf(event).before(event.at).of(event.queue, event.lane);
     if (event.epoch < floor) stale.set(key, floor);
     else fresh.add(key);
   }
@@ -97,8 +124,7 @@ function nothingStarts(agents: readonly AgentEvent[], executions: readonly Execu
     const key = `${agentId}/${incarnation} ${seq}/${attempt}@${epoch}`;
     const floor = stale.get(key);
     if (floor === undefined || fresh.has(key)) return [];
-    return [
-      { invariant, seq, message: `${describeExecution(execution)} started, although its agent knew epoch ${floor}` },
-    ];
+    const message = `${describeExecution(execution)} started, although its agent knew epoch ${floor}`;
+    return [{ invariant, seq, message }];
   });
 }
