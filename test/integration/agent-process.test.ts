@@ -53,6 +53,7 @@ test("an agent that is killed and started again loses only what it had accepted 
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
   const ledger = join(folder, "ledger");
   appendFileSync(ledger, "");
+  const agents: ChildProcess[] = [];
   const lines = () => readFileSync(ledger, "utf8").split("\n").filter(Boolean);
   try {
     // The embedded agent runs two attempts at a time, so the second one gets most of them.
@@ -60,6 +61,7 @@ test("an agent that is killed and started again loses only what it had accepted 
     await using server = await startStandalone(dataDir, ["--slots", "2"]);
     const { joinToken } = JSON.parse(readFileSync(join(dataDir, "agent.json"), "utf8")) as { joinToken: string };
     const second = await startAgent(join(folder, "second"), server.profile.address, joinToken);
+    agents.push(second);
     await using client = server.client();
     const settings = {
       runtime: "nodejs20",
@@ -76,6 +78,7 @@ test("an agent that is killed and started again loses only what it had accepted 
 
     await kill(second);
     const again = await startAgent(join(folder, "second"), server.profile.address, joinToken);
+    agents.push(again);
     const started = lines();
     const tasks = await Promise.all(ids.map((id) => client.wait("work", id)));
     await kill(again);
@@ -88,6 +91,7 @@ test("an agent that is killed and started again loses only what it had accepted 
     expect(ranAgain.length).toBeGreaterThan(0);
     for (const id of ranAgain) expect(ended).not.toContain(id);
   } finally {
+    for (const agent of agents) agent.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   }
 });
