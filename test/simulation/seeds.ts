@@ -12,11 +12,20 @@ export interface RunSeedsOptions {
 /** A loop that never waits would block its process for ever, fake clock and all. */
 const realTimeMaxMs = 180_000;
 
+/**
+ * Then another process takes over. A world never stops in order, so its signals never abort, and Node keeps every composite
+ * signal that somebody listens to: about 20 MB a seed.
+ */
+const seedsPerProcess = 40;
+
 /** In the order in which they end. Rejects when a run hangs, or cannot be run. */
 export async function runSeeds({ runs, processes, onOutcome }: RunSeedsOptions): Promise<void> {
   const waiting = [...runs];
   const count = Math.min(processes, runs.length);
-  await Promise.all(Array.from({ length: count }, () => runProcess(waiting, onOutcome)));
+  const runAll = async () => {
+    while (waiting.length > 0) await runProcess(waiting, onOutcome);
+  };
+  await Promise.all(Array.from({ length: count }, runAll));
 }
 
 function runProcess(waiting: SimulateOptions[], onOutcome: RunSeedsOptions["onOutcome"]): Promise<void> {
@@ -24,16 +33,17 @@ function runProcess(waiting: SimulateOptions[], onOutcome: RunSeedsOptions["onOu
     const worker = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
     let current: SimulateOptions | undefined;
     let startedAt = 0;
+    let left = seedsPerProcess;
     let timeout: NodeJS.Timeout | undefined;
     worker.on("exit", (code) => {
       clearTimeout(timeout);
-      if (current === undefined && waiting.length === 0) resolve();
+      if (current === undefined) resolve();
       else reject(new Error(`the process of seed ${current?.seed} ended with ${code}`));
     });
     worker.on("message", (message: Outcome | "ready") => {
       clearTimeout(timeout);
       if (message !== "ready" && current) onOutcome(message, current, performance.now() - startedAt);
-      current = waiting.shift();
+      current = left-- > 0 ? waiting.shift() : undefined;
       if (current === undefined) {
         worker.disconnect();
         return;
