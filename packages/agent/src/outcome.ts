@@ -30,6 +30,12 @@ export function outcomeOf(outcome: Outcome, now: EpochMs, resultBytesMax: number
         errorType: outcome.reason,
         errorMessage: shortened(outcome.message),
       };
+    case "expired":
+      return {
+        ...blank(OutcomeKind.EXPIRED, now),
+        errorType: "Expired",
+        errorMessage: "not started before its expiry",
+      };
     case "stopped":
       return stoppedOutcome(now);
   }

@@ -116,6 +116,7 @@ class Run implements Invocation {
   readonly attempt: number;
   readonly retryCount: number;
   readonly payload: Uint8Array;
+  readonly startBefore?: number;
   readonly fenceToken: string;
   readonly #deps: RunnerDeps;
 
@@ -129,6 +130,7 @@ class Run implements Invocation {
     this.attempt = order.attempt;
     this.retryCount = order.retries;
     this.payload = order.payload;
+    if (order.expiresAtMs > 0) this.startBefore = order.expiresAtMs;
     this.fenceToken = fenceToken(order.attempt, order.epoch);
     this.#deps = deps;
   }

@@ -4,6 +4,7 @@ import type { Outcome } from "./pool.ts";
 export type Failed = Extract<Outcome, { kind: "failed" }>;
 
 export const stopped: Outcome = { kind: "stopped" };
+export const expired: Outcome = { kind: "expired" };
 
 /** The process went away below the handler: it exited, crashed, was killed, or ran out of memory. */
 export function crashed(durationMs: number, memoryPeakMb: number): Failed {

@@ -49,6 +49,20 @@ test.each([
   },
 );
 
+test("an attempt that still waits when its expiry passes is never started", async () => {
+  await using world = startPool(files, { instancesMax: 1 });
+  const busy = world.run(world.spec({ handler: "index.slow" }), { payload: Buffer.from("1500") });
+  await eventually(() => world.pool.instanceCount === 1);
+  let hasStarted = false;
+  const onStarted = () => {
+    hasStarted = true;
+  };
+  const late = await world.run(world.spec({ handler: "index.pid" }), { startBefore: Date.now() + 100, onStarted });
+
+  expect([late.kind, hasStarted]).toEqual(["expired", false]);
+  expect((await busy).kind).toBe("succeeded");
+});
+
 test("an instance is used again, and ends when it has been idle", async () => {
   await using world = startPool(files);
   const spec = world.spec({ handler: "index.pid", idleTimeoutMs: 200 });

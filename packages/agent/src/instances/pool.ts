@@ -11,7 +11,7 @@ import { AttemptLog } from "./attempt-log.ts";
 import type { Cgroups } from "./cgroup.ts";
 import { Instance } from "./instance.ts";
 import { Interpreters } from "./interpreters.ts";
-import { notStarted, stopped } from "./outcomes.ts";
+import { expired, notStarted, stopped } from "./outcomes.ts";
 
 /** What to run; one revision of a function. */
 export interface FunctionSpec {
@@ -49,6 +49,8 @@ export interface Invocation {
   readonly payload: Uint8Array;
   /** The attempt must end by then, wall clock, whatever the function's time-out is. */
   readonly deadlineMs?: number;
+  /** Not to be started from then on, wall clock. */
+  readonly startBefore?: number;
   readonly fenceToken: string;
   onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void;
   /** Not more often than ten times a second; of values in between the last one counts. */
@@ -80,6 +82,8 @@ export type Outcome =
     }
   /** Cannot run at all: unknown runtime, no interpreter on this host, code that cannot be unpacked. */
   | { readonly kind: "invalid"; readonly reason: string; readonly message: string }
+  /** `startBefore` passed before the handler could be called. */
+  | { readonly kind: "expired" }
   /** Asked to stop through the signal, and stopped. */
   | { readonly kind: "stopped" };
 
@@ -182,7 +186,7 @@ class ProcessPool implements InstancePool {
 
   async run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
     const log = new AttemptLog(invocation.onLog.bind(invocation), this.#limits.logBytesMax);
-    const instance = this.#warm(spec) ?? (await this.#acquire(spec, invocation.requestId, log, signal));
+    const instance = this.#warm(spec) ?? (await this.#acquire(spec, invocation, log, signal));
     if (!(instance instanceof Instance)) return instance;
     try {
       return await instance.run(invocation, log, signal);
@@ -221,13 +225,15 @@ class ProcessPool implements InstancePool {
   /** Waits for a slot, of an instance that it may have to start. */
   async #acquire(
     spec: FunctionSpec,
-    startRequestId: string,
+    { requestId: startRequestId, startBefore }: Invocation,
     log: AttemptLog,
     signal: AbortSignal,
   ): Promise<Instance | Outcome> {
     const interpreter = await this.#interpreters.find(spec.runtime);
     if ("missing" in interpreter) return { kind: "invalid", reason: "InvalidFunction", message: interpreter.missing };
     if (signal.aborted) return stopped;
+    const { clock } = this.#options;
+    const isExpired = () => startBefore !== undefined && clock.now() >= startBefore;
     const instance = await new Promise<Instance | undefined>((resolve) => {
       const waiter: Waiter = {
         spec,
@@ -235,18 +241,22 @@ class ProcessPool implements InstancePool {
         start: () =>
           this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
         resolve: (slot) => {
+          cancelTimer?.();
           signal.removeEventListener("abort", onAbort);
           this.#waiters.delete(waiter);
           resolve(slot);
         },
       };
       const onAbort = () => waiter.resolve(undefined);
+      const cancelTimer =
+        startBefore === undefined ? undefined : clock.timer(Math.max(0, startBefore - clock.now()), onAbort);
       signal.addEventListener("abort", onAbort);
       this.#waiters.add(waiter);
       this.#serve();
     });
     if (instance) return instance;
-    return signal.aborted ? stopped : notStarted("The agent is shutting down");
+    if (signal.aborted) return stopped;
+    return isExpired() ? expired : notStarted("The agent is shutting down");
   }
 
   /** Gives free slots to those who wait, oldest first, and free places to the functions with the fewest instances. */

@@ -166,8 +166,8 @@ function adoptEntry(
   const known = context.memory.active(ref.seq);
   const isLost = outcome?.kind === OutcomeKind.LOST;
   if (known && (known.state === "settling" || known.state === "dispatched")) {
-    // Another agent has it, and what it says counts; a loss that nobody waits for can be forgotten.
-    if (isLost) link.confirm(port, [ref]);
+    // It is being written, or another agent has it: what those say counts. This entry is confirmed at the next attach, when
+    // the row says so: were it forgotten now and this owner died before its commit, the next one could not learn of it.
     return;
   }
   if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {

@@ -26,6 +26,8 @@ export function outcomeWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts
       return finalWrite(task, "Succeeded", ended, facts.now);
     case OutcomeKind.STOPPED:
       return finalWrite(task, "Stopped", ended, facts.now);
+    case OutcomeKind.EXPIRED:
+      return finalWrite(task, "Expired", ended, facts.now);
     case OutcomeKind.INVALID:
       return finalWrite(task, "Invalid", ended, facts.now);
     case OutcomeKind.FAILED_FATAL:

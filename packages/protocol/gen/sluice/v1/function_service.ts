@@ -1193,7 +1193,7 @@ export const FunctionServiceService = {
     responseSerialize: (value: FunctionMessage): Buffer => Buffer.from(FunctionMessage.encode(value).finish()),
     responseDeserialize: (value: Buffer): FunctionMessage => FunctionMessage.decode(value),
   },
-  /** Changes the given settings. Attempts that run go on with the old ones. */
+  /** Changes the given settings. Attempts that run, or were sent to an agent already, go on with the old ones. */
   updateFunction: {
     path: "/sluice.v1.FunctionService/UpdateFunction" as const,
     requestStream: false as const,
@@ -1225,7 +1225,7 @@ export const FunctionServiceService = {
       Buffer.from(ListFunctionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListFunctionsResponse => ListFunctionsResponse.decode(value),
   },
-  /** Deletes a function. Waiting tasks end as Invalid; running ones go on. */
+  /** Deletes a function. Waiting tasks end as Invalid; those that run, or were sent to an agent already, go on. */
   deleteFunction: {
     path: "/sluice.v1.FunctionService/DeleteFunction" as const,
     requestStream: false as const,
@@ -1242,13 +1242,13 @@ export const FunctionServiceService = {
 export interface FunctionServiceServer extends UntypedServiceImplementation {
   /** Creates a function; ALREADY_EXISTS if the name is taken. */
   createFunction: handleUnaryCall<CreateFunctionRequest, FunctionMessage>;
-  /** Changes the given settings. Attempts that run go on with the old ones. */
+  /** Changes the given settings. Attempts that run, or were sent to an agent already, go on with the old ones. */
   updateFunction: handleUnaryCall<UpdateFunctionRequest, FunctionMessage>;
   /** Reads a function. */
   getFunction: handleUnaryCall<GetFunctionRequest, FunctionMessage>;
   /** Lists functions by name. */
   listFunctions: handleUnaryCall<ListFunctionsRequest, ListFunctionsResponse>;
-  /** Deletes a function. Waiting tasks end as Invalid; running ones go on. */
+  /** Deletes a function. Waiting tasks end as Invalid; those that run, or were sent to an agent already, go on. */
   deleteFunction: handleUnaryCall<DeleteFunctionRequest, DeleteFunctionResponse>;
 }
 
@@ -1269,7 +1269,7 @@ export interface FunctionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: FunctionMessage) => void,
   ): ClientUnaryCall;
-  /** Changes the given settings. Attempts that run go on with the old ones. */
+  /** Changes the given settings. Attempts that run, or were sent to an agent already, go on with the old ones. */
   updateFunction(
     request: UpdateFunctionRequest,
     callback: (error: ServiceError | null, response: FunctionMessage) => void,
@@ -1317,7 +1317,7 @@ export interface FunctionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListFunctionsResponse) => void,
   ): ClientUnaryCall;
-  /** Deletes a function. Waiting tasks end as Invalid; running ones go on. */
+  /** Deletes a function. Waiting tasks end as Invalid; those that run, or were sent to an agent already, go on. */
   deleteFunction(
     request: DeleteFunctionRequest,
     callback: (error: ServiceError | null, response: DeleteFunctionResponse) => void,

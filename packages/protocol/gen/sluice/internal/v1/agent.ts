@@ -36,6 +36,8 @@ export const OutcomeKind = {
   INVALID: 6,
   /** LOST - It was lost with an earlier incarnation of the agent; whether it ran to its end is not known. */
   LOST: 7,
+  /** EXPIRED - Its expiry passed while it waited for an instance; it was never started. */
+  EXPIRED: 8,
 } as const;
 
 export type OutcomeKind = typeof OutcomeKind[keyof typeof OutcomeKind];
@@ -49,6 +51,7 @@ export namespace OutcomeKind {
   export type STOPPED = typeof OutcomeKind.STOPPED;
   export type INVALID = typeof OutcomeKind.INVALID;
   export type LOST = typeof OutcomeKind.LOST;
+  export type EXPIRED = typeof OutcomeKind.EXPIRED;
 }
 
 /** Why an attempt was not accepted. */
