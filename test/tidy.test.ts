@@ -8,30 +8,39 @@ import { describe, expect, test } from "vitest";
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: [],
   protocol: ["core"],
-  store: ["core"],
-  queue: ["core"],
-  coordination: ["core"],
   runtime: ["core", "protocol"],
+  testbed: ["core"],
+  store: ["core", "runtime"],
+  queue: ["core", "runtime"],
+  coordination: ["core", "runtime"],
+  backends: ["core", "runtime", "store", "queue", "coordination"],
   "load-balancer": ["core", "runtime", "coordination", "queue"],
-  scheduler: ["core", "protocol", "runtime", "store", "queue", "coordination", "load-balancer"],
-  "api-server": ["core", "protocol", "runtime", "store", "queue", "coordination"],
+  scheduler: ["core", "protocol", "runtime", "store", "queue", "coordination", "backends", "load-balancer"],
+  "api-server": ["core", "protocol", "runtime", "store", "queue", "coordination", "backends"],
   agent: ["core", "protocol", "runtime"],
   client: ["protocol"],
   cli: ["client"],
   standalone: ["core", "protocol", "runtime", "store", "queue", "coordination", "scheduler", "api-server", "agent"],
+  cluster: ["core", "protocol", "runtime", "testbed", "client"],
 };
+
+/** What any package's tests may import besides. */
+const forTests: readonly string[] = ["@sluice/testbed"];
 
 /** Decisions only: these may not even import `node:` modules. */
 const pure: readonly string[] = ["core", "load-balancer"];
 
 /** Drivers of the ports are chosen where a process is composed, and nowhere else. */
-const composers: readonly string[] = ["standalone"];
+const composers: readonly string[] = ["standalone", "backends"];
 
 /** Libraries that have one home, so that replacing one touches one package. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   "@electric-sql/pglite": ["store"],
   commander: ["runtime", "cli"],
+  etcd3: ["coordination"],
   fastify: ["runtime"],
+  nats: ["queue"],
+  pg: ["store"],
   pino: ["runtime"],
   // Zips are inspected in one place, with one set of limits.
   yauzl: ["runtime"],
@@ -251,6 +260,7 @@ test.each(packages)("%s imports only what its row allows and its package.json de
         .filter((module) => {
           if (module === own) return !isTest(source);
           if (module === interpreter && isLauncher(source)) return false;
+          if (forTests.includes(module) && isTest(source)) return false;
           if (module.startsWith("@sluice/") && !allowed.has(module)) return true;
           return !(isTest(source) ? declaredSomewhere : declared).includes(module);
         })
