@@ -1,10 +1,13 @@
 export * from "./clock.ts";
 export * from "./config/config.ts";
 export * as setting from "./config/setting.ts";
+export * from "./grpc-server.ts";
 export * from "./http-server.ts";
 export * from "./log.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
 export * from "./random.ts";
+export * from "./service.ts";
 export * from "./signals.ts";
+export * from "./tls.ts";
 export * from "./zip/unzip.ts";

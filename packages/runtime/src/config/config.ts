@@ -64,6 +64,30 @@ export function helpText<S extends Settings>(spec: ConfigSpec<S>): string {
   return `${commandOf(spec).helpInformation()}${secretsText}`;
 }
 
+/** One setting, as pages and tests list it. */
+export interface SettingDescription {
+  /** Undefined: a secret, which has none. */
+  readonly flag: string | undefined;
+  readonly variable: string;
+  readonly unit: string | undefined;
+  /** How the default reads; undefined: there is none. */
+  readonly default: string | undefined;
+  readonly isRequired: boolean;
+  readonly why: string;
+}
+
+/** Every setting, in the order of the spec. */
+export function describeSettings<S extends Settings>(spec: ConfigSpec<S>): SettingDescription[] {
+  return Object.entries(spec.settings).map(([name, setting]) => ({
+    flag: setting.isSecret ? undefined : flagOf(name),
+    variable: variableNameOf(spec.service, name, setting),
+    unit: setting.unit,
+    default: setting.defaultText,
+    isRequired: setting.isRequired,
+    why: setting.why,
+  }));
+}
+
 /**
  * The settings of this process. On `--help` prints the help and exits with 0; when anything is wrong, prints everything
  * that is and exits with 2. For `main.ts`.

@@ -22,21 +22,27 @@ export interface Setting<T> {
 export interface SettingOptions<D> {
   readonly why: string;
   readonly default: D;
+  /** How the default reads in the help, where it depends on the machine or is made at the start. */
+  readonly defaultText?: string;
   readonly variable?: string;
 }
 
-export function text<D extends string | undefined>(
-  options: SettingOptions<D> & { readonly pattern?: RegExp; readonly form?: string },
-): Setting<string | D> {
-  const { pattern, form = "another text" } = options;
-  return setting(options, {
-    parse: (raw) => (pattern === undefined || pattern.test(raw) ? { value: raw } : { problem: `must be ${form}` }),
-  });
+/** What a text must look like, and how to say so: `must be <form>`. */
+export interface Form {
+  readonly pattern?: RegExp;
+  readonly form?: string;
+}
+
+export function text<D extends string | undefined>(options: SettingOptions<D> & Form): Setting<string | D> {
+  return setting(options, { parse: (raw) => (matches(raw, options) ? { value: raw } : mismatch(options)) });
 }
 
 /** A text that neither the help, an error message nor a flag ever shows. */
-export function secret<D extends string | undefined>(options: SettingOptions<D>): Setting<string | D> {
-  return setting(options, { isSecret: true, parse: (raw) => ({ value: raw }) });
+export function secret<D extends string | undefined>(options: SettingOptions<D> & Form): Setting<string | D> {
+  return setting(options, {
+    isSecret: true,
+    parse: (raw) => (matches(raw, options) ? { value: raw } : mismatch(options)),
+  });
 }
 
 export interface Range {
@@ -102,14 +108,15 @@ export function boolean(options: SettingOptions<boolean>): Setting<boolean> {
   });
 }
 
-/** Texts separated by commas. */
-export function list(options: SettingOptions<readonly string[]>): Setting<readonly string[]> {
+/** Texts separated by commas; the form is that of each. */
+export function list(options: SettingOptions<readonly string[]> & Form): Setting<readonly string[]> {
   return setting<readonly string[], readonly string[]>(options, {
     unit: "a,b,…",
     defaultText: options.default.length === 0 ? undefined : options.default.join(","),
     parse: (raw) => {
       const items = raw.split(",").map((item) => item.trim());
-      return items.includes("") ? { problem: "must be texts separated by commas" } : { value: Object.freeze(items) };
+      if (items.includes("")) return { problem: "must be texts separated by commas" };
+      return items.every((item) => matches(item, options)) ? { value: Object.freeze(items) } : mismatch(options);
     },
   });
 }
@@ -126,7 +133,7 @@ function setting<T, D>(
   return {
     why: options.why,
     default: options.default,
-    defaultText: options.default === undefined ? undefined : String(options.default),
+    defaultText: options.defaultText ?? (options.default === undefined ? undefined : String(options.default)),
     variable: options.variable,
     unit: undefined,
     isRequired: false,
@@ -134,6 +141,14 @@ function setting<T, D>(
     isSwitch: false,
     ...kind,
   };
+}
+
+function matches(raw: string, { pattern }: Form): boolean {
+  return pattern === undefined || pattern.test(raw);
+}
+
+function mismatch({ form = "another text" }: Form): { problem: string } {
+  return { problem: `must be ${form}` };
 }
 
 function inRange(value: number, { min, max }: Range, form: string): { value: number } | { problem: string } {
