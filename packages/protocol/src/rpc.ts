@@ -20,6 +20,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { fromServiceError, tooLarge, toServiceError, undecodable } from "./errors.ts";
+import { type Identity, identitiesOf } from "./identity.ts";
 
 interface Method {
   readonly path: string;
@@ -39,6 +40,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Request metadata with lower-case names, such as `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** For handlers: which services the caller's certificate names. None without a certificate, and none in process. */
+  readonly identities?: () => readonly Identity[];
   /** For clients: fail with `DEADLINE_EXCEEDED` after so long. Unary calls have a default. */
   readonly timeoutMs?: number;
 }
@@ -150,7 +153,12 @@ async function serve(method: Method, handler: AnyHandler, call: AnyCall, done?: 
   call.on("cancelled", () => controller.abort(new DOMException("the caller cancelled", "AbortError")));
   // Without a listener a broken connection would stop the process.
   call.on("error", (cause: Error) => controller.abort(cause));
-  const context: CallContext = { signal: controller.signal, headers: headersOf(call.metadata) };
+  const context: CallContext = {
+    signal: controller.signal,
+    headers: headersOf(call.metadata),
+    // The transport hands out only certificates that it verified.
+    identities: () => identitiesOf(call.getAuthContext().sslPeerCertificate?.subjectaltname),
+  };
   try {
     // `for await` on a duplex destroys it when the readable half ends, taking unsent responses with it.
     const input = method.requestStream
