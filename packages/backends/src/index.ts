@@ -1,1 +1,2 @@
-export {};
+export { type BackendDeps, type BackendName, type Backends, openBackends } from "./open-backends.ts";
+export { type BackendConfig, backendProblems, backendSettings } from "./settings.ts";
