@@ -97,6 +97,13 @@ const mayBeAmbient: Readonly<Record<string, { readonly uses: readonly string[]; 
     uses: ["Date.now", "new Date()"],
     why: "compares with the times of files, in the watchdog's process",
   },
+  "packages/testbed/src/time.ts": { uses: ["performance.now", "setTimeout"], why: "waits for real servers" },
+  "packages/testbed/src/ports.ts": {
+    uses: ["random bytes"],
+    why: "processes that look for a free port at once must differ",
+  },
+  "packages/testbed/src/find/find-binary.ts": { uses: ["process.env"], why: "looks through the PATH for tests" },
+  "packages/testbed/src/process/guard.mjs": { uses: ["setTimeout"], why: "a process of its own, without our code" },
   "test/simulation/seeds.ts": {
     uses: ["performance.now", "setTimeout"],
     why: "starts processes that simulate, and watches them from outside",
