@@ -101,6 +101,23 @@ test("removed items are gone and come back in their order", () => {
   expect([order.take(), order.take(), order.take(), order.size]).toEqual([1, 2, undefined, 0]);
 });
 
+test("an item of many units is picked unit by unit, in its place, and leaves with the last one", () => {
+  const order = createFairOrder<string>();
+  order.add(flowOf(1, 1), 2, "late");
+  order.add(flowOf(1, 1), 1, "block", 3);
+  order.add(flowOf(2, 1), 1, "other");
+  expect([order.size, order.sizeOf(flowOf(1, 1))]).toEqual([5, 4]);
+  expect(Array.from({ length: 6 }, () => order.take())).toEqual([
+    "block",
+    "other",
+    "block",
+    "block",
+    "late",
+    undefined,
+  ]);
+  expect(order.size).toBe(0);
+});
+
 const weightsArb = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 8 });
 
 test("between two picks of a busy account, another is picked at most ⌊its weight / mine⌋ + 1 times", () => {
@@ -148,13 +165,21 @@ test("the same bound holds between the flows of one account", () => {
 });
 
 type Step =
-  | { readonly do: "add"; readonly flow: Flow; readonly urgency: number }
+  | { readonly do: "add"; readonly flow: Flow; readonly urgency: number; readonly units: number }
   | { readonly do: "take" | "unblockAll" }
   | { readonly do: "block" | "unblock" | "charge" | "remove"; readonly flow: Flow };
 const flows = fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })).map(([a, f]) => flowOf(a, f));
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant("add" as const), flow: flows, urgency: fc.nat(20) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant("add" as const),
+        flow: flows,
+        urgency: fc.nat(20),
+        units: fc.integer({ min: 1, max: 3 }),
+      }),
+    },
     {
       weight: 5,
       arbitrary: fc.record({ do: fc.constantFrom("take" as const, "take" as const, "unblockAll" as const) }),
@@ -167,19 +192,19 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 200 },
 ) as fc.Arbitrary<Step[]>;
 
-test("whatever happens, it gives what a flow with room has, the most urgent first, and each item once", () => {
+test("whatever happens, it gives what a flow with room has, the most urgent first, and each unit once", () => {
   fc.assert(
     fc.property(steps, (script) => {
       const order = createFairOrder<{ readonly key: string; readonly urgency: number; readonly id: number }>();
-      const waiting = new Map<string, { urgency: number; id: number }[]>();
+      const waiting = new Map<string, { urgency: number; id: number; units: number }[]>();
       const blocked = new Set<string>();
       const itemsOf = (key: string) => waiting.get(key) ?? [];
       script.forEach((step, id) => {
         const key = "flow" in step ? flowKey(step.flow) : "";
         switch (step.do) {
           case "add":
-            order.add(step.flow, step.urgency, { key, urgency: step.urgency, id });
-            waiting.set(key, [...itemsOf(key), { urgency: step.urgency, id }]);
+            order.add(step.flow, step.urgency, { key, urgency: step.urgency, id }, step.units);
+            waiting.set(key, [...itemsOf(key), { urgency: step.urgency, id, units: step.units }]);
             break;
           case "take": {
             const peeked = order.peek();
@@ -191,7 +216,8 @@ test("whatever happens, it gives what a flow with room has, the most urgent firs
             expect(blocked.has(taken.key)).toBe(false);
             const [first, ...rest] = itemsOf(taken.key).sort((a, b) => a.urgency - b.urgency || a.id - b.id);
             expect(taken.id).toBe(first?.id);
-            waiting.set(taken.key, rest);
+            const left = (first?.units ?? 0) - 1;
+            waiting.set(taken.key, first && left > 0 ? [{ ...first, units: left }, ...rest] : rest);
             break;
           }
           case "block":
@@ -224,8 +250,8 @@ test("whatever happens, it gives what a flow with room has, the most urgent firs
             break;
           }
         }
-        const sizes = [...waiting.values()].map((items) => items.length);
-        expect(order.size).toBe(sizes.reduce((sum, size) => sum + size, 0));
+        const units = [...waiting.values()].flat().map((item) => item.units);
+        expect(order.size).toBe(units.reduce((sum, each) => sum + each, 0));
       });
     }),
     { numRuns: 300 },

@@ -5,21 +5,24 @@
 // Serving a party moves its tag by cost/weight; the party with the smallest tag is next; one that comes back after it had
 // nothing to do starts at the tag that was served last, so nobody saves up. Deficit round robin would be O(1), but it serves
 // in bursts, and a flow would wait for a whole round of 100,000.
+import { assert } from "../assert.ts";
 import type { AccountId, Flow } from "../ids.ts";
 import { IndexedHeap, type Ranked } from "./indexed-heap.ts";
 
 /**
+ * An item holds one or more units, each of which is picked by itself: a block of 256 tasks costs as little here as a task.
+ *
  * Bound: between two picks of an account that always has something to do, every other account b is picked at most
  * ⌊weight of b / its own weight⌋ + 1 times (at unit cost); the same holds between the flows of one account.
  */
 export interface FairOrder<T> {
-  /** Items that wait, also those of blocked flows. */
+  /** Units that wait, also those of blocked flows. */
   readonly size: number;
-  /** Enters an item; the smallest `urgency` of its flow comes first, the one added first of equals. */
-  add(flow: Flow, urgency: number, item: T): void;
+  /** Enters an item; the smallest `urgency` of its flow comes first, the one added first of equals. `units`: default 1. */
+  add(flow: Flow, urgency: number, item: T, units?: number): void;
   /** The next item of a flow that is not blocked. */
   peek(): T | undefined;
-  /** Removes it, and charges its flow and account with `cost`; default 1. */
+  /** Takes one unit of it, and charges its flow and account with `cost`; default 1. The item leaves with its last unit. */
   take(cost?: number): T | undefined;
   /**
    * Charges a flow beyond what `take` did, for example with the time that its attempts took; a negative cost is a refund.
@@ -30,7 +33,7 @@ export interface FairOrder<T> {
   block(flow: Flow): void;
   unblock(flow: Flow): void;
   unblockAll(): void;
-  /** Items of the flow. */
+  /** Units of the flow. */
   sizeOf(flow: Flow): number;
   /** Removes the items of a flow that match, and returns them by urgency. Costs as much as the flow is long. */
   remove(flow: Flow, matches: (item: T) => boolean): T[];
@@ -61,17 +64,20 @@ interface Account<T> extends Party {
   readonly eligible: IndexedHeap<FlowQueue<T>>;
   /** Between its flows. */
   readonly time: VirtualTime;
-  /** Items of all its flows. */
+  /** Units of all its flows. */
   size: number;
 }
 interface FlowQueue<T> extends Party {
   readonly flow: Flow;
   readonly account: Account<T>;
   readonly items: IndexedHeap<Item<T>>;
+  /** Units of its items. */
+  size: number;
   isBlocked: boolean;
 }
 interface Item<T> extends Ranked {
   readonly value: T;
+  units: number;
 }
 interface VirtualTime {
   /** Tag of the party that was served last; where a party starts that had nothing to do. */
@@ -101,10 +107,11 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     return this.#size;
   }
 
-  add(flow: Flow, urgency: number, item: T): void {
+  add(flow: Flow, urgency: number, item: T, units = 1): void {
+    assert(units >= 1, "an item without units would never leave");
     const queue = this.#find(flow) ?? this.#open(flow);
-    queue.items.add({ rank: urgency, order: this.#orders++, position: -1, value: item });
-    this.#count(queue, 1);
+    queue.items.add({ rank: urgency, order: this.#orders++, position: -1, value: item, units });
+    this.#count(queue, units);
     this.#refresh(queue);
   }
 
@@ -119,7 +126,8 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     if (account === undefined || queue === undefined || item === undefined) return undefined;
     this.#time.now = Math.max(this.#time.now, account.rank);
     account.time.now = Math.max(account.time.now, queue.rank);
-    queue.items.remove(item);
+    item.units -= 1;
+    if (item.units === 0) queue.items.remove(item);
     this.#charge(queue, cost);
     this.#count(queue, -1);
     this.#refresh(queue);
@@ -148,7 +156,7 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
   }
 
   sizeOf(flow: Flow): number {
-    return this.#find(flow)?.items.size ?? 0;
+    return this.#find(flow)?.size ?? 0;
   }
 
   remove(flow: Flow, matches: (item: T) => boolean): T[] {
@@ -156,14 +164,14 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     if (queue === undefined) return [];
     const removed = queue.items.values().filter((item) => matches(item.value));
     for (const item of removed) queue.items.remove(item);
-    this.#count(queue, -removed.length);
+    this.#count(queue, -removed.reduce((units, item) => units + item.units, 0));
     this.#refresh(queue);
     return removed.sort((a, b) => a.rank - b.rank || a.order - b.order).map((item) => item.value);
   }
 
   *flows(): IterableIterator<{ readonly flow: Flow; readonly size: number }> {
     for (const account of this.#accounts.values()) {
-      for (const { flow, items } of account.flows.values()) if (items.size > 0) yield { flow, size: items.size };
+      for (const { flow, size } of account.flows.values()) if (size > 0) yield { flow, size };
     }
   }
 
@@ -175,7 +183,7 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     const weights = this.#weightOf(flow);
     const account = this.#accounts.get(flow.accountId) ?? this.#openAccount(flow.accountId, weights.account);
     const queue: FlowQueue<T> = {
-      ...{ flow, account, weight: weights.flow, items: new IndexedHeap<Item<T>>(), isBlocked: false },
+      ...{ flow, account, weight: weights.flow, items: new IndexedHeap<Item<T>>(), size: 0, isBlocked: false },
       ...{ rank: account.time.now, order: this.#orders++, position: -1 },
     };
     account.flows.set(flow.functionName, queue);
@@ -203,11 +211,12 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
 
   #count(queue: FlowQueue<T>, added: number): void {
     const { account } = queue;
+    queue.size += added;
     account.size += added;
     this.#size += added;
     if (account.size === 0) account.time.now = account.time.latest;
     if (this.#size === 0) this.#time.now = this.#time.latest;
-    if (queue.items.size > 0) this.#idle.delete(queue);
+    if (queue.size > 0) this.#idle.delete(queue);
     else if (added < 0) this.#idle.add(queue);
     if (this.#idle.size >= this.#sweepAt) this.#forgetIdle();
   }
@@ -221,7 +230,7 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
   /** Makes both heaps agree with whether the flow can be served. */
   #refresh(queue: FlowQueue<T>): void {
     const { account } = queue;
-    const canServe = queue.items.size > 0 && !queue.isBlocked;
+    const canServe = queue.size > 0 && !queue.isBlocked;
     if (canServe && !account.eligible.has(queue)) {
       queue.rank = Math.max(queue.rank, account.time.now);
       account.eligible.add(queue);
