@@ -4,6 +4,7 @@
 //      └─wrong settings─▶ exit 2   └──failure──▶ exit 1   ├──second signal──▶ exit 130, 143
 //                                                         └──`stopWithinMs` passed──▶ exit 1
 import { setMaxListeners } from "node:events";
+import { hostname } from "node:os";
 import { AppError, type Clock, type Random } from "@sluice/core";
 import { silenceTransport } from "@sluice/protocol";
 import { Registry } from "prom-client";
@@ -70,6 +71,14 @@ export async function runService<S extends Settings>(
     return end(1, () => log.error("the service failed", { reason, cause }));
   }
   return end(0, () => log.info("stopped"));
+}
+
+/** A name for a process that was given none: that of the host, and another suffix in every life. */
+export function processName(random: Random): string {
+  const host = hostname()
+    .replace(/[^A-Za-z0-9.-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "");
+  return `${host.slice(0, 64) || "host"}-${random.hex(4)}`;
 }
 
 /** Whatever a library has left open must not keep the process. */

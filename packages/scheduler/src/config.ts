@@ -5,6 +5,8 @@ export interface SchedulerConfig {
   /** Unique among schedulers; a new one for every life of the process. */
   readonly schedulerId: string;
   readonly lease: LeaseProfile;
+  /** How much it takes on, relative to the other schedulers; positive. */
+  readonly capacity: number;
   /** How often wishes and claims are listed anew; hints only make it faster. */
   readonly relistEveryMs: number;
   /** How often the store is asked which agents exist. */
@@ -39,6 +41,7 @@ export interface SchedulerConfig {
 
 export const defaultSchedulerConfig: Omit<SchedulerConfig, "schedulerId"> = {
   lease: defaultLeaseProfile,
+  capacity: 1,
   relistEveryMs: 1_000,
   agentsEveryMs: 2_000,
   barrierGraceMs: 1_000,

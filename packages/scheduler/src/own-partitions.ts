@@ -49,6 +49,8 @@ export interface OwnPartitionsDeps {
 
 export interface OwnPartitions {
   readonly owned: readonly Partition[];
+  /** Keys of those that it is wished to own, as of the last look; undefined: there were no wishes yet. */
+  readonly wished: readonly string[] | undefined;
   /** Owns until the signal aborts; then hands everything off. */
   readonly run: Loop;
 }
@@ -64,6 +66,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
   const { config, clock, log, coordinator, membership, metrics } = deps;
   const owned = new Map<string, Owned>();
   const wake = createWake(clock);
+  let lastWished: readonly string[] | undefined;
 
   function start({ claim, owner, consumers }: TakenOver): void {
     const key = partitionKey(owner);
@@ -97,6 +100,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
         if (ownerId === membership.id) wished.set(partitionKey({ queue, prefix }), { queue, prefix });
       }
     }
+    if (wishes.length > 0) lastWished = [...wished.keys()];
     const revisions = new Map(claims.map((entry) => [entry.key.slice(claimsPrefix.length), entry.createRevision]));
     await releaseStray(claims);
     for (const [key, { partition, claim, stop }] of owned) {
@@ -139,6 +143,9 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
   return {
     get owned() {
       return [...owned.values()].map(({ partition }) => partition);
+    },
+    get wished() {
+      return lastWished;
     },
     async run(signal) {
       const stops = [wishesPrefix, claimsPrefix].map((prefix) => coordinator.watch(prefix, () => wake.notify()));

@@ -7,7 +7,7 @@ import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { Registry } from "prom-client";
 import { createAgentDirectory } from "./agents/directory.ts";
-import type { AgentLinkDeps } from "./agents/link.ts";
+import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFunctionCache } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
@@ -33,6 +33,12 @@ export interface SchedulerDeps {
 export interface Scheduler {
   readonly id: string;
   readonly partitions: readonly Partition[];
+  /** Keys of the partitions that it is wished to own; undefined: it has seen no wishes yet. */
+  readonly wished: readonly string[] | undefined;
+  /** Whether its lease may be acted on. */
+  readonly isTrusted: boolean;
+  /** Agents to which every partition of it is attached. */
+  readonly attachedAgents: number;
   /** Owns and dispatches until the signal aborts; then hands its partitions off and leaves the cluster. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -43,7 +49,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const coordinator = withDeadlines(deps.coordinator, { clock, deadlineMs: config.lease.renewDeadlineMs });
   const id = config.schedulerId;
   const metrics = schedulerMetrics(deps.registry);
-  const info = JSON.stringify({});
+  const info = JSON.stringify({ capacity: config.capacity });
   const membership = createMembership({ coordinator, clock, id, info, profile: config.lease });
   const balancer = createLoadBalancer({
     coordinator,
@@ -96,6 +102,16 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     id,
     get partitions() {
       return own.owned;
+    },
+    get wished() {
+      return own.wished;
+    },
+    get isTrusted() {
+      return isTrusted();
+    },
+    get attachedAgents() {
+      const isAttached = (link: AgentLink) => own.owned.every(({ owner }) => link.isAttached(owner));
+      return agents.links.filter(isAttached).length;
     },
     async run(signal) {
       // Agents and membership outlive the partitions: a hand-off still settles, and releases claims under a live lease.

@@ -19,6 +19,11 @@ export interface Partition {
   readonly size: number;
   /** Whether every agent that existed at the take-over has answered or died. */
   readonly allAnswered: boolean;
+  /**
+   * Asks the store whether this is still the owner, and its consumers for their position. False: somebody else owns it.
+   * Rejects when one of them does not answer.
+   */
+  isServed(): Promise<boolean>;
   /** Runs until it was handed off, is owned by somebody else, or the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** Stops pulling, finishes the dispatch in flight, commits what has ended, and ends. Running attempts go on. */
@@ -82,6 +87,10 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     },
     get allAnswered() {
       return context.unanswered.size === 0;
+    },
+    async isServed() {
+      const asked = [deps.store.lanes.read(owner, []), ...consumers.map((consumer) => consumer.caughtUpTo())] as const;
+      return (await Promise.all(asked))[0] !== "stale";
     },
     async run(outer) {
       const signal = AbortSignal.any([outer, ended.signal]);
