@@ -1,8 +1,8 @@
 import { readFileSync, rmSync } from "node:fs";
 import { AppError } from "@sluice/core";
 import type { Folder } from "./folder.ts";
-import { host } from "./ports.ts";
-import { type GuardedProcess, type ProcessOptions, startProcess } from "./process/guarded-process.ts";
+import { host, type PortReservation } from "./ports.ts";
+import { type Exit, type GuardedProcess, type ProcessOptions, startProcess } from "./process/guarded-process.ts";
 import { removeSharedMemory } from "./process/shared-memory.mjs";
 import { until } from "./time.ts";
 
@@ -18,6 +18,10 @@ export interface Backend extends AsyncDisposable {
   readonly pid: number | undefined;
   readonly logFile: string;
   readonly version: string;
+  /** Whether it is meant to run: it was started, and not stopped since. One that was killed is. */
+  readonly isWanted: boolean;
+  /** Resolves at the next end of its process, whatever the reason is. */
+  readonly exited: Promise<Exit>;
   /** Sends a signal; does not wait. SIGSTOP, SIGCONT and SIGKILL reach every process of it. */
   kill(signal: NodeJS.Signals): void;
   /** Stops it in order (or with the signal), and resolves when it is gone. Its data and port stay its own. */
@@ -32,6 +36,8 @@ export interface BackendPlan {
   readonly name: string;
   readonly version: string;
   readonly port: number;
+  /** Given back at the end. */
+  readonly reservation: PortReservation;
   readonly folder: Folder;
   /** Where its data is, below the folder; deleted by `wipe`. */
   readonly dataDir: string;
@@ -52,6 +58,7 @@ export class LocalBackend implements Backend {
   #process: GuardedProcess | undefined;
   /** It still runs, but has been told to end. */
   #isEnding = false;
+  isWanted = false;
 
   constructor(plan: BackendPlan) {
     this.#plan = plan;
@@ -81,16 +88,22 @@ export class LocalBackend implements Backend {
     return this.#plan.version;
   }
 
+  get exited(): Promise<Exit> {
+    return this.#process?.exited ?? Promise.resolve({ code: null, signal: null });
+  }
+
   kill(signal: NodeJS.Signals): void {
     if (["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT"].includes(signal)) this.#isEnding = true;
     this.#process?.kill(signal);
   }
 
   async stop(signal?: NodeJS.Signals): Promise<void> {
+    this.isWanted = false;
     await this.#process?.stop(signal);
   }
 
   async start(): Promise<void> {
+    this.isWanted = true;
     if (this.pid !== undefined && !this.#isEnding) return;
     await this.#process?.stop();
     this.#isEnding = false;
@@ -118,10 +131,11 @@ export class LocalBackend implements Backend {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { folder, discardSignal = "SIGKILL" } = this.#plan;
+    const { folder, reservation, discardSignal = "SIGKILL" } = this.#plan;
     await this.stop(folder.isTemporary ? discardSignal : undefined);
     removeSharedMemory(folder.path);
     folder.delete();
+    reservation[Symbol.dispose]();
   }
 
   #failure(cause: Error | undefined): AppError {

@@ -3,7 +3,7 @@ import { type Backend, LocalBackend } from "./backend.ts";
 import { findBinary } from "./find/find-binary.ts";
 import { openFolder } from "./folder.ts";
 import { httpGet } from "./http.ts";
-import { host, withFreePorts } from "./ports.ts";
+import { host, type PortReservation, withPorts } from "./ports.ts";
 
 export interface BackendOptions {
   /** Folder of data and log; default: a temporary one, deleted at the end. */
@@ -21,7 +21,8 @@ export async function startEtcd(options: BackendOptions = {}): Promise<Backend> 
   });
   const folder = openFolder({ name: "etcd", path: options.dataDir });
   const dataDir = join(folder.path, "data");
-  const start = async ([port = 0, peerPort = 0]: readonly number[]) => {
+  const start = async (reservation: PortReservation) => {
+    const [port = 0, peerPort = 0] = reservation.ports;
     const client = `http://${host}:${port}`;
     const peer = `http://${host}:${peerPort}`;
     const flags = {
@@ -47,6 +48,7 @@ export async function startEtcd(options: BackendOptions = {}): Promise<Backend> 
       name: "etcd",
       version: binary.version,
       port,
+      reservation,
       folder,
       dataDir,
       process: {
@@ -62,7 +64,7 @@ export async function startEtcd(options: BackendOptions = {}): Promise<Backend> 
     return backend;
   };
   try {
-    return await withFreePorts(2, start);
+    return await withPorts(2, start);
   } catch (error) {
     folder.delete();
     throw error;

@@ -4,7 +4,7 @@ export type { Backend } from "./backend.ts";
 export { type BackendOptions, startEtcd } from "./etcd.ts";
 export { type Folder, openFolder } from "./folder.ts";
 export { type NatsOptions, startNats } from "./nats.ts";
-export { freePorts, withFreePorts } from "./ports.ts";
+export { type PortReservation, reservePorts } from "./ports.ts";
 export { type PostgresBackend, type PostgresOptions, startPostgres } from "./postgres/postgres.ts";
 export {
   type Exit,

@@ -6,7 +6,7 @@ import type { BackendOptions } from "./etcd.ts";
 import { type Binary, findBinary } from "./find/find-binary.ts";
 import { openFolder } from "./folder.ts";
 import { httpGet } from "./http.ts";
-import { host, withFreePorts } from "./ports.ts";
+import { host, type PortReservation, withPorts } from "./ports.ts";
 import { until } from "./time.ts";
 
 export interface NatsOptions extends BackendOptions {
@@ -23,12 +23,12 @@ export async function startNats({ dataDir, servers = 1 }: NatsOptions = {}): Pro
     debianPackage: "nats-server",
     hint: "`brew install nats-server` on macOS",
   });
-  return withFreePorts(servers * 3, async (ports) => {
+  return withPorts(servers * portsEach, async (reservation) => {
     const seats = Array.from({ length: servers }, (_, index): Seat => {
-      const [port = 0, httpPort = 0, routePort = 0] = ports.slice(index * 3);
+      const [port = 0, httpPort = 0, routePort = 0] = reservation.ports.slice(index * portsEach);
       return { name: `nats-${index}`, port, httpPort, routePort };
     });
-    const backends = seats.map((seat) => openServer({ binary, seat, seats, dataDir }));
+    const backends = seats.map((seat) => openServer({ binary, seat, seats, dataDir, reservation }));
     try {
       // Together: alone, a server of a cluster finds nobody to elect a leader with.
       await Promise.all(backends.map((backend) => backend.start()));
@@ -40,6 +40,8 @@ export async function startNats({ dataDir, servers = 1 }: NatsOptions = {}): Pro
     }
   });
 }
+
+const portsEach = 3;
 
 interface Seat {
   readonly name: string;
@@ -53,9 +55,10 @@ interface ServerOptions {
   readonly seat: Seat;
   readonly seats: readonly Seat[];
   readonly dataDir: string | undefined;
+  readonly reservation: PortReservation;
 }
 
-function openServer({ binary, seat, seats, dataDir }: ServerOptions): Backend {
+function openServer({ binary, seat, seats, dataDir, reservation }: ServerOptions): Backend {
   const { name, port } = seat;
   const folder = openFolder({ name, path: dataDir && join(dataDir, name) });
   const data = join(folder.path, "data");
@@ -64,6 +67,7 @@ function openServer({ binary, seat, seats, dataDir }: ServerOptions): Backend {
     name,
     version: binary.version,
     port,
+    reservation,
     folder,
     dataDir: data,
     process: {

@@ -4,9 +4,9 @@ import { type Backend, type BackendPlan, LocalBackend } from "../backend.ts";
 import type { BackendOptions } from "../etcd.ts";
 import { findBinary } from "../find/find-binary.ts";
 import { openFolder } from "../folder.ts";
-import { host, withFreePorts } from "../ports.ts";
+import { host, type PortReservation, withPorts } from "../ports.ts";
 import { initFolder } from "./init-folder.ts";
-import { unprivilegedUser } from "./unprivileged-user.ts";
+import { refuseUnreachable, unprivilegedUser } from "./unprivileged-user.ts";
 import { simpleQuery } from "./wire.ts";
 
 export interface PostgresBackend extends Backend {
@@ -33,11 +33,13 @@ export async function startPostgres({ dataDir, fsync = true }: PostgresOptions =
   const user = unprivilegedUser();
   const folder = openFolder({ name: "postgres", path: dataDir, owner: user });
   const data = join(folder.path, "data");
-  const start = async ([port = 0]: readonly number[]) => {
+  const start = async (reservation: PortReservation) => {
+    const [port = 0] = reservation.ports;
     const postgres = new LocalPostgres({
       name: "postgres",
       version: binary.version,
       port,
+      reservation,
       folder,
       dataDir: data,
       process: {
@@ -63,7 +65,8 @@ export async function startPostgres({ dataDir, fsync = true }: PostgresOptions =
     return postgres;
   };
   try {
-    return await withFreePorts(1, start);
+    if (user) for (const path of [binary.path, data]) refuseUnreachable(path, user);
+    return await withPorts(1, start);
   } catch (error) {
     folder.delete();
     throw error;
@@ -84,8 +87,7 @@ class LocalPostgres extends LocalBackend implements PostgresBackend {
 
   async createDatabase(name: string): Promise<string> {
     const quoted = `"${name.replaceAll('"', '""')}"`;
-    // The empty template, so that nothing that was done to the usual one matters; copied as files, which is the faster way
-    // for a small one.
+    // The template that nobody can have changed.
     const sql = `create database ${quoted} template template0`;
     await simpleQuery({ host, port: this.#port, user: superuser, database: "postgres" }, sql);
     return this.#urlOf(encodeURIComponent(name));
