@@ -1,0 +1,64 @@
+// The composition of an api-server on the cluster drivers. It listens at once, whatever is away: until the store is there,
+// calls fail as they do when it goes away later.
+import { type Backends, openBackends } from "@sluice/backends";
+import { runAll } from "@sluice/core";
+import { serverCredentials } from "@sluice/protocol";
+import { grpcServer, httpServer, inspectZip, openTls, processName, type ServiceProcess } from "@sluice/runtime";
+import { createApiServer } from "../api-server.ts";
+import { defaultApiServerConfig } from "../config.ts";
+import { serveApi } from "../serve.ts";
+import { createFirstKey } from "./first-key.ts";
+import { createDispatchProbe } from "./readiness.ts";
+import type { ApiServerProcessConfig } from "./settings.ts";
+
+export async function runApiServer(process: ServiceProcess<ApiServerProcessConfig>): Promise<void> {
+  const { config, clock, random, registry, signal, announce } = process;
+  const id = config.apiServerId ?? processName(random);
+  const log = process.log.child({ apiServerId: id });
+  const tls = openTls(config, { clock, log });
+  await using backends = openBackends(config, { clock, random, log, registry, signal });
+  const masterKey = Buffer.from(config.masterKey, "hex");
+  const firstKey = createFirstKey({ config, store: backends.store, masterKey, clock, random, log });
+  const apiServer = createApiServer({
+    config: { ...defaultApiServerConfig, ...limitsOf(config), auth: config.auth, joinTokens: config.joinTokens },
+    clock,
+    random,
+    log,
+    registry,
+    store: backends.store,
+    queue: backends.queue,
+    signals: backends.signals,
+    coordinator: backends.coordinator,
+    masterKey,
+    inspectZip,
+  });
+  await using http = await httpServer({
+    address: config.httpHost,
+    port: config.httpPort,
+    registry,
+    // A submission is durable without queue and coordinator: they are told, and fail nothing.
+    health: { running: () => !signal.aborted, store: () => apiServer.ready(), accessKey: () => firstKey.exists },
+    details: { ...upOrDown(backends), dispatch: createDispatchProbe({ ...backends, clock }) },
+  });
+  await using grpc = await grpcServer(
+    { host: config.grpcHost, port: config.grpcPort, credentials: serverCredentials(tls) },
+    (server) => serveApi(server, apiServer, { reflection: config.reflection }),
+  );
+  announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz`);
+  await runAll(
+    signal,
+    () => backends.opened,
+    (stop) => apiServer.run(stop),
+    (stop) => firstKey.run(stop),
+    async (stop) => await tls?.run(stop),
+  );
+}
+
+function limitsOf(config: ApiServerProcessConfig) {
+  const { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax } = config;
+  return { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax };
+}
+
+function upOrDown({ health }: Backends) {
+  return { store: () => health.store.isUp, queue: () => health.queue.isUp, coordinator: () => health.coordinator.isUp };
+}

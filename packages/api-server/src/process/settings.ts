@@ -1,0 +1,146 @@
+import { backendProblems, backendSettings } from "@sluice/backends";
+import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
+import { defaultApiServerConfig } from "../config.ts";
+
+const MiB = 2 ** 20;
+const dayMs = 24 * 3_600_000;
+
+/** What callers may ask for, in a process of its own and in standalone alike. */
+export const limitSettings = {
+  payloadBytesMax: setting.bytes({
+    default: defaultApiServerConfig.payloadBytesMax,
+    min: 1,
+    max: 2 * MiB,
+    why: "Larger payloads are refused.",
+  }),
+  waitingTasksMax: setting.integer({
+    default: defaultApiServerConfig.waitingTasksMax,
+    min: 1,
+    max: 100_000_000,
+    why: "Tasks of one account that may be unfinished; more are refused until some end.",
+  }),
+};
+
+/** Who may call, and with which first key. */
+export const accessSettings = {
+  auth: setting.choice({
+    default: "keys",
+    of: ["keys", "none"],
+    why: "Whether calls need an access key; none is for local play and binds loopback only.",
+  }),
+  accessKeyId: setting.text({
+    default: undefined,
+    variable: "SLUICE_ACCESS_KEY_ID",
+    pattern: /^[A-Za-z0-9_-]{1,64}$/,
+    form: "1 to 64 letters, digits, `_` or `-`",
+    why: "Id of an access key that is created at the start unless it exists.",
+  }),
+  accessKeySecret: setting.secret({
+    default: undefined,
+    variable: "SLUICE_ACCESS_KEY_SECRET",
+    pattern: /^[\x21-\x7e]{8,128}$/,
+    form: "8 to 128 printable ASCII characters without spaces",
+    why: "Secret of that access key.",
+  }),
+};
+
+const settings = {
+  apiServerId: setting.text({
+    default: undefined,
+    defaultText: "host name and a random suffix",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+    form: "1 to 128 letters, digits, `.`, `_` or `-`",
+    why: "Name in logs.",
+  }),
+  grpcHost: setting.text({ default: "127.0.0.1", why: "Address that the gRPC API listens on." }),
+  grpcPort: setting.integer({ default: 50_051, min: 0, max: 65_535, why: "Port of the gRPC API; 0 takes a free one." }),
+  httpHost: setting.text({ default: "127.0.0.1", why: "Address that /healthz, /readyz and /metrics listen on." }),
+  httpPort: setting.integer({
+    default: 8_080,
+    min: 0,
+    max: 65_535,
+    why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
+  }),
+  joinTokens: joinTokensSetting,
+  masterKey: setting.required(
+    setting.secret({
+      default: undefined,
+      variable: "SLUICE_MASTER_KEY",
+      pattern: /^[0-9A-Fa-f]{64}$/,
+      form: "64 hexadecimal digits",
+      why: "Encrypts the secrets of access keys at rest; 64 hexadecimal digits, the same for all api-servers.",
+    }),
+  ),
+  ...accessSettings,
+  accessKeyAccount: setting.text({
+    default: "default",
+    variable: "SLUICE_ACCESS_KEY_ACCOUNT",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/,
+    form: "1 to 64 letters, digits, `_` or `-`",
+    why: "Account of that access key.",
+  }),
+  ...limitSettings,
+  delayMsMax: setting.durationMs({
+    default: defaultApiServerConfig.delayMsMax,
+    min: 1_000,
+    max: 3_650 * dayMs,
+    why: "Longer delays are refused.",
+  }),
+  expiresAfterMsMax: setting.durationMs({
+    default: defaultApiServerConfig.expiresAfterMsMax,
+    min: 1_000,
+    max: 3_650 * dayMs,
+    why: "Later expiries are refused.",
+  }),
+  watchersMax: setting.integer({
+    default: defaultApiServerConfig.watchersMax,
+    min: 1,
+    max: 1_000_000,
+    why: "Calls that wait for a task or follow a log at the same time; more are refused.",
+  }),
+  admissionBytesMax: setting.bytes({
+    default: defaultApiServerConfig.admissionBytesMax,
+    min: 4 * MiB,
+    max: 2 ** 40,
+    why: "Submissions in memory that are not answered yet, of all callers; more wait, then are refused.",
+  }),
+  reflection: setting.boolean({ default: true, why: "Whether callers may ask which services there are (grpcurl)." }),
+  ...backendSettings,
+  ...tlsSettings,
+  logLevel: setting.choice({ default: "info", of: ["debug", "info", "warn", "error"], why: "Least severe log lines." }),
+};
+
+export const apiServerSpec: ConfigSpec<typeof settings> = {
+  service: "api-server",
+  summary: "Accepts tasks and answers questions about them; agents join through it. Serves until SIGTERM.",
+  settings,
+  check: (config) => [...accessProblems(config), ...backendProblems(config), ...tlsProblems(config, { serves: true })],
+};
+export type ApiServerProcessConfig = ConfigOf<typeof settings>;
+
+/** What is wrong with who may call. */
+export function accessProblems(config: {
+  readonly auth: "keys" | "none";
+  readonly grpcHost: string;
+  readonly httpHost: string;
+  readonly accessKeyId: string | undefined;
+  readonly accessKeySecret: string | undefined;
+}): string[] {
+  const problems: string[] = [];
+  for (const [flag, host] of [
+    ["--grpc-host", config.grpcHost],
+    ["--http-host", config.httpHost],
+  ] as const) {
+    if (config.auth === "none" && !isLoopback(host)) {
+      problems.push(`--auth none lets everybody in: ${flag} must be a loopback address, not ${host}`);
+    }
+  }
+  if ((config.accessKeyId === undefined) !== (config.accessKeySecret === undefined)) {
+    problems.push("SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET must be given together");
+  }
+  return problems;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,55 @@
+// The composition of a scheduler on the cluster drivers. It joins the cluster once the store is there: before that it could
+// own nothing, and would only keep others from it.
+import { openBackends } from "@sluice/backends";
+import { defaultLeaseProfile, fastLeaseProfile } from "@sluice/coordination";
+import { runAll, sharedQueues } from "@sluice/core";
+import { AgentServiceService, apiClient, channelCredentials, joinTokenHeaders } from "@sluice/protocol";
+import { httpServer, openTls, processName, type ServiceProcess } from "@sluice/runtime";
+import { defaultSchedulerConfig } from "../config.ts";
+import { createScheduler } from "../scheduler.ts";
+import { readinessOf } from "./readiness.ts";
+import type { SchedulerProcessConfig } from "./settings.ts";
+
+export async function runScheduler(process: ServiceProcess<SchedulerProcessConfig>): Promise<void> {
+  const { config, clock, random, registry, signal, announce } = process;
+  const id = config.schedulerId ?? processName(random);
+  const log = process.log.child({ schedulerId: id });
+  const tls = openTls(config, { clock, log });
+  await using backends = openBackends(config, { clock, random, log, registry, signal });
+  const toAgents = { channelCredentials: channelCredentials(tls), headers: joinTokenHeaders(config.joinTokens) };
+  const scheduler = createScheduler({
+    config: {
+      ...defaultSchedulerConfig,
+      schedulerId: id,
+      lease: config.leaseProfile === "fast" ? fastLeaseProfile : defaultLeaseProfile,
+      capacity: config.capacity,
+      lookAheadBlocks: config.lookAheadBlocks,
+      retentionMs: config.retentionMs,
+    },
+    clock,
+    random,
+    log,
+    registry,
+    store: backends.store,
+    queue: backends.queue,
+    signals: backends.signals,
+    coordinator: backends.coordinator,
+    queues: sharedQueues(),
+    connectAgent: (address) => apiClient(AgentServiceService, address, { channelCredentials: channelCredentials(tls) }),
+  });
+  await using http = await httpServer({
+    address: config.httpHost,
+    port: config.httpPort,
+    registry,
+    health: { running: () => !signal.aborted, ...readinessOf(scheduler, backends) },
+  });
+  announce(`scheduler ${id} on -, ${http.url}/readyz`);
+  await runAll(
+    signal,
+    async (stop) => {
+      await backends.opened;
+      if (!stop.aborted) await scheduler.run(stop);
+    },
+    async (stop) => await tls?.run(stop),
+  );
+}

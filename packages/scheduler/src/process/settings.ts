@@ -1,0 +1,61 @@
+import { backendProblems, backendSettings } from "@sluice/backends";
+import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
+import { defaultSchedulerConfig } from "../config.ts";
+
+/** How long finished tasks are kept, in a process of its own and in standalone alike. */
+export const retentionSettings = {
+  retentionMs: setting.durationMs({
+    default: defaultSchedulerConfig.retentionMs,
+    min: 60_000,
+    max: 3_650 * 24 * 3_600_000,
+    why: "How long a finished task can be read; then its id may be used again.",
+  }),
+};
+
+const settings = {
+  schedulerId: setting.text({
+    default: undefined,
+    defaultText: "host name and a random suffix",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+    form: "1 to 128 letters, digits, `.`, `_` or `-`",
+    why: "Name in the cluster; unique, and another one in every life of the process.",
+  }),
+  joinTokens: joinTokensSetting,
+  httpHost: setting.text({ default: "127.0.0.1", why: "Address that /healthz, /readyz and /metrics listen on." }),
+  httpPort: setting.integer({
+    default: 8_082,
+    min: 0,
+    max: 65_535,
+    why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
+  }),
+  leaseProfile: setting.choice({
+    default: "default",
+    of: ["default", "fast"],
+    why: "How soon others take over after a crash: about 6 s, or 2 s where etcd and network are quick.",
+  }),
+  capacity: setting.decimal({
+    default: defaultSchedulerConfig.capacity,
+    min: 0.1,
+    max: 1_000,
+    why: "How much it takes on, relative to the other schedulers.",
+  }),
+  lookAheadBlocks: setting.integer({
+    default: defaultSchedulerConfig.lookAheadBlocks,
+    min: 16,
+    max: 65_536,
+    unit: "blocks",
+    why: "Blocks of up to 256 tasks that a partition holds in memory, per priority; more costs memory, fewer fairness.",
+  }),
+  ...retentionSettings,
+  ...backendSettings,
+  ...tlsSettings,
+  logLevel: setting.choice({ default: "info", of: ["debug", "info", "warn", "error"], why: "Least severe log lines." }),
+};
+
+export const schedulerSpec: ConfigSpec<typeof settings> = {
+  service: "scheduler",
+  summary: "Owns partitions of the queues and dispatches their tasks to agents. Serves until SIGTERM.",
+  settings,
+  check: (config) => [...backendProblems(config), ...tlsProblems(config, { serves: false })],
+};
+export type SchedulerProcessConfig = ConfigOf<typeof settings>;
