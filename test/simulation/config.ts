@@ -17,7 +17,7 @@ export function schedulerConfig(schedulerId: string, lease: LeaseProfile): Sched
 }
 
 export function apiServerConfig(joinToken: string): ApiServerConfig {
-  return { ...defaultApiServerConfig, auth: "keys", joinToken };
+  return { ...defaultApiServerConfig, auth: "keys", joinTokens: [joinToken] };
 }
 
 export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken">): AgentConfig {

@@ -67,7 +67,7 @@ const drainMs = 10_000;
 /** An api-server. Nothing happens before `run`, except that calls are answered. */
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { config, clock, log, store, queue, signals, coordinator, masterKey } = options;
-  assert(config.joinToken !== "", "an empty join token would let everybody join");
+  assert(config.joinTokens.length > 0, "without a join token no agent could join");
   const metrics = apiServerMetrics(options.registry);
   const random = options.random.fork("api-server");
   const stop = new AbortController();
@@ -139,7 +139,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     inspectZip: options.inspectZip,
   });
   const gateway = createGatewayApi({
-    joinToken: config.joinToken,
+    joinTokens: config.joinTokens,
     store,
     log,
     watches,

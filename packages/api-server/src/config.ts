@@ -6,8 +6,8 @@ const dayMs = 86_400_000;
 export interface ApiServerConfig {
   /** `none`: every call acts for the account `local`; for local play only. */
   readonly auth: "keys" | "none";
-  /** What an agent must present to join. Not empty. */
-  readonly joinToken: string;
+  /** What an agent must present to join: any of them. Not empty. */
+  readonly joinTokens: readonly string[];
 
   /** Largest payload of a task. */
   readonly payloadBytesMax: number;
@@ -57,7 +57,7 @@ export interface ApiServerConfig {
   readonly agentKeyTtlMs: number;
 }
 
-export const defaultApiServerConfig: Omit<ApiServerConfig, "joinToken"> = {
+export const defaultApiServerConfig: Omit<ApiServerConfig, "joinTokens"> = {
   auth: "keys",
   payloadBytesMax: 128 * KiB,
   delayMsMax: 30 * dayMs,

@@ -11,10 +11,13 @@ import {
 import { readDescriptors } from "@sluice/protocol/descriptors";
 import { HealthImplementation } from "grpc-health-check";
 import type { ApiServer } from "./api-server.ts";
+import { guardGateway } from "./gateway/guard-gateway.ts";
 
 export interface ServeOptions {
   /** Whether callers may ask for the public services' descriptions. */
   readonly reflection: boolean;
+  /** What the server asks of its callers' certificates; unless `none`, agents must show one. Default `none`. */
+  readonly clientAuth?: "none" | "request" | "require";
 }
 
 const publicServices = ["sluice.v1.TaskService", "sluice.v1.FunctionService"];
@@ -22,14 +25,19 @@ const publicServices = ["sluice.v1.TaskService", "sluice.v1.FunctionService"];
 const codeMessageBytesMax = 51 * 1024 * 1024;
 
 /** Adds an api-server's services, health and reflection to a gRPC server, which the caller binds and shuts down. */
-export function serveApi(server: Server, apiServer: ApiServer, { reflection }: ServeOptions): void {
+export function serveApi(
+  server: Server,
+  apiServer: ApiServer,
+  { reflection, clientAuth = "none" }: ServeOptions,
+): void {
   addApi(server, TaskServiceService, apiServer.tasks, {
     messageBytesMax: { submitTask: messageBytesMax, submitTasks: messageBytesMax, submitStream: messageBytesMax },
   });
   addApi(server, FunctionServiceService, apiServer.functions, {
     messageBytesMax: { createFunction: codeMessageBytesMax, updateFunction: codeMessageBytesMax },
   });
-  addApi(server, AgentGatewayServiceService, apiServer.gateway);
+  const { gateway } = apiServer;
+  addApi(server, AgentGatewayServiceService, clientAuth === "none" ? gateway : guardGateway(gateway));
 
   const health = new HealthImplementation();
   apiServer.watchReadiness((isReady) => {

@@ -1,3 +1,6 @@
+import { AppError } from "@sluice/core";
+import type { CallContext } from "./rpc.ts";
+
 /** A service that a certificate names: by the URI `spiffe://sluice/<role>`, or `spiffe://sluice/<role>/<id>`. */
 export interface Identity {
   /** Such as `scheduler` or `agent`. */
@@ -17,4 +20,18 @@ export function identitiesOf(alternativeNames: string | undefined): readonly Ide
     const { role, id } = identityPattern.exec(uri)?.groups ?? {};
     return role === undefined ? [] : [{ role, id }];
   });
+}
+
+/**
+ * Throws `WRONG_ROLE` unless the caller's certificate names that role, with that id or without one. Only for servers that
+ * ask for certificates.
+ */
+export function checkRole({ identities }: CallContext, role: string, wantedId?: string): void {
+  const isNamed = identities?.().some(
+    (identity) =>
+      identity.role === role && (wantedId === undefined || identity.id === undefined || identity.id === wantedId),
+  );
+  if (isNamed) return;
+  const name = wantedId === undefined ? role : `${role}/${wantedId}`;
+  throw new AppError("forbidden", "WRONG_ROLE", `the call needs a certificate for spiffe://sluice/${name}`);
 }

@@ -5,5 +5,6 @@ export * from "../gen/sluice/v1/task.ts";
 export * from "../gen/sluice/v1/task_service.ts";
 export * from "./credentials.ts";
 export * from "./errors.ts";
-export type { Identity } from "./identity.ts";
+export * from "./identity.ts";
+export * from "./join-token.ts";
 export * from "./rpc.ts";

@@ -3,6 +3,7 @@ export * from "./config/config.ts";
 export * as setting from "./config/setting.ts";
 export * from "./grpc-server.ts";
 export * from "./http-server.ts";
+export * from "./join-tokens.ts";
 export * from "./log.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";

@@ -61,7 +61,7 @@ export async function runStandalone(
     config: {
       ...defaultApiServerConfig,
       auth: config.auth,
-      joinToken,
+      joinTokens: [joinToken],
       payloadBytesMax: config.payloadBytesMax,
       waitingTasksMax: config.waitingTasksMax,
       // There is one agent to collect heartbeats of, and it takes no work before its first one is answered.

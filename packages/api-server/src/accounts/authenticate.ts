@@ -71,11 +71,6 @@ export function createAuthenticate({ auth, store, clock, masterKey, keyCacheMs }
   };
 }
 
-/** Whether two tokens are equal; takes the same time wherever they differ. */
-export function isSameToken(given: string, expected: string): boolean {
-  return timingSafeEqual(digest(given), digest(expected));
-}
-
 function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }

@@ -1,9 +1,8 @@
 // What agents call. They hold a join token instead of an access key, and see no account's data but the code they run.
-import { AppError, invalid } from "@sluice/core";
-import type { AgentGatewayServiceService, Api } from "@sluice/protocol";
+import { invalid } from "@sluice/core";
+import { type AgentGatewayServiceService, type Api, checkJoinToken } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { LogPiece, Store } from "@sluice/store";
-import { isSameToken } from "../accounts/authenticate.ts";
 import type { Watches } from "../tasks/watches.ts";
 import { asBuffer } from "../wire/task.ts";
 import { checkInteger, checkText } from "../wire/text.ts";
@@ -12,7 +11,8 @@ import type { Lifeline } from "./lifeline.ts";
 import type { Registrations } from "./registrations.ts";
 
 export interface GatewayApiOptions {
-  readonly joinToken: string;
+  /** Any of them lets an agent in. */
+  readonly joinTokens: readonly string[];
   readonly store: Store;
   readonly log: Logger;
   readonly watches: Watches;
@@ -32,10 +32,7 @@ const logStreams: ReadonlyMap<number, LogPiece["stream"]> = new Map([
 export function createGatewayApi(options: GatewayApiOptions): Api<typeof AgentGatewayServiceService> {
   const { registrations, lifeline, store, watches } = options;
 
-  function checkToken(given: string): void {
-    if (isSameToken(given, options.joinToken)) return;
-    throw new AppError("unauthenticated", "INVALID_JOIN_TOKEN", "start the agent with the join token of this cluster");
-  }
+  const checkToken = (given: string) => checkJoinToken(given, options.joinTokens);
 
   return {
     async register(request) {

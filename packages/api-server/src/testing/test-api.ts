@@ -43,7 +43,7 @@ export function startTestApi({ store, clock, config, inspectZip, ...ports }: Tes
   const queue = ports.queue ?? createMemoryQueue({ clock });
   const coordinator = ports.coordinator ?? createMemoryCoordinator({ clock });
   const apiServer = createApiServer({
-    config: { ...defaultApiServerConfig, joinToken, ...config },
+    config: { ...defaultApiServerConfig, joinTokens: [joinToken], ...config },
     clock,
     random: seededRandom(1),
     log: silentLogger,
