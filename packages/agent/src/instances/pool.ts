@@ -192,7 +192,7 @@ class ProcessPool implements InstancePool {
       return await instance.run(invocation, log, signal);
     } finally {
       instance.release();
-      if (this.#waiters.size > 0) this.#serve();
+      if (this.#waiters.size > 0) this.#handOn(instance);
     }
   }
 
@@ -257,6 +257,25 @@ class ProcessPool implements InstancePool {
     if (instance) return instance;
     if (signal.aborted) return stopped;
     return isExpired() ? expired : notStarted("The agent is shutting down");
+  }
+
+  /** After a release. Usually one function has attempts that wait: the slot goes to the oldest, without a look at all. */
+  #handOn(instance: Instance): void {
+    const next = this.#isClosed || !instance.hasRoom ? undefined : this.#oldestIfAlone(instance.spec);
+    if (next) {
+      instance.reserve();
+      next.resolve(instance);
+    } else this.#serve();
+  }
+
+  /** Who waits longest, if everybody waits for this function. */
+  #oldestIfAlone(spec: FunctionSpec): Waiter | undefined {
+    let oldest: Waiter | undefined;
+    for (const waiter of this.#waiters) {
+      if (waiter.spec !== spec && keyOf(waiter.spec) !== keyOf(spec)) return undefined;
+      oldest ??= waiter;
+    }
+    return oldest;
   }
 
   /** Gives free slots to those who wait, oldest first, and free places to the functions with the fewest instances. */
