@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentMetrics } from "@sluice/agent";
 import { apiServerMetrics } from "@sluice/api-server";
+import { etcdMetrics } from "@sluice/coordination/etcd";
 import { loadBalancerMetrics } from "@sluice/load-balancer";
 import { schedulerMetrics } from "@sluice/scheduler";
 import { Registry } from "prom-client";
@@ -12,7 +13,8 @@ const page = readFileSync(join(import.meta.dirname, "../docs/metrics.md"), "utf8
 
 test("the page of metrics says what the services measure", async () => {
   const registry = new Registry();
-  for (const create of [apiServerMetrics, schedulerMetrics, loadBalancerMetrics, agentMetrics]) create(registry);
+  for (const create of [apiServerMetrics, schedulerMetrics, loadBalancerMetrics, agentMetrics, etcdMetrics])
+    create(registry);
   const measured = (await registry.getMetricsAsJSON()).map(
     ({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`,
   );
