@@ -53,5 +53,8 @@ export interface Coordinator extends AsyncDisposable {
 export * from "./claims.ts";
 export * from "./deadlines.ts";
 export * from "./keys.ts";
+export * from "./loads.ts";
+export * from "./members.ts";
 export * from "./membership.ts";
+export * from "./reshape.ts";
 export * from "./wishes.ts";

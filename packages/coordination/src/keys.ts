@@ -10,6 +10,9 @@ export const wishesPrefix = "/wishes/";
 /** Who owns a partition, under its lease. */
 export const claimKey = (partition: Partition): string => `/claims/${partitionKey(partition)}`;
 export const claimsPrefix = "/claims/";
+/** How busy a scheduler's partitions are, under its lease. */
+export const loadsKey = (memberId: string): string => `/loads/${memberId}`;
+export const loadsPrefix = "/loads/";
 /** Which scheduler runs the load-balancer, under its lease. */
 export const leaderKey = "/leader";
 /** An agent's incarnation, under a lease that the api-servers renew. */

@@ -4,7 +4,7 @@ import type { Coordinator } from "./index.ts";
 import { wishKey } from "./keys.ts";
 import { createMemoryCoordinator } from "./memory.ts";
 import { createFaultyCoordinator, type Fault } from "./testing/index.ts";
-import { readWishes, type Wish, writeWish } from "./wishes.ts";
+import { isResting, readWishes, type Wish, writeWish } from "./wishes.ts";
 
 const wanted: Wish = { queue: "q0", partitions: [{ prefix: "", ownerId: "a" }], modRevision: 0 };
 
@@ -19,6 +19,24 @@ test("a wish that was written is read by everybody", async () => {
   const [first, second] = await readWishes(coordinator);
   expect(first).toEqual({ ...wanted, modRevision: expect.any(Number) });
   expect(second).toMatchObject({ queue: "q1", partitions: split });
+});
+
+test("what rests, and at which rates prefixes were split, is kept with the wish", async () => {
+  await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
+  const partitions = [
+    { prefix: "0", ownerId: "a", restsUntil: 5_000 },
+    { prefix: "1", ownerId: "b" },
+  ];
+  const wish: Wish = { queue: "q0", partitions, modRevision: 0, shapeRestsUntil: 7_000, splitAt: { "": 900 } };
+  await writeWish(coordinator, wish);
+  expect(await onlyWish(coordinator)).toEqual({ ...wish, modRevision: expect.any(Number) });
+});
+
+test("a rest ends at its time, and one that no clock can have meant does not begin", () => {
+  expect(isResting(5_000, 4_999)).toBe(true);
+  expect(isResting(5_000, 5_000)).toBe(false);
+  expect(isResting(undefined, 5_000)).toBe(false);
+  expect(isResting(5_000 + 365 * 24 * 3_600_000, 5_000)).toBe(false);
 });
 
 test("a wish that somebody changed meanwhile is left as it is", async () => {
@@ -66,7 +84,7 @@ test("partitions that leave a lane out, or cover one twice, are never written", 
 test("a text that is no wish is read as one without partitions, to be written anew", async () => {
   await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
   const texts = ["", "null", "[]", "{}", '{"partitions":[null]}', '{"partitions":[{"prefix":"2","ownerId":"a"}]}'];
-  for (const value of [...texts, '{"partitions":[{"prefix":"0","ownerId":"a"}]}']) {
+  for (const value of [...texts, '{"partitions":[{"prefix":"0","ownerId":"a"}],"shapeRestsUntil":5}']) {
     const { revision } = await coordinator.commit([], [{ op: "put", key: wishKey("q0"), value }]);
     expect(await readWishes(coordinator)).toEqual([{ queue: "q0", partitions: [], modRevision: revision }]);
   }

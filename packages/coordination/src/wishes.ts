@@ -1,13 +1,39 @@
-import { assert, isRetryable, laneCount, lanesOf, type Prefix } from "@sluice/core";
+import { assert, type EpochMs, isRetryable, laneCount, lanesOf, type Prefix } from "@sluice/core";
 import type { Condition, Coordinator, Entry } from "./index.ts";
 import { wishesPrefix, wishKey } from "./keys.ts";
 
-/** What the load-balancer wants of one queue: prefixes that together cover all lanes once, each with its owner. */
+/**
+ * What the load-balancer, or an operator, wants of one queue. Everything that a decision of theirs has to outlive is in it, so
+ * that a new leader knows as much as the one before.
+ */
 export interface Wish {
   readonly queue: string;
-  readonly partitions: readonly { readonly prefix: Prefix; readonly ownerId: string }[];
+  /** Prefixes that together cover all lanes once, each with its owner. */
+  readonly partitions: readonly WishedPartition[];
   /** Of the key; 0: not written yet. */
   readonly modRevision: number;
+  /** Until then the load-balancer neither splits nor merges partitions of this queue. */
+  readonly shapeRestsUntil?: EpochMs | undefined;
+  /**
+   * Tasks that a prefix dispatched per second when it was split because it could not keep up: its halves stay apart while they
+   * dispatch about as many.
+   */
+  readonly splitAt?: Readonly<Record<Prefix, number>> | undefined;
+}
+
+export interface WishedPartition {
+  readonly prefix: Prefix;
+  readonly ownerId: string;
+  /** Until then it stays with its owner, unless that leaves. */
+  readonly restsUntil?: EpochMs | undefined;
+}
+
+/** However wrong the clock of whoever wrote it was: nothing rests for longer. */
+const restMsMax = 24 * 3_600_000;
+
+/** Whether something rests still. */
+export function isResting(restsUntil: EpochMs | undefined, now: EpochMs): boolean {
+  return restsUntil !== undefined && restsUntil > now && restsUntil <= now + restMsMax;
 }
 
 export async function readWishes(coordinator: Coordinator): Promise<Wish[]> {
@@ -20,12 +46,13 @@ export async function readWishes(coordinator: Coordinator): Promise<Wish[]> {
  */
 export async function writeWish(
   coordinator: Coordinator,
-  { queue, partitions, modRevision }: Wish,
+  wish: Wish,
   conditions: readonly Condition[] = [],
 ): Promise<boolean> {
+  const { queue, partitions, modRevision } = wish;
   assert(coverAllLanesOnce(partitions), `the partitions of a wish cover all lanes once: ${JSON.stringify(partitions)}`);
   const key = wishKey(queue);
-  const value = JSON.stringify({ partitions: partitions.map(({ prefix, ownerId }) => ({ prefix, ownerId })) });
+  const value = textOf(wish);
   const unchanged: Condition = modRevision === 0 ? { key, is: "absent" } : { key, modRevision };
   let failure: unknown;
   try {
@@ -44,28 +71,54 @@ export async function writeWish(
 
 /** Also of a text that says nothing: a wish without partitions, so that the load-balancer writes it anew. */
 export function parseWish({ key, value, modRevision }: Entry): Wish {
-  const partitions = partitionsIn(value);
+  const queue = key.slice(wishesPrefix.length);
+  const fields = fieldsOf(value);
+  const partitions = partitionsIn(fields.partitions);
+  if (!coverAllLanesOnce(partitions)) return { queue, partitions: [], modRevision };
+  const { shapeRestsUntil } = fields;
   return {
-    queue: key.slice(wishesPrefix.length),
-    partitions: coverAllLanesOnce(partitions) ? partitions : [],
+    queue,
+    partitions,
     modRevision,
+    ...(typeof shapeRestsUntil === "number" && { shapeRestsUntil }),
+    ...splitAtIn(fields.splitAt),
   };
 }
 
-function partitionsIn(value: string): Wish["partitions"] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    return [];
-  }
-  const { partitions } = (parsed ?? {}) as { readonly partitions?: unknown };
-  if (!Array.isArray(partitions)) return [];
-  return partitions.flatMap((item: { readonly prefix?: unknown; readonly ownerId?: unknown } | null) => {
-    const { prefix, ownerId } = item ?? {};
-    const isPrefix = typeof prefix === "string" && /^[01]{0,5}$/.test(prefix);
-    return isPrefix && typeof ownerId === "string" ? [{ prefix, ownerId }] : [];
+/** Equal for equal wishes, so that a writer recognises its own. */
+function textOf({ partitions, shapeRestsUntil, splitAt = {} }: Wish): string {
+  return JSON.stringify({
+    partitions: partitions.map(({ prefix, ownerId, restsUntil }) => ({ prefix, ownerId, restsUntil })),
+    shapeRestsUntil,
+    splitAt: Object.keys(splitAt).length === 0 ? undefined : splitAt,
   });
+}
+
+type Fields = Readonly<Record<"partitions" | "shapeRestsUntil" | "splitAt", unknown>>;
+
+function fieldsOf(value: string): Partial<Fields> {
+  try {
+    return (JSON.parse(value) ?? {}) as Partial<Fields>;
+  } catch {
+    return {};
+  }
+}
+
+function partitionsIn(partitions: unknown): WishedPartition[] {
+  if (!Array.isArray(partitions)) return [];
+  return partitions.flatMap((item: Partial<Record<keyof WishedPartition, unknown>> | null) => {
+    const { prefix, ownerId, restsUntil } = item ?? {};
+    if (typeof prefix !== "string" || !/^[01]{0,5}$/.test(prefix) || typeof ownerId !== "string") return [];
+    return [{ prefix, ownerId, ...(typeof restsUntil === "number" && { restsUntil }) }];
+  });
+}
+
+function splitAtIn(splitAt: unknown): Pick<Wish, "splitAt"> {
+  if (typeof splitAt !== "object" || splitAt === null) return {};
+  const rates = Object.entries(splitAt).filter(
+    (entry): entry is [Prefix, number] => /^[01]{0,4}$/.test(entry[0]) && typeof entry[1] === "number",
+  );
+  return rates.length > 0 ? { splitAt: Object.fromEntries(rates) } : {};
 }
 
 function coverAllLanesOnce(partitions: Wish["partitions"]): boolean {

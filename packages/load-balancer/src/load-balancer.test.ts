@@ -2,6 +2,7 @@ import {
   createMembership,
   fastLeaseProfile,
   leaderKey,
+  type MemberInfo,
   type Membership,
   readWishes,
   type Wish,
@@ -14,7 +15,7 @@ import { type ClockView, FakeClock, seededRandom } from "@sluice/core/testing";
 import fc from "fast-check";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { createLoadBalancer, type LoadBalancer, type MemberInfo } from "./index.ts";
+import { createLoadBalancer, type LoadBalancer } from "./index.ts";
 
 const queues = ["q0", "q1", "q2", "q3", "q4", "q5"];
 /** A lease, its last renewal, and a round or two. */

@@ -1,17 +1,20 @@
-// Loop: of all schedulers one leads, and writes what it wishes: which scheduler owns which partition.
+// Loop: of all schedulers one leads, and writes what it wishes: which partitions there are, and which scheduler owns which.
 //
-//   following ──leader key absent, put under my lease──▶ leading ──▶ each round: members and wishes ─▶ plan ─▶ changed wishes
+//   following ──leader key absent, put under my lease──▶ leading ──▶ each round: members, wishes, loads ─▶ changed wishes
 //       ▲                                                  │
 //       └────── the key is not mine, or not trusted ───────┘  (stopping: the key is deleted)
 //
 // Each round looks who leads, so that a campaign whose answer was lost is found. Every wish is written on the condition that
-// the leader key is still the one of that round: a leader that was replaced while it was slow changes nothing.
+// the leader key is still the one of that round: a leader that was replaced while it was slow changes nothing. And every wish
+// is written only if it is still the one that was read, so that what an operator wrote meanwhile stands: the next round sees it.
 import {
   type Condition,
   type Coordinator,
   leaderKey,
   type Membership,
   membersPrefix,
+  readLoads,
+  readMembers,
   readWishes,
   type Wish,
   withDeadlines,
@@ -20,23 +23,23 @@ import {
 import { AppError, type Clock, createWake, partitionKey, type Random } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
-import { parseMember } from "./members.ts";
+import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./heat.ts";
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
 import { type Plan, plan } from "./plan.ts";
+import { defaultReshapeConfig, groupsOf, type Reshape, type ReshapeConfig, reshape } from "./reshape.ts";
 
 /** Durations in ms. */
-export interface LoadBalancerConfig {
+export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig {
   /** Between two looks at members and wishes, give or take a tenth; hints make it faster. Default 1 s. */
   readonly roundEveryMs: number;
   /** A call to the coordinator fails after so long. Default 1.5 s. */
   readonly callDeadlineMs: number;
-  /** A partition that moved stays for so long, unless its owner goes. Default 30 s. */
-  readonly restMs: number;
 }
 export const defaultLoadBalancerConfig: LoadBalancerConfig = {
   roundEveryMs: 1_000,
   callDeadlineMs: 1_500,
-  restMs: 30_000,
+  ...defaultHeatConfig,
+  ...defaultReshapeConfig,
 };
 
 export interface LoadBalancerOptions {
@@ -49,6 +52,11 @@ export interface LoadBalancerOptions {
   readonly registry: Registry;
   /** Queues that must have a wish. Others that have one are kept owned as well. */
   readonly queues: readonly string[];
+  /**
+   * Whether every agent answers. While one does not, a take-over has to hold back rows until it is dead, so partitions that
+   * have an owner are left alone. Default: yes.
+   */
+  readonly isCalm?: () => boolean;
   readonly config?: Partial<LoadBalancerConfig>;
 }
 
@@ -67,8 +75,8 @@ class ElectedLoadBalancer implements LoadBalancer {
   readonly #config: LoadBalancerConfig;
   readonly #coordinator: Coordinator;
   readonly #metrics: LoadBalancerMetrics;
-  /** When partitions moved, by key, monotonic; those that rest. */
-  readonly #movedAt = new Map<string, number>();
+  /** Of the rounds that it led. */
+  #heats: Heats = new Map();
   #isLeading = false;
 
   constructor(options: LoadBalancerOptions) {
@@ -114,13 +122,23 @@ class ElectedLoadBalancer implements LoadBalancer {
     const leadership = await this.#campaign();
     this.#setLeading(leadership !== undefined);
     if (leadership === undefined) return "followed";
-    const { queues } = this.#options;
-    const members = (await this.#coordinator.list(membersPrefix)).map(parseMember);
-    const wishes = await readWishes(this.#coordinator);
-    const planned = plan({ queues, members, wishes, pinned: this.#resting() });
+    const [members, wishes, reports] = await Promise.all([
+      readMembers(this.#coordinator),
+      readWishes(this.#coordinator),
+      readLoads(this.#coordinator),
+    ]);
     this.#metrics.members.set(members.length);
     this.#metrics.partitions.set(wishes.reduce((sum, { partitions }) => sum + partitions.length, 0));
-    await this.#write(planned, leadership);
+    const { clock, queues, isCalm = () => true } = this.#options;
+    const now = { wall: clock.now(), monotonic: clock.monotonic() };
+    this.#heats = followHeat(this.#heats, { wishes, reports, now: now.monotonic }, this.#config);
+    const facts = { members, wishes, heats: this.#heats };
+    const mayMove = isCalm();
+    const groups = groupsOf(facts, this.#config);
+    const planned = plan({ ...facts, queues, groups, now: now.wall, restMs: this.#config.restMs, mayMove });
+    if (planned.wishes.length > 0) await this.#write(planned, leadership);
+    // Shapes change only while everything has the owner that it should have.
+    else if (mayMove) await this.#reshape(reshape({ ...facts, now }, this.#config), leadership);
     return "led";
   }
 
@@ -148,20 +166,19 @@ class ElectedLoadBalancer implements LoadBalancer {
       this.#metrics.written.inc();
       this.#options.log.info("changed a wish", { queue: wish.queue, partitions: wish.partitions });
       const keys = wish.partitions.map(({ prefix }) => partitionKey({ queue: wish.queue, prefix }));
-      for (const key of keys.filter((key) => movedNow.has(key))) {
-        this.#metrics.moved.inc();
-        this.#movedAt.set(key, this.#options.clock.monotonic());
-      }
+      this.#metrics.moved.inc(keys.filter((key) => movedNow.has(key)).length);
     };
     await Promise.all(wishes.map(write));
   }
 
-  #resting(): ReadonlySet<string> {
-    const since = this.#options.clock.monotonic() - this.#config.restMs;
-    for (const [key, movedAt] of this.#movedAt) {
-      if (movedAt <= since) this.#movedAt.delete(key);
-    }
-    return new Set(this.#movedAt.keys());
+  async #reshape(change: Reshape | undefined, leadership: Condition): Promise<void> {
+    if (change === undefined || !(await writeWish(this.#coordinator, change.wish, [leadership]))) return;
+    const { kind, wish, prefix } = change;
+    this.#metrics.written.inc();
+    if (kind === "move") this.#metrics.moved.inc();
+    else this.#metrics.reshaped.inc({ kind });
+    const partition = partitionKey({ queue: wish.queue, prefix });
+    this.#options.log.info("changed a shape", { kind, partition, partitions: wish.partitions });
   }
 
   async #resign(): Promise<void> {
@@ -182,7 +199,7 @@ class ElectedLoadBalancer implements LoadBalancer {
     if (!isLeading) {
       this.#metrics.members.set(0);
       this.#metrics.partitions.set(0);
-      this.#movedAt.clear();
+      this.#heats = new Map();
     }
     this.#options.log.info(isLeading ? "leads now" : "leads no more", {});
   }

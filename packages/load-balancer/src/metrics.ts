@@ -35,6 +35,12 @@ export function loadBalancerMetrics(registry: Registry) {
       help: "Partitions that were moved from one live scheduler to another.",
       registers,
     }),
+    reshaped: new Counter({
+      name: "sluice_load_balancer_reshaped_partitions_total",
+      help: "Partitions that the rule split, or made of two halves, by kind: split, merge.",
+      labelNames: ["kind"],
+      registers,
+    }),
   };
 }
 export type LoadBalancerMetrics = ReturnType<typeof loadBalancerMetrics>;

@@ -1,7 +1,5 @@
-import type { Wish } from "@sluice/coordination";
+import type { Member, Wish } from "@sluice/coordination";
 import { expect, test } from "vitest";
-import type { Member } from "./members.ts";
-import { parseMember } from "./members.ts";
 import { type PlanInput, plan } from "./plan.ts";
 
 const queues = Array.from({ length: 16 }, (_, index) => `q${index}`);
@@ -71,35 +69,90 @@ test("a split queue keeps its shape, and its halves count half", () => {
 });
 
 test("a partition that rests moves only when its owner is gone", () => {
-  const wishes = settled({ members: [member("a")], queues });
-  const pinned = new Set(queues.map((queue) => `${queue}/-`));
-  expect(planned({ members: [member("a"), member("b")], queues, wishes, pinned }).wishes).toEqual([]);
-  expect(planned({ members: [member("b")], queues, wishes, pinned }).wishes).toHaveLength(queues.length);
+  const wishes = settled({ members: [member("a")], queues }).map(withRest(now + 1));
+  expect(planned({ members: [member("a"), member("b")], queues, wishes }).wishes).toEqual([]);
+  const after = planned({ members: [member("b")], queues, wishes }).wishes;
+  expect(after).toHaveLength(queues.length);
+  // With its new owner it does not rest any more.
+  expect(new Set(after.map((wish) => wish.partitions[0]?.restsUntil))).toEqual(new Set([undefined]));
 });
 
-test("what a member says that cannot be read is as if it were left out", () => {
-  const entry = { createRevision: 1, modRevision: 1, leaseId: "1", key: "/members/a" };
-  const read = (value: string) => parseMember({ ...entry, value });
-  const usual = { id: "a", capacity: 1, isDraining: false };
-  for (const value of ["", "null", "[]", "7", '{"capacity":"4"}', '{"capacity":-1}', '{"draining":"yes"}']) {
-    expect(read(value)).toEqual(usual);
+test("what is moved rests; what rested before goes on resting; a rest that is over is no change", () => {
+  const wishes = settled({ members: [member("a")], queues }).map((wish, index) =>
+    withRest(now + 1 - (index % 2))(wish),
+  );
+  const members = [member("a"), member("b")];
+  const { wishes: changed, moved } = planned({ members, queues, wishes });
+  expect(moved).toHaveLength(2);
+  for (const { queue, partitions } of changed) {
+    expect(moved).toContain(`${queue}/-`);
+    expect(partitions).toEqual([{ prefix: "", ownerId: "b", restsUntil: now + restMs }]);
   }
-  expect(read('{"capacity":4,"draining":true,"address":"x"}')).toEqual({ id: "a", capacity: 4, isDraining: true });
+  const still = planned({ members: [member("a")], queues, wishes, now: now + 1_000 });
+  expect(still.wishes).toEqual([]);
 });
+
+test("while an agent does not answer, only what has no owner is given one", () => {
+  const wishes = settled({ members: [member("a"), member("c")], queues });
+  const members = [member("a"), member("b"), member("c")];
+  expect(planned({ members, queues, wishes, mayMove: false }).wishes).toEqual([]);
+  const without = planned({ members: members.slice(0, 2), queues, wishes, mayMove: false });
+  expect(without.wishes.map(({ queue }) => queue)).toEqual(
+    wishes.filter((wish) => ownerOf(wish) === "c").map(({ queue }) => queue),
+  );
+});
+
+test("halves of a busy queue are not brought together to even out the lanes", () => {
+  const whole = (queue: string, ownerId: string): Wish => ({
+    queue,
+    partitions: [{ prefix: "", ownerId }],
+    modRevision: 1,
+  });
+  const split: Wish = {
+    queue: "hot",
+    partitions: [
+      { prefix: "0", ownerId: "a" },
+      { prefix: "1", ownerId: "b" },
+    ],
+    modRevision: 1,
+  };
+  const wishes = [split, whole("q0", "a"), whole("q1", "a"), whole("q2", "a")];
+  wishes.push(whole("q3", "b"), whole("q4", "b"), whole("q5", "b"), whole("q6", "b"));
+  const members = [member("a"), member("b")];
+  const groups = new Map([
+    ["hot/0", "hot"],
+    ["hot/1", "hot"],
+  ]);
+  expect(planned({ members, wishes, groups }).wishes).toEqual([]);
+  expect(planned({ members, wishes }).moved).toEqual(["hot/1"]);
+});
+
+const now = 1_000_000;
+const restMs = 30_000;
+
+function withRest(restsUntil: number) {
+  return (wish: Wish): Wish => ({
+    ...wish,
+    partitions: wish.partitions.map((partition) => ({ ...partition, restsUntil })),
+  });
+}
 
 function member(id: string, parts: Partial<Member> = {}): Member {
   return { id, capacity: 1, isDraining: false, ...parts };
 }
 
 function planned(input: Partial<PlanInput>) {
-  return plan({ queues: [], members: [], wishes: [], pinned: new Set(), ...input });
+  return plan({ queues: [], members: [], wishes: [], groups: new Map(), now, restMs, mayMove: true, ...input });
 }
 
 /** The wishes after as many rounds as it takes. */
 function settled(input: Partial<PlanInput>): readonly Wish[] {
   let wishes = input.wishes ?? [];
   for (let round = 0; round < 20; round++) {
-    const changed = new Map(planned({ ...input, wishes }).wishes.map((wish) => [wish.queue, wish]));
+    // So much later each time that nothing rests any more.
+    const changed = new Map(
+      planned({ ...input, wishes, now: now + round * restMs }).wishes.map((wish) => [wish.queue, wish]),
+    );
     if (changed.size === 0) return wishes;
     const kept = wishes.map((wish) => changed.get(wish.queue) ?? wish);
     const known = new Set(wishes.map(({ queue }) => queue));

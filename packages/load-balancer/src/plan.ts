@@ -1,14 +1,19 @@
-import type { Wish } from "@sluice/coordination";
-import { assignPartitions, lanesOf, type Partition, partitionKey } from "@sluice/core";
-import type { Member } from "./members.ts";
+import { isResting, type Member, type Wish, type WishedPartition } from "@sluice/coordination";
+import { assignPartitions, type EpochMs, laneCountOf, type Partition, partitionKey } from "@sluice/core";
 
 export interface PlanInput {
   /** Queues that must have a wish; those that have one already need not be named. */
   readonly queues: readonly string[];
   readonly members: readonly Member[];
   readonly wishes: readonly Wish[];
-  /** Partitions, by key, that moved a moment ago and must not move again unless their owner is gone. */
-  readonly pinned: ReadonlySet<string>;
+  /** The group of partitions, by key, that must not come together with others of their group. */
+  readonly groups: ReadonlyMap<string, string>;
+  /** Wall time. */
+  readonly now: EpochMs;
+  /** A partition that moved stays for so long, unless its owner goes. */
+  readonly restMs: number;
+  /** False: only what is without an owner is given one. */
+  readonly mayMove: boolean;
 }
 
 export interface Plan {
@@ -22,7 +27,8 @@ export interface Plan {
  * What should be wished, given who is there. Nothing while nobody can own anything: the last wishes stand. Shapes are kept as
  * they are; a queue without a wish is one partition.
  */
-export function plan({ queues, members, wishes, pinned }: PlanInput): Plan {
+export function plan(input: PlanInput): Plan {
+  const { queues, members, wishes, groups } = input;
   const able = members.filter(({ isDraining }) => !isDraining);
   if (able.length === 0) return { wishes: [], moved: [] };
   const known = withMissing(wishes, queues);
@@ -30,24 +36,49 @@ export function plan({ queues, members, wishes, pinned }: PlanInput): Plan {
   const current = ownersIn(wishes);
   const owners = assignPartitions({
     // As if every lane had the same load.
-    partitions: partitions.map((partition) => ({ key: partitionKey(partition), load: laneCountOf(partition) })),
+    partitions: partitions.map((partition) => {
+      const key = partitionKey(partition);
+      return { key, load: laneCountOf(partition.prefix), group: groups.get(key) };
+    }),
     members: able,
     current,
-    pinned,
+    pinned: restingIn(known, input),
   });
+  const alive = new Set(members.map(({ id }) => id));
+  const moved = new Set(
+    [...owners].flatMap(([key, ownerId]) => {
+      const before = current.get(key);
+      return before !== undefined && before !== ownerId && alive.has(before) ? [key] : [];
+    }),
+  );
   const wanted = known.map((wish) => ({
     ...wish,
-    partitions: shapeOf(wish).flatMap(({ queue, prefix }) => {
-      const ownerId = owners.get(partitionKey({ queue, prefix }));
-      return ownerId === undefined ? [] : [{ prefix, ownerId }];
+    partitions: shapeOf(wish).flatMap((partition): WishedPartition[] => {
+      const { prefix } = partition;
+      const key = partitionKey(partition);
+      const ownerId = owners.get(key);
+      if (ownerId === undefined) return [];
+      const restsUntil = moved.has(key) ? input.now + input.restMs : restOf(wish, prefix, ownerId, input.now);
+      return [{ prefix, ownerId, ...(restsUntil !== undefined && { restsUntil }) }];
     }),
   }));
-  const alive = new Set(members.map(({ id }) => id));
-  const moved = [...owners].filter(([key, ownerId]) => {
-    const before = current.get(key);
-    return before !== undefined && before !== ownerId && alive.has(before);
-  });
-  return { wishes: wanted.filter((wish, index) => isChanged(wish, known[index])), moved: moved.map(([key]) => key) };
+  return { wishes: wanted.filter((wish, index) => isChanged(wish, known[index])), moved: [...moved] };
+}
+
+function restingIn(wishes: readonly Wish[], { now, mayMove }: PlanInput): ReadonlySet<string> {
+  return new Set(
+    wishes.flatMap(({ queue, partitions }) =>
+      partitions
+        .filter(({ restsUntil }) => !mayMove || isResting(restsUntil, now))
+        .map(({ prefix }) => partitionKey({ queue, prefix })),
+    ),
+  );
+}
+
+/** A rest that goes on: with the same owner, and not over. */
+function restOf(wish: Wish, prefix: string, ownerId: string, now: EpochMs): EpochMs | undefined {
+  const before = wish.partitions.find((partition) => partition.prefix === prefix);
+  return before?.ownerId === ownerId && isResting(before.restsUntil, now) ? before.restsUntil : undefined;
 }
 
 function withMissing(wishes: readonly Wish[], queues: readonly string[]): Wish[] {
@@ -68,11 +99,8 @@ function ownersIn(wishes: readonly Wish[]): Map<string, string> {
   );
 }
 
-function laneCountOf({ prefix }: Partition): number {
-  const { from, until } = lanesOf(prefix);
-  return until - from;
-}
-
+/** A rest that is over is no change: it goes with the next one. */
 function isChanged(wanted: Wish, known: Wish | undefined): boolean {
-  return JSON.stringify(wanted.partitions) !== JSON.stringify(known?.partitions);
+  const placed = (wish: Wish | undefined) => wish?.partitions.map(({ prefix, ownerId }) => [prefix, ownerId]);
+  return JSON.stringify(placed(wanted)) !== JSON.stringify(placed(known));
 }

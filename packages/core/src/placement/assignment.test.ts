@@ -81,6 +81,26 @@ test("a pinned partition stays where it is", () => {
   expect(movesBetween(current, owners)).toEqual(["q0/-"]);
 });
 
+test("partitions of one group are not brought together by evening out, and find different members when both are orphans", () => {
+  const rest = partitionsOf(7).map((partition) => ({ ...partition, load: 2 }));
+  const halves = ["0", "1"].map((half) => ({ key: `hot/${half}`, load: 1 }));
+  const grouped = halves.map((half) => ({ ...half, group: "hot" }));
+  // s1 has too much, and only a half is small enough to move.
+  const current = new Map([...rest.map(({ key }, index) => [key, index < 3 ? "s0" : "s1"] as const)]);
+  current.set("hot/0", "s0").set("hot/1", "s1");
+  const both = membersOf(2);
+  const together = assignPartitions({ partitions: [...rest, ...halves], members: both, current });
+  expect(movesBetween(current, together)).toEqual(["hot/1"]);
+  const apart = assignPartitions({ partitions: [...rest, ...grouped], members: both, current });
+  expect(movesBetween(current, apart)).toEqual([]);
+
+  for (const name of ["a", "b", "c", "d", "e", "f"]) {
+    const orphans = ["0", "1"].map((half) => ({ key: `${name}/${half}`, load: 1, group: name }));
+    const placed = assignPartitions({ partitions: [...rest, ...orphans], members: membersOf(3), current: new Map() });
+    expect(placed.get(`${name}/0`)).not.toBe(placed.get(`${name}/1`));
+  }
+});
+
 test("without members nothing is assigned", () => {
   expect(assignPartitions({ partitions: partitionsOf(3), members: [], current: new Map() }).size).toBe(0);
 });

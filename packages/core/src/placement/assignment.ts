@@ -12,6 +12,8 @@ export interface Assignable {
   readonly key: string;
   /** Positive, in any unit that is the same for all; with equal loads their number is evened out. */
   readonly load: number;
+  /** Those of one group that are with different members are not brought together again: they are too much for one. */
+  readonly group?: string | undefined;
 }
 
 export interface AssignmentConfig {
@@ -78,7 +80,10 @@ function keepOwners(
   return owners;
 }
 
-/** To the member that the hash prefers among those with room; if none has, to the one that is least loaded afterwards. */
+/**
+ * To the member that the hash prefers among those with room; if none has, to the one that is least loaded afterwards. Those
+ * without a partition of the same group go first.
+ */
 function placeOrphans(
   partitions: readonly Assignable[],
   members: readonly Member[],
@@ -89,7 +94,9 @@ function placeOrphans(
   for (const partition of partitions) {
     if (owners.has(partition.key)) continue;
     const hasRoom = (member: Member) => relative(member, partition.load) <= fair * (1 + config.deadBand);
-    const candidates = members.filter(hasRoom);
+    const room = members.filter(hasRoom);
+    const strangers = room.filter((member) => !meets(partition, member, partitions, owners));
+    const candidates = strangers.length > 0 ? strangers : room;
     const keyHash = hash32(partition.key);
     const owner =
       candidates.length > 0
@@ -121,8 +128,10 @@ function rebalance(
       from.left < config.movesPerMemberMax &&
       to.reached < config.movesPerMemberMax &&
       (relative(from) > fair * (1 + config.deadBand) || relative(to) < fair * (1 - config.deadBand)),
-    mayMove: ({ load }, from, to) =>
-      (from.left === 0 || load <= (mayLeave.get(from) ?? 0)) && relative(to, load) < relative(from),
+    mayMove: (partition, from, to) =>
+      (from.left === 0 || partition.load <= (mayLeave.get(from) ?? 0)) &&
+      relative(to, partition.load) < relative(from) &&
+      !meets(partition, to, partitions, owners),
   };
   const movable = partitions.filter(({ key }) => !pinned.has(key));
   for (;;) {
@@ -165,6 +174,13 @@ function bestMove(
     }
   }
   return undefined;
+}
+
+/** Whether the member has another partition of the same group. */
+function meets(partition: Assignable, member: Member, partitions: readonly Assignable[], owners: Owners): boolean {
+  const { key, group } = partition;
+  if (group === undefined) return false;
+  return partitions.some((other) => other.group === group && other.key !== key && owners.get(other.key) === member);
 }
 
 function give(partition: Assignable, owner: Member, owners: Owners): void {

@@ -32,6 +32,22 @@ export function covers(prefix: Prefix, lane: Lane): boolean {
   return lane >= from && lane < until;
 }
 
+/** How many lanes a prefix has: 32 for the empty one, 1 for five bits. */
+export function laneCountOf(prefix: Prefix): number {
+  const { from, until } = lanesOf(prefix);
+  return until - from;
+}
+
+/** The two prefixes into which one is split. Undefined: it is a single lane. */
+export function halvesOf(prefix: Prefix): readonly [lower: Prefix, upper: Prefix] | undefined {
+  return prefix.length < laneBits ? [`${prefix}0`, `${prefix}1`] : undefined;
+}
+
+/** The prefix of which this one is a half. Undefined: it is the whole queue. */
+export function parentOf(prefix: Prefix): Prefix | undefined {
+  return prefix === "" ? undefined : prefix.slice(0, -1);
+}
+
 /** Whether two partitions share a lane: the same queue, and one prefix begins with the other. */
 export function overlaps(a: Partition, b: Partition): boolean {
   return a.queue === b.queue && (a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix));

@@ -1,4 +1,5 @@
-import { type Entry, membersPrefix } from "@sluice/coordination";
+import type { Coordinator, Entry } from "./index.ts";
+import { membersPrefix } from "./keys.ts";
 
 /** What a scheduler says of itself in its member key, as a JSON text. Everything may be left out. */
 export interface MemberInfo {
@@ -13,6 +14,10 @@ export interface Member {
   readonly id: string;
   readonly capacity: number;
   readonly isDraining: boolean;
+}
+
+export async function readMembers(coordinator: Coordinator): Promise<Member[]> {
+  return (await coordinator.list(membersPrefix)).map(parseMember);
 }
 
 /** Whatever a newer or broken member writes: what cannot be read is as if it were left out. */

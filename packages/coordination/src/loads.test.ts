@@ -1,0 +1,55 @@
+import { FakeClock } from "@sluice/core/testing";
+import { expect, test } from "vitest";
+import { loadsKey } from "./keys.ts";
+import { type LoadReport, type PartitionLoad, readLoads, reportedPartitionsMax, writeLoads } from "./loads.ts";
+import { createMemoryCoordinator } from "./memory.ts";
+
+const load = { waiting: 1_200, backlogAgeMs: 3_400, dispatchedPerSecond: 250.5 };
+
+test("what members say of their partitions is read by everybody, and goes with their leases", async () => {
+  const clock = new FakeClock();
+  await using coordinator = createMemoryCoordinator({ clock });
+  const lease = await coordinator.grant(1_000);
+  const report: LoadReport = {
+    memberId: "s1",
+    partitions: [
+      { queue: "q0", prefix: "", ...load },
+      { queue: "q1", prefix: "0110", ...load },
+    ],
+    isCut: false,
+  };
+  await writeLoads(coordinator, report, lease);
+  expect(await readLoads(coordinator)).toEqual([report]);
+  await writeLoads(coordinator, { memberId: "s1", partitions: [], isCut: true }, lease);
+  expect(await readLoads(coordinator)).toEqual([{ memberId: "s1", partitions: [], isCut: true }]);
+  await clock.advance(1_001);
+  expect(await readLoads(coordinator)).toEqual([]);
+  const late = writeLoads(coordinator, report, lease);
+  await expect(late).rejects.toMatchObject({ reason: "LEASE_GONE" });
+});
+
+test("what cannot be read of a report is left out", async () => {
+  await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
+  const good = ["q0/-", 1, 2, 3];
+  const loads = [good, ["q0", 1, 2, 3], ["q0/2", 1, 2, 3], ["q0/0", -1, 2, 3], ["q0/0", 1, 2], "q0/0", null];
+  for (const [id, value] of ["", "null", "[]", '{"loads":7}', JSON.stringify({ loads })].entries()) {
+    await coordinator.commit([], [{ op: "put", key: loadsKey(`s${id}`), value }]);
+  }
+  const partitions = [{ queue: "q0", prefix: "", waiting: 1, backlogAgeMs: 2, dispatchedPerSecond: 3 }];
+  expect(await readLoads(coordinator)).toEqual([{ memberId: "s4", partitions, isCut: false }]);
+});
+
+test("the longest report is small", async () => {
+  await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
+  const lease = await coordinator.grant(1_000);
+  const busy = (index: number): PartitionLoad => ({
+    queue: `a-queue-of-its-own-for-a-large-customer-${index}`,
+    prefix: "01101",
+    waiting: 1_000_000,
+    backlogAgeMs: 86_400_000,
+    dispatchedPerSecond: 20_000,
+  });
+  const partitions = Array.from({ length: reportedPartitionsMax }, (_, index) => busy(index));
+  await writeLoads(coordinator, { memberId: "s1", partitions, isCut: true }, lease);
+  expect((await coordinator.get(loadsKey("s1")))?.value.length).toBeLessThan(4_096);
+});

@@ -1,0 +1,70 @@
+// How busy the partitions are, as their owners say. A key of its own under the lease, and not a part of the member key:
+// whoever watches the members must hear of joins and leaves, and not of every change of a number.
+import { type Partition, parsePartitionKey, partitionKey } from "@sluice/core";
+import type { Coordinator, Entry, Lease } from "./index.ts";
+import { loadsKey, loadsPrefix } from "./keys.ts";
+
+export interface PartitionLoad extends Partition {
+  /** Task numbers in the owner's memory that wait for their turn; what lies beyond its look-ahead is not counted. */
+  readonly waiting: number;
+  /** Age of the oldest of them; 0: none waits. */
+  readonly backlogAgeMs: number;
+  readonly dispatchedPerSecond: number;
+}
+
+export interface LoadReport {
+  readonly memberId: string;
+  /** Those of its partitions that have something to do; a partition that is left out is idle, unless `isCut`. */
+  readonly partitions: readonly PartitionLoad[];
+  /** It has more of them than it may name: only the busiest are here. */
+  readonly isCut: boolean;
+}
+
+/** A report names at most so many partitions: about 3 KB. */
+export const reportedPartitionsMax = 32;
+
+/** Those that can be read; members without one have not said anything yet. */
+export async function readLoads(coordinator: Coordinator): Promise<LoadReport[]> {
+  return (await coordinator.list(loadsPrefix)).flatMap((entry) => {
+    const report = parseLoads(entry);
+    return report === undefined ? [] : [report];
+  });
+}
+
+/** Replaces what the member has said before. Rejects with `LEASE_GONE`. */
+export async function writeLoads(
+  coordinator: Coordinator,
+  { memberId, partitions, isCut }: LoadReport,
+  lease: Lease,
+): Promise<void> {
+  const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, ...partition }) => [
+    partitionKey(partition),
+    waiting,
+    backlogAgeMs,
+    dispatchedPerSecond,
+  ]);
+  const value = JSON.stringify({ loads, ...(isCut && { isCut }) });
+  await coordinator.commit([], [{ op: "put", key: loadsKey(memberId), value, lease }]);
+}
+
+function parseLoads({ key, value }: Entry): LoadReport | undefined {
+  let parsed: { readonly loads?: unknown; readonly isCut?: unknown } | null;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parsed?.loads)) return undefined;
+  const partitions = parsed.loads.flatMap((item: unknown): PartitionLoad[] => {
+    const [name, ...numbers]: unknown[] = Array.isArray(item) ? item : [];
+    if (typeof name !== "string" || !/^.+\/(?:-|[01]{1,5})$/.test(name)) return [];
+    const [waiting, backlogAgeMs, dispatchedPerSecond] = numbers.map(countIn);
+    if (waiting === undefined || backlogAgeMs === undefined || dispatchedPerSecond === undefined) return [];
+    return [{ ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond }];
+  });
+  return { memberId: key.slice(loadsPrefix.length), partitions, isCut: parsed.isCut === true };
+}
+
+function countIn(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+}

@@ -1,0 +1,80 @@
+// How hot each partition is, and for how long, from what the owners report. Pure: the tracker in, a new one out.
+//
+//   quiet ──▶ busy ──▶ hot        hot: over a threshold; quiet: under 30 % of every one. Between them nothing begins, so that
+//     ◀────── ◀──────            a load that is constant decides once, and not again and again.
+import type { LoadReport, PartitionLoad, Wish } from "@sluice/coordination";
+import { partitionKey } from "@sluice/core";
+
+/** Thresholds. Durations in ms. */
+export interface HeatConfig {
+  /** Hot: the oldest waiting task is older. Default 10 s. */
+  readonly backlogAgeMaxMs: number;
+  /** Hot as well: what waits takes longer than this at the rate at which it is dispatched. Default 10 s. */
+  readonly drainMaxMs: number;
+  /** …and more than this wait. Default 1,000. */
+  readonly waitingMin: number;
+  /** Quiet: below this share of every threshold. Default 0.3. */
+  readonly deadBand: number;
+}
+export const defaultHeatConfig: HeatConfig = {
+  backlogAgeMaxMs: 10_000,
+  drainMaxMs: 10_000,
+  waitingMin: 1_000,
+  deadBand: 0.3,
+};
+
+/** Not known: its owner has not reported it, because it has just taken over, or has more than it may name. */
+export type Heat = "quiet" | "busy" | "hot" | "unknown";
+
+export interface PartitionHeat {
+  readonly heat: Heat;
+  /** When it became so, monotonic. */
+  readonly since: number;
+  /** As reported last. */
+  readonly load: Pick<PartitionLoad, "backlogAgeMs" | "dispatchedPerSecond">;
+}
+
+/** By the key of the partition. */
+export type Heats = ReadonlyMap<string, PartitionHeat>;
+
+export interface HeatInput {
+  readonly wishes: readonly Wish[];
+  readonly reports: readonly LoadReport[];
+  /** Monotonic. */
+  readonly now: number;
+}
+
+/** The heat of every wished partition. What its owner does not name is idle; what somebody else says of it does not count. */
+export function followHeat(
+  before: Heats,
+  { wishes, reports, now }: HeatInput,
+  config: HeatConfig = defaultHeatConfig,
+): Heats {
+  const reportOf = new Map(reports.map((report) => [report.memberId, report]));
+  const loads = new Map(
+    reports.flatMap(({ memberId, partitions }) =>
+      partitions.map((load) => [`${memberId} ${partitionKey(load)}`, load] as const),
+    ),
+  );
+  const heats = new Map<string, PartitionHeat>();
+  for (const { queue, partitions } of wishes) {
+    for (const { prefix, ownerId } of partitions) {
+      const key = partitionKey({ queue, prefix });
+      const load = loads.get(`${ownerId} ${key}`);
+      const isIdle = load === undefined && reportOf.get(ownerId)?.isCut === false;
+      const heat = load !== undefined ? heatOf(load, config) : isIdle ? "quiet" : "unknown";
+      const known = before.get(key);
+      heats.set(key, { heat, since: known?.heat === heat ? known.since : now, load: load ?? idle });
+    }
+  }
+  return heats;
+}
+
+const idle = { backlogAgeMs: 0, dispatchedPerSecond: 0 };
+
+function heatOf({ waiting, backlogAgeMs, dispatchedPerSecond }: PartitionLoad, config: HeatConfig): Heat {
+  const waitingMax = Math.max(config.waitingMin, (dispatchedPerSecond * config.drainMaxMs) / 1_000);
+  const share = Math.max(backlogAgeMs / config.backlogAgeMaxMs, waiting / waitingMax);
+  if (share > 1) return "hot";
+  return share < config.deadBand ? "quiet" : "busy";
+}
