@@ -97,6 +97,10 @@ const mayBeAmbient: Readonly<Record<string, { readonly uses: readonly string[]; 
     uses: ["Date.now", "new Date()"],
     why: "compares with the times of files, in the watchdog's process",
   },
+  "packages/cluster/src/services/environment.ts": {
+    uses: ["process.env"],
+    why: "processes that it starts need the PATH",
+  },
   "packages/testbed/src/time.ts": { uses: ["performance.now", "setTimeout"], why: "waits for real servers" },
   "packages/testbed/src/ports.ts": {
     uses: ["random bytes"],

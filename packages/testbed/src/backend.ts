@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { AppError } from "@sluice/core";
 import type { Folder } from "./folder.ts";
 import { host, type PortReservation } from "./ports.ts";
-import { type Exit, type GuardedProcess, type ProcessOptions, startProcess } from "./process/guarded-process.ts";
+import { type GuardedProcess, type ProcessOptions, startProcess } from "./process/guarded-process.ts";
 import { removeSharedMemory } from "./process/shared-memory.mjs";
 import { until } from "./time.ts";
 
@@ -20,8 +20,6 @@ export interface Backend extends AsyncDisposable {
   readonly version: string;
   /** Whether it is meant to run: it was started, and not stopped since. One that was killed is. */
   readonly isWanted: boolean;
-  /** Resolves at the next end of its process, whatever the reason is. */
-  readonly exited: Promise<Exit>;
   /** Sends a signal; does not wait. SIGSTOP, SIGCONT and SIGKILL reach every process of it. */
   kill(signal: NodeJS.Signals): void;
   /** Stops it in order (or with the signal), and resolves when it is gone. Its data and port stay its own. */
@@ -41,6 +39,7 @@ export interface BackendPlan {
   readonly folder: Folder;
   /** Where its data is, below the folder; deleted by `wipe`. */
   readonly dataDir: string;
+  readonly onStarted?: (() => void) | undefined;
   readonly process: Omit<ProcessOptions, "name" | "isOneWithItsChildren">;
   /** Ends it at once and leaves nothing outside of its folder; default SIGKILL. */
   readonly discardSignal?: NodeJS.Signals;
@@ -88,10 +87,6 @@ export class LocalBackend implements Backend {
     return this.#plan.version;
   }
 
-  get exited(): Promise<Exit> {
-    return this.#process?.exited ?? Promise.resolve({ code: null, signal: null });
-  }
-
   kill(signal: NodeJS.Signals): void {
     if (["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT"].includes(signal)) this.#isEnding = true;
     this.#process?.kill(signal);
@@ -119,6 +114,7 @@ export class LocalBackend implements Backend {
       throw error;
     }
     if (running.exit) throw this.#failure(running.exit.error);
+    this.#plan.onStarted?.();
   }
 
   async wipe(): Promise<void> {

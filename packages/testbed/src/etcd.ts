@@ -8,6 +8,8 @@ import { host, type PortReservation, withPorts } from "./ports.ts";
 export interface BackendOptions {
   /** Folder of data and log; default: a temporary one, deleted at the end. */
   readonly dataDir?: string;
+  /** Called whenever it has been started and answers. */
+  readonly onStarted?: () => void;
 }
 
 /** One etcd that is a cluster by itself. */
@@ -49,6 +51,7 @@ export async function startEtcd(options: BackendOptions = {}): Promise<Backend> 
       version: binary.version,
       port,
       reservation,
+      onStarted: options.onStarted,
       folder,
       dataDir,
       process: {

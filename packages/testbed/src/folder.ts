@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { guardFolder, unguardFolder } from "./process/guard.ts";
@@ -11,13 +11,25 @@ export interface Folder {
   delete(): void;
 }
 
-/** The given folder, or a temporary one that goes with this process, if not before. */
-export function openFolder(options: { name: string; path?: string | undefined; owner?: User | undefined }): Folder {
-  const { name, owner } = options;
+export interface FolderOptions {
+  /** Part of the name of a temporary one. */
+  readonly name: string;
+  /** Default: a temporary one, which goes with this process, if not before. */
+  readonly path?: string | undefined;
+  /** Default: we. */
+  readonly owner?: User | undefined;
+  /** Of a folder that is made; default 0o700. One that was there keeps its own. */
+  readonly mode?: number;
+}
+
+export function openFolder(options: FolderOptions): Folder {
+  const { name, owner, mode = 0o700 } = options;
   const path = options.path === undefined ? mkdtempSync(join(tmpdir(), `sluice-${name}-`)) : resolve(options.path);
   const isTemporary = options.path === undefined;
-  if (isTemporary) guardFolder(path);
-  else mkdirSync(path, { recursive: true });
+  if (isTemporary) {
+    guardFolder(path);
+    chmodSync(path, mode);
+  } else mkdirSync(path, { recursive: true, mode });
   if (owner) chownSync(path, owner.uid, owner.gid);
   return {
     path,

@@ -3,6 +3,7 @@
 export type { Backend } from "./backend.ts";
 export { type BackendOptions, startEtcd } from "./etcd.ts";
 export { type Folder, openFolder } from "./folder.ts";
+export { httpGet } from "./http.ts";
 export { type NatsOptions, startNats } from "./nats.ts";
 export { type PortReservation, reservePorts } from "./ports.ts";
 export { type PostgresBackend, type PostgresOptions, startPostgres } from "./postgres/postgres.ts";
@@ -13,3 +14,4 @@ export {
   startProcess,
   type User,
 } from "./process/guarded-process.ts";
+export { type UntilOptions, until } from "./time.ts";

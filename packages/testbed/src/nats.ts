@@ -15,7 +15,7 @@ export interface NatsOptions extends BackendOptions {
 }
 
 /** One server with JetStream, or a cluster of three. With `dataDir`, each has its folder `nats-<n>` there. */
-export async function startNats({ dataDir, servers = 1 }: NatsOptions = {}): Promise<readonly Backend[]> {
+export async function startNats({ dataDir, servers = 1, onStarted }: NatsOptions = {}): Promise<readonly Backend[]> {
   const binary = await findBinary({
     name: "nats-server",
     variable: "SLUICE_TEST_NATS",
@@ -28,7 +28,7 @@ export async function startNats({ dataDir, servers = 1 }: NatsOptions = {}): Pro
       const [port = 0, httpPort = 0, routePort = 0] = reservation.ports.slice(index * portsEach);
       return { name: `nats-${index}`, port, httpPort, routePort };
     });
-    const backends = seats.map((seat) => openServer({ binary, seat, seats, dataDir, reservation }));
+    const backends = seats.map((seat) => openServer({ binary, seat, seats, dataDir, reservation, onStarted }));
     try {
       // Together: alone, a server of a cluster finds nobody to elect a leader with.
       await Promise.all(backends.map((backend) => backend.start()));
@@ -56,9 +56,10 @@ interface ServerOptions {
   readonly seats: readonly Seat[];
   readonly dataDir: string | undefined;
   readonly reservation: PortReservation;
+  readonly onStarted: (() => void) | undefined;
 }
 
-function openServer({ binary, seat, seats, dataDir, reservation }: ServerOptions): Backend {
+function openServer({ binary, seat, seats, dataDir, reservation, onStarted }: ServerOptions): Backend {
   const { name, port } = seat;
   const folder = openFolder({ name, path: dataDir && join(dataDir, name) });
   const data = join(folder.path, "data");
@@ -68,6 +69,7 @@ function openServer({ binary, seat, seats, dataDir, reservation }: ServerOptions
     version: binary.version,
     port,
     reservation,
+    onStarted,
     folder,
     dataDir: data,
     process: {

@@ -5,18 +5,18 @@ export function sleep(ms: number): Promise<void> {
 }
 
 export interface UntilOptions {
-  /** For the message: `no answer from etcd`. */
+  /** For the message, such as `etcd does not answer`. */
   readonly what: string;
   readonly timeoutMs: number;
   readonly everyMs?: number;
 }
 
-/** Asks again and again until the answer is yes. Throws `BACKEND_TIMEOUT`. */
+/** Asks again and again until the answer is yes. Throws `TOOK_TOO_LONG`. */
 export async function until(holds: () => boolean | Promise<boolean>, options: UntilOptions): Promise<void> {
   const { what, timeoutMs, everyMs = 20 } = options;
   const endsAt = performance.now() + timeoutMs;
   while (!(await holds())) {
-    if (performance.now() > endsAt) throw new AppError("timeout", "BACKEND_TIMEOUT", `${what} after ${timeoutMs} ms`);
+    if (performance.now() > endsAt) throw new AppError("timeout", "TOOK_TOO_LONG", `${what} after ${timeoutMs} ms`);
     await sleep(everyMs);
   }
 }

@@ -22,7 +22,11 @@ export interface PostgresOptions extends BackendOptions {
 }
 
 /** One PostgreSQL with one database; it lets everybody on this machine in. */
-export async function startPostgres({ dataDir, fsync = true }: PostgresOptions = {}): Promise<PostgresBackend> {
+export async function startPostgres({
+  dataDir,
+  onStarted,
+  fsync = true,
+}: PostgresOptions = {}): Promise<PostgresBackend> {
   const binary = await findBinary({
     name: "postgres",
     variable: "SLUICE_TEST_POSTGRES",
@@ -40,6 +44,7 @@ export async function startPostgres({ dataDir, fsync = true }: PostgresOptions =
       version: binary.version,
       port,
       reservation,
+      onStarted,
       folder,
       dataDir: data,
       process: {
