@@ -17,8 +17,10 @@ export interface SchedulerConfig {
   readonly fenceAfterMs: number;
   /** A fenced agent is dead when it was not renewed for so long; its watchdog has killed everything by then. */
   readonly deadAfterMs: number;
-  /** Blocks that one partition holds in memory before it stops pulling. */
-  readonly lookAheadBlocks: number;
+  /** Tasks that may wait in memory, of all partitions together; about 40 bytes each. Pulling stops at this many. */
+  readonly lookAheadTasksMax: number;
+  /** Memory that they may take, which counts when they were announced one by one: about 1,000 bytes each then. */
+  readonly lookAheadBytesMax: number;
   /** Tasks read, dispatched or settled in one batch. */
   readonly batchSize: number;
   /** How often blocks are kept invisible; a third of the queue's `ack_wait`. */
@@ -47,7 +49,8 @@ export const defaultSchedulerConfig: Omit<SchedulerConfig, "schedulerId"> = {
   barrierGraceMs: 1_000,
   fenceAfterMs: 15_000,
   deadAfterMs: 25_000,
-  lookAheadBlocks: 1_024,
+  lookAheadTasksMax: 1_500_000,
+  lookAheadBytesMax: 96 * 1024 * 1024,
   batchSize: 256,
   renewEveryMs: 10_000,
   marksEveryMs: 1_000,

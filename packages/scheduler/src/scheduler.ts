@@ -12,6 +12,7 @@ import type { SchedulerConfig } from "./config.ts";
 import { createFunctionCache } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
+import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
 
 export interface SchedulerDeps {
@@ -95,6 +96,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       signals,
       functions,
       agents,
+      lookAhead: createLookAhead({ tasksMax: config.lookAheadTasksMax, bytesMax: config.lookAheadBytesMax }),
       isTrusted,
     },
   });

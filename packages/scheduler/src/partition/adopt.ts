@@ -10,7 +10,7 @@ import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { factsOf } from "./dispatch.ts";
-import type { ActiveTask } from "./memory.ts";
+import { type ActiveTask, originOf } from "./memory.ts";
 import { lostWrite, outcomeWrite, refusedWrite } from "./outcome.ts";
 
 const retryMs = 200;
@@ -113,7 +113,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
             kind: "running",
             seq: task.seq,
             attempt: task.attempt,
-            lane: task.waiting.lane,
+            lane: task.origin.lane,
             startedAt,
             agentId: link.agentId,
             instanceId,
@@ -172,14 +172,14 @@ function adoptEntry(
   }
   if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {
     // An owner between that one and me may have given the same attempt to an agent that has not answered yet.
-    const held = known ?? context.memory.activate(row, "held");
+    const held = known ?? context.memory.activate(row.seq, originOf(row), "held");
     held.state = "held";
     context.suspects.set(ref.seq, link);
     return;
   }
   context.suspects.delete(ref.seq);
   const { payload, ...facts } = row;
-  const task = known ?? context.memory.activate(row, "dispatched");
+  const task = known ?? context.memory.activate(row.seq, originOf(row), "dispatched");
   task.state = "dispatched";
   task.row = facts;
   task.attempt = ref.attempt;
@@ -269,6 +269,8 @@ function refusedAttempt(
 function answered(context: PartitionContext, agentId: string): void {
   if (!context.unanswered.delete(agentId)) return;
   if (context.unanswered.size > 0) return;
+  context.held.count = 0;
+  context.held.flows.clear();
   for (const task of [...context.memory.activeTasks()]) if (task.state === "held") putBack(context, task);
   context.wakeDispatch.notify();
 }

@@ -4,6 +4,7 @@ import {
   createWake,
   type FairOrder,
   type OwnedPartition,
+  type Priority,
   type Random,
   type Seq,
   urgency,
@@ -17,6 +18,7 @@ import type { AgentLink } from "../agents/link.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
+import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 
 /** What every partition gets from its scheduler. */
@@ -31,6 +33,8 @@ export interface PartitionDeps {
   readonly signals: Signals;
   readonly functions: FunctionCache;
   readonly agents: AgentDirectory;
+  /** Shared by the partitions of this scheduler. */
+  readonly lookAhead: LookAhead;
   /** Whether the lease may still be acted on; asked once per batch. */
   readonly isTrusted: () => boolean;
 }
@@ -55,11 +59,14 @@ export interface PartitionContext extends PartitionDeps {
    * agent turns out to have it. The link wants a confirmation. Written by `adopt`, taken by `dispatch`.
    */
   readonly suspects: Map<Seq, AgentLink | undefined>;
+  /** What was held since the take-over, until everybody has answered. Written by `dispatch` and `adopt`. */
+  readonly held: { count: number; readonly flows: Set<string> };
   /** Taken by `settle`. */
   readonly pending: PendingWrite[];
   readonly wakeDispatch: Wake;
   readonly wakeSettle: Wake;
-  readonly wakePull: Wake;
+  /** By priority. */
+  readonly wakePull: Readonly<Record<Priority, Wake>>;
   readonly wakeMarks: Wake;
   readonly wakeUnpark: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
@@ -74,15 +81,16 @@ export function createWakes(clock: Clock) {
   return {
     wakeDispatch: createWake(clock),
     wakeSettle: createWake(clock),
-    wakePull: createWake(clock),
+    wakePull: { 0: createWake(clock), 1: createWake(clock), 2: createWake(clock), 3: createWake(clock) },
     wakeMarks: createWake(clock),
     wakeUnpark: createWake(clock),
   };
 }
 
-/** Puts a number in order, by its urgency. */
+/** Puts numbers in order, by their urgency. */
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
-  context.order.add(waiting, urgency(waiting), waiting);
+  const { origin, seqs } = waiting;
+  context.order.add(origin, urgency(origin), waiting, seqs.length);
 }
 
 /** Back in order after it could not be dispatched; its row will be read again. */

@@ -1,19 +1,20 @@
 // Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
-import type { Loop } from "@sluice/core";
-import { flowKey } from "@sluice/core";
+import { flowKey, type Loop, type Seq } from "@sluice/core";
 import type { DispatchAttempt, FunctionSpec } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, place, roomFor } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { functionSpec } from "./function-spec.ts";
-import type { ActiveTask, Waiting } from "./memory.ts";
+import type { ActiveTask, Origin } from "./memory.ts";
 import { lostWrite, refusedWrite } from "./outcome.ts";
 import { planRow } from "./plan.ts";
 import { ackFinished } from "./pull.ts";
 
 const retryMs = 200;
+/** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
+const heldMax = 10_000;
 
 export function dispatchLoop(context: PartitionContext, port: PartitionPort, startAt: number): Loop {
   const { clock, config } = context;
@@ -45,20 +46,24 @@ function pick(context: PartitionContext): ActiveTask[] {
   while (room > 0) {
     const waiting = order.peek();
     if (!waiting) break;
-    if (!memory.has(waiting.seq) || memory.active(waiting.seq)) {
+    const { origin } = waiting;
+    const seq = waiting.seqs[waiting.next] as Seq;
+    if (!memory.has(seq) || memory.active(seq)) {
       // Finished, or named by an agent, since it was put in order.
-      order.take();
+      order.take(0);
+      waiting.next++;
       continue;
     }
-    const key = flowKey(waiting);
-    const left = roomOfFlow.get(key) ?? flowRoom(context, links, waiting);
+    const key = flowKey(origin);
+    const left = roomOfFlow.get(key) ?? (isHeldBack(context, key) ? 0 : flowRoom(context, links, origin));
     roomOfFlow.set(key, left - 1);
     if (left <= 0) {
-      order.block(waiting);
+      order.block(origin);
       continue;
     }
     order.take();
-    const task = memory.activate(waiting, "reading");
+    waiting.next++;
+    const task = memory.activate(seq, origin, "reading");
     task.dequeuedAt = now;
     picked.push(task);
     room--;
@@ -66,8 +71,13 @@ function pick(context: PartitionContext): ActiveTask[] {
   return picked;
 }
 
-function flowRoom(context: PartitionContext, links: readonly AgentLink[], waiting: Waiting): number {
-  const known = context.functions.peek(waiting);
+/** Many of its rows wait for agents that have not answered: reading more would only fill the memory. */
+function isHeldBack({ unanswered, held }: PartitionContext, key: string): boolean {
+  return unanswered.size > 0 && held.count >= heldMax && held.flows.has(key);
+}
+
+function flowRoom(context: PartitionContext, links: readonly AgentLink[], origin: Origin): number {
+  const known = context.functions.peek(origin);
   if (!known) return Number.POSITIVE_INFINITY;
   const placing = placingOf(known);
   return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
@@ -90,7 +100,7 @@ async function dispatchBatch(
         context.owner,
         picked.map(({ seq }) => seq),
       ),
-      context.functions.read(picked.map(({ waiting }) => waiting)),
+      context.functions.read(picked.map(({ origin }) => origin)),
     ]);
     if (signal.aborted) return;
     if (rows === "stale") {
@@ -126,8 +136,9 @@ function act(
   for (const task of picked) {
     if (!isReading(context, task)) continue;
     const row = rows.get(task.seq);
-    task.function = functions.get(flowKey(task.waiting));
-    const facts = { now, ...owner, lane: task.waiting.lane, function: task.function };
+    const key = flowKey(task.origin);
+    task.function = functions.get(key);
+    const facts = { now, ...owner, lane: task.origin.lane, function: task.function };
     const plan = planRow(row, {
       ...facts,
       allAnswered: context.unanswered.size === 0,
@@ -135,6 +146,8 @@ function act(
     });
     if (plan.kind === "hold") {
       task.state = "held";
+      context.held.count++;
+      context.held.flows.add(key);
       context.metrics.held.inc();
       continue;
     }

@@ -1,4 +1,5 @@
 import { AccountId, FunctionName } from "@sluice/core";
+import type { Delivery } from "@sluice/queue";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createMemory } from "./memory.ts";
@@ -16,50 +17,74 @@ const delivery = (seqs: number[]) => ({
   },
 });
 
+const seqsOf = (deliveries: readonly Delivery[]) => deliveries.map(({ block }) => block.seqs);
+
 test("a block can be acked when all its numbers are finished", () => {
   const memory = createMemory();
   memory.enter(delivery([1, 2]));
+  expect(memory.loads[2]).toEqual({ blocks: 1, tasks: 2 });
   memory.forget(1);
   expect(memory.takeAckable()).toEqual([]);
   memory.forget(2);
-  expect(memory.takeAckable().map(({ delivery }) => delivery.block.seqs)).toEqual([[1, 2]]);
-  expect(memory.blockCountOf(2)).toBe(0);
+  expect(seqsOf(memory.takeAckable())).toEqual([[1, 2]]);
+  expect(memory.loads[2]).toEqual({ blocks: 0, tasks: 0 });
 });
 
 test("a number that is delivered again joins what is there, and both blocks are acked with it", () => {
   const memory = createMemory();
-  expect(memory.enter(delivery([1])).map(({ seq }) => seq)).toEqual([1]);
-  expect(memory.enter(delivery([1, 2])).map(({ seq }) => seq)).toEqual([2]);
+  expect(memory.enter(delivery([1]))?.seqs).toEqual([1]);
+  expect(memory.enter(delivery([1, 2]))?.seqs).toEqual([2]);
   memory.forget(1);
-  expect(memory.takeAckable()).toHaveLength(1);
+  expect(seqsOf(memory.takeAckable())).toEqual([[1]]);
   memory.forget(2);
-  expect(memory.takeAckable()).toHaveLength(1);
+  expect(seqsOf(memory.takeAckable())).toEqual([[1, 2]]);
+});
+
+test("a block that is delivered again as it was is renewed and acked with the first", () => {
+  const memory = createMemory();
+  memory.enter(delivery([1, 2]));
+  expect(memory.enter(delivery([1, 2]))).toBeUndefined();
+  expect(seqsOf(memory.openDeliveries(2))).toEqual([
+    [1, 2],
+    [1, 2],
+  ]);
+  memory.forget(1);
+  memory.forget(2);
+  expect(memory.takeAckable()).toHaveLength(2);
 });
 
 test("a number that an agent named is remembered without a block", () => {
   const memory = createMemory();
-  const [waiting] = createMemory().enter(delivery([9]));
-  if (!waiting) throw new Error("nothing entered");
-  memory.activate(waiting, "dispatched");
+  memory.activate(9, delivery([9]).block, "dispatched");
   expect(memory.has(9)).toBe(true);
-  expect(memory.enter(delivery([9]))).toEqual([]);
+  expect(memory.enter(delivery([9]))).toBeUndefined();
   memory.forget(9);
   expect(memory.takeAckable()).toHaveLength(1);
   expect(memory.size).toBe(0);
 });
 
 test("whatever is repeated and in whatever order it ends, each block is acked exactly once and nothing is left", () => {
-  const blocks = fc.array(fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1 }), { minLength: 1 });
+  const blocks = fc.array(fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 4 }), {
+    minLength: 1,
+  });
+  const order = fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7, 8], { minLength: 8 });
+  const named = fc.uniqueArray(fc.integer({ min: 1, max: 8 }));
   void fc.assert(
-    fc.property(blocks, (seqLists) => {
+    fc.property(blocks, order, named, (seqLists, finishing, active) => {
       const memory = createMemory();
-      for (const seqs of seqLists) memory.enter(delivery(seqs));
-      let acked = 0;
-      for (let seq = 1; seq <= 8; seq++) {
+      for (const seq of active) memory.activate(seq, delivery([seq]).block, "dispatched");
+      const entered = seqLists.flatMap((seqs) => memory.enter(delivery(seqs))?.seqs ?? []);
+      const known = new Set(seqLists.flat());
+      for (const seq of active) known.delete(seq);
+      expect([...entered].sort()).toEqual([...known].sort());
+      const acked: Delivery[] = [];
+      for (const [index, seq] of finishing.entries()) {
         memory.forget(seq);
-        acked += memory.takeAckable().length;
+        acked.push(...memory.takeAckable());
+        const done = new Set(finishing.slice(0, index + 1));
+        expect(acked).toHaveLength(seqLists.filter((seqs) => seqs.every((each) => done.has(each))).length);
       }
-      return acked === seqLists.length && memory.size === 0 && [...memory.openBlocks()].length === 0;
+      expect([memory.size, memory.openDeliveries(2), memory.loads[2]]).toEqual([0, [], { blocks: 0, tasks: 0 }]);
     }),
   );
 });

@@ -1,29 +1,35 @@
 // What an owner remembers of a partition: which numbers it has, from which blocks, and how far each has come.
 //
-//   pulled ──take──▶ reading ──row read──▶ dispatched ──ended──▶ settling ──committed──▶ forgotten
+//   waiting ──take──▶ reading ──row read──▶ dispatched ──ended──▶ settling ──committed──▶ forgotten
 //     ▲                 │  ▲                   │                                            ▲
-//     └────put back─────┤  └──release── held   └──missing after a re-attach──▶ pulled       │
-//                       └──final, parked, foreign─────────────────────────────────────────-─┘
+//     └────put back─────┤  └──release── held   └──missing after a re-attach──▶ waiting      │
+//                       └──final, parked, foreign──────────────────────────────────────────-┘
 //
 // A number enters at its pull, before its row is read; a repeat only joins it, so nothing is ever read twice at once.
+//
+// A million numbers wait in a bad hour, so one that waits is no object: it is an entry of its block's list, of which the
+// order holds one item, and an entry of a table that says which block it is from. That is 40 bytes instead of 210, and an
+// eighth of the time to enter. It becomes an object when its turn comes, or when an agent names it.
 import type { Epoch, EpochMs, Flow, Lane, Priority, Seq } from "@sluice/core";
 import type { Delivery } from "@sluice/queue";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
+import type { Load } from "./look-ahead.ts";
+import { SeqTable } from "./seq-table.ts";
 
-/** A block with numbers that are not finished yet. Acked when `open` is 0. */
-export interface OpenBlock {
-  readonly delivery: Delivery;
-  readonly priority: Priority;
-  open: number;
-}
-
-/** A number that waits for its turn. */
-export interface Waiting extends Flow {
-  readonly seq: Seq;
+/** Where a number belongs, as its message or its row says. */
+export interface Origin extends Flow {
   readonly lane: Lane;
   readonly priority: Priority;
   readonly enqueuedAt: EpochMs;
+}
+
+/** Numbers that wait for their turn one after the other: those that a block brought, or one that was put back. */
+export interface Waiting {
+  readonly origin: Origin;
+  readonly seqs: readonly Seq[];
+  /** Index of the number whose turn is next. */
+  next: number;
 }
 
 /** What settling needs of a row; the payload is not kept. */
@@ -32,7 +38,7 @@ export type RowFacts = Omit<TaskRow, "payload">;
 /** A number whose turn has come. */
 export interface ActiveTask {
   readonly seq: Seq;
-  readonly waiting: Waiting;
+  readonly origin: Origin;
   state: "reading" | "held" | "dispatched" | "settling";
   row: RowFacts | undefined;
   function: FunctionRecord | undefined;
@@ -45,69 +51,121 @@ export interface ActiveTask {
 }
 
 export interface Memory {
+  /** Numbers, waiting and active. */
   readonly size: number;
-  /** Blocks of a priority that are not acked. */
-  blockCountOf(priority: Priority): number;
+  /** By priority: the blocks that are not acked, and their numbers. */
+  readonly loads: readonly Load[];
   has(seq: Seq): boolean;
   active(seq: Seq): ActiveTask | undefined;
   activeTasks(): Iterable<ActiveTask>;
-  /** Takes in a block. Returns the numbers that are new; the others joined what was there. */
-  enter(delivery: Delivery): Waiting[];
+  /** Takes in a block. Returns the numbers that are new, if any; the others joined what was there. */
+  enter(delivery: Delivery): Waiting | undefined;
   /** Makes a number active: the reading of its row starts, or an agent named it. */
-  activate(waiting: Waiting, state: ActiveTask["state"]): ActiveTask;
+  activate(seq: Seq, origin: Origin, state: ActiveTask["state"]): ActiveTask;
   /** Back to waiting; the caller puts it in order again. */
   deactivate(task: ActiveTask): Waiting;
-  /** Finished: settled, parked or not ours. Blocks without open numbers can be taken from `ackable`. */
+  /** Finished: settled, parked or not ours. Blocks without open numbers can be taken from `takeAckable`. */
   forget(seq: Seq): void;
-  takeAckable(): OpenBlock[];
-  /** Every block that is not acked; for renewal. */
-  openBlocks(): Iterable<OpenBlock>;
+  takeAckable(): Delivery[];
+  /** Every block of a priority that is not acked; for renewal. */
+  openDeliveries(priority: Priority): Delivery[];
 }
 
-export function createMemory(): Memory {
-  // One block in nearly every case; several when the broker repeated a message or a row was announced again.
-  const holders = new Map<Seq, OpenBlock | OpenBlock[] | undefined>();
-  const active = new Map<Seq, ActiveTask>();
-  const blocks = new Set<OpenBlock>();
-  const counts = [0, 0, 0, 0] as [number, number, number, number];
-  let ackable: OpenBlock[] = [];
+/** A block with numbers that are not finished. It is acked when `open` is 0. */
+interface OpenBlock {
+  /** The block, and every repeat of it with the same numbers. */
+  readonly deliveries: [Delivery, ...Delivery[]];
+  /** In `blocks`. */
+  readonly slot: number;
+  open: number;
+}
 
-  function done(block: OpenBlock): void {
+/** In the table: an agent or a mark named the number, and no block has brought it. */
+const noBlock = 0;
+
+export function createMemory(): Memory {
+  /** Each number's slot in `blocks`. */
+  const slots = new SeqTable();
+  const blocks: (OpenBlock | undefined)[] = [undefined];
+  const freeSlots: number[] = [];
+  /** Numbers that more than one block brought: the further ones. */
+  const joined = new Map<Seq, OpenBlock[]>();
+  const active = new Map<Seq, ActiveTask>();
+  const loads: Load[] = Array.from({ length: 4 }, () => ({ blocks: 0, tasks: 0 }));
+  let ackable: Delivery[] = [];
+
+  function open(delivery: Delivery): OpenBlock {
+    const slot = freeSlots.pop() ?? blocks.length;
+    const block: OpenBlock = { deliveries: [delivery], slot, open: delivery.block.seqs.length };
+    blocks[slot] = block;
+    count(delivery, 1);
+    return block;
+  }
+
+  function count({ block: { priority, seqs } }: Delivery, sign: 1 | -1): void {
+    const load = loads[priority] as Load;
+    load.blocks += sign;
+    load.tasks += sign * seqs.length;
+  }
+
+  function finishOne(block: OpenBlock): void {
     block.open--;
     if (block.open > 0) return;
-    blocks.delete(block);
-    counts[block.priority]--;
-    ackable.push(block);
+    blocks[block.slot] = undefined;
+    freeSlots.push(block.slot);
+    for (const delivery of block.deliveries) {
+      count(delivery, -1);
+      ackable.push(delivery);
+    }
+  }
+
+  /** The open block that brought exactly these numbers, none of which is finished. */
+  function sameBlock({ block: { seqs } }: Delivery): OpenBlock | undefined {
+    const slot = slots.get(seqs[0] as Seq);
+    const block = slot === undefined ? undefined : blocks[slot];
+    if (block?.open !== seqs.length) return undefined;
+    const known = block.deliveries[0].block.seqs;
+    return known.length === seqs.length && known.every((seq, index) => seq === seqs[index]) ? block : undefined;
+  }
+
+  function join(seq: Seq, block: OpenBlock): void {
+    const others = joined.get(seq);
+    if (others) others.push(block);
+    else joined.set(seq, [block]);
   }
 
   return {
     get size() {
-      return holders.size;
+      return slots.size;
     },
-    blockCountOf: (priority) => counts[priority],
-    has: (seq) => holders.has(seq),
+    loads,
+    has: (seq) => slots.has(seq),
     active: (seq) => active.get(seq),
     activeTasks: () => active.values(),
     enter(delivery) {
-      const { block } = delivery;
-      const open: OpenBlock = { delivery, priority: block.priority, open: block.seqs.length };
-      blocks.add(open);
-      counts[block.priority]++;
-      const fresh: Waiting[] = [];
-      for (const seq of block.seqs) {
-        const before = holders.get(seq);
-        if (!holders.has(seq)) {
-          const { accountId, functionName, lane, priority, enqueuedAt } = block;
-          fresh.push({ seq, accountId, functionName, lane, priority, enqueuedAt });
-        }
-        holders.set(seq, before === undefined ? open : Array.isArray(before) ? [...before, open] : [before, open]);
+      const same = sameBlock(delivery);
+      if (same) {
+        // The usual repeat: a whole queue may be delivered again, and must not cost an object per number.
+        same.deliveries.push(delivery);
+        count(delivery, 1);
+        return undefined;
       }
-      return fresh;
+      const { seqs } = delivery.block;
+      const block = open(delivery);
+      const fresh: Seq[] = [];
+      for (const seq of seqs) {
+        const before = slots.add(seq, block.slot);
+        if (before === undefined) fresh.push(seq);
+        else if (before === noBlock) slots.set(seq, block.slot);
+        else join(seq, block);
+      }
+      if (fresh.length === 0) return undefined;
+      return { origin: delivery.block, seqs: fresh.length === seqs.length ? seqs : fresh, next: 0 };
     },
-    activate(waiting, state) {
+    activate(seq, origin, state) {
       const task: ActiveTask = {
-        seq: waiting.seq,
-        waiting,
+        seq,
+        origin,
         state,
         row: undefined,
         function: undefined,
@@ -117,28 +175,39 @@ export function createMemory(): Memory {
         dequeuedAt: undefined,
         stopSent: false,
       };
-      active.set(waiting.seq, task);
-      if (!holders.has(waiting.seq)) holders.set(waiting.seq, undefined);
+      active.set(seq, task);
+      slots.add(seq, noBlock);
       return task;
     },
-    deactivate(task) {
-      active.delete(task.seq);
-      return task.waiting;
+    deactivate({ seq, origin }) {
+      active.delete(seq);
+      return { origin, seqs: [seq], next: 0 };
     },
     forget(seq) {
-      const held = holders.get(seq);
-      holders.delete(seq);
       active.delete(seq);
-      if (Array.isArray(held)) for (const block of held) done(block);
-      else if (held) done(held);
+      const slot = slots.get(seq);
+      if (slot === undefined) return;
+      slots.delete(seq);
+      const block = blocks[slot];
+      if (block) finishOne(block);
+      const others = joined.get(seq);
+      if (!others) return;
+      joined.delete(seq);
+      for (const other of others) finishOne(other);
     },
     takeAckable() {
       const taken = ackable;
       ackable = [];
       return taken;
     },
-    openBlocks: () => blocks,
+    openDeliveries: (priority) =>
+      blocks.flatMap((block) => (block?.deliveries[0].block.priority === priority ? block.deliveries : [])),
   };
+}
+
+/** Without the rest of the row, which may be large. */
+export function originOf({ accountId, functionName, lane, priority, enqueuedAt }: Origin): Origin {
+  return { accountId, functionName, lane, priority, enqueuedAt };
 }
 
 /** Whether an earlier owner may have dispatched a row. */

@@ -47,6 +47,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     order: createFairOrder<Waiting>(),
     unanswered: new Set<string>(),
     suspects: new Map<Seq, AgentLink | undefined>(),
+    held: { count: 0, flows: new Set<string>() },
     pending: [] as PendingWrite[],
     draining: false,
     dispatching: 0,
@@ -95,12 +96,14 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     async run(outer) {
       const signal = AbortSignal.any([outer, ended.signal]);
       const port = createPort(context, signal);
+      const leaveLookAhead = deps.lookAhead.join(context.memory.loads);
       try {
         // Agents that register after this list was read were handed floors that are as high as this epoch.
         await deps.agents.attach(port, context.unanswered);
         await loops(port, signal);
       } finally {
         ended.abort();
+        leaveLookAhead();
         deps.agents.detach(port);
         for (const task of context.memory.activeTasks()) leaveAgent(task);
         await Promise.allSettled(consumers.map((consumer) => consumer[Symbol.asyncDispose]()));

@@ -1,25 +1,28 @@
 // Loop, one per priority: blocks from the queue into memory, far ahead of what can be dispatched, so that a flow with a
-// million waiting tasks hides nobody behind it. Stops while its share of the look-ahead is full.
-import { AppError, type Loop, type Priority } from "@sluice/core";
+// million waiting tasks hides nobody behind it. Stops while its share of the scheduler's look-ahead is full.
+import { AppError, type Loop, type Priority, priorities } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
 import { type PartitionContext, putInOrder } from "./context.ts";
+import type { Load } from "./look-ahead.ts";
 
 const pullMax = 64;
 const retryMs = 500;
 
 export function pullLoop(context: PartitionContext, consumer: Consumer, priority: Priority): Loop {
+  const load = context.memory.loads[priority] as Load;
   return async (signal) => {
     while (!signal.aborted) {
-      const room = context.config.lookAheadBlocks - context.memory.blockCountOf(priority);
-      if (room <= 0 || context.draining) {
-        await context.wakePull.wait(signal, retryMs);
+      const room = context.draining ? 0 : context.lookAhead.roomFor(load);
+      if (room === 0) {
+        await context.wakePull[priority].wait(signal, retryMs);
         continue;
       }
       try {
         const deliveries = await consumer.pull(Math.min(room, pullMax), signal);
         if (signal.aborted) return;
         for (const delivery of deliveries) {
-          for (const waiting of context.memory.enter(delivery)) putInOrder(context, waiting);
+          const waiting = context.memory.enter(delivery);
+          if (waiting) putInOrder(context, waiting);
         }
         context.metrics.pulled.inc(deliveries.length);
         if (deliveries.length > 0) context.wakeDispatch.notify();
@@ -44,13 +47,7 @@ export function renewLoop(context: PartitionContext): Loop {
       if (signal.aborted) return;
       try {
         await Promise.all(
-          context.consumers.map((consumer, priority) =>
-            consumer.renew(
-              [...context.memory.openBlocks()]
-                .filter((open) => open.priority === priority)
-                .map((open) => open.delivery),
-            ),
-          ),
+          priorities.map((priority) => context.consumers[priority]?.renew(context.memory.openDeliveries(priority))),
         );
       } catch (cause) {
         // The blocks come again and join what is in memory.
@@ -64,11 +61,11 @@ export function renewLoop(context: PartitionContext): Loop {
 export function ackFinished(context: PartitionContext): void {
   const finished = context.memory.takeAckable();
   if (finished.length === 0) return;
-  context.wakePull.notify();
-  for (const [priority, consumer] of context.consumers.entries()) {
-    const deliveries = finished.filter((open) => open.priority === priority).map((open) => open.delivery);
+  for (const priority of priorities) {
+    const deliveries = finished.filter(({ block }) => block.priority === priority);
     if (deliveries.length === 0) continue;
-    consumer.ack(deliveries).catch((cause: unknown) => {
+    context.wakePull[priority].notify();
+    context.consumers[priority]?.ack(deliveries).catch((cause: unknown) => {
       context.log.debug("cannot ack", { cause: String(cause) });
     });
   }

@@ -39,12 +39,12 @@ const settings = {
     max: 1_000,
     why: "How much it takes on, relative to the other schedulers.",
   }),
-  lookAheadBlocks: setting.integer({
-    default: defaultSchedulerConfig.lookAheadBlocks,
-    min: 16,
-    max: 65_536,
-    unit: "blocks",
-    why: "Blocks of up to 256 tasks that a partition holds in memory, per priority; more costs memory, fewer fairness.",
+  lookAheadTasksMax: setting.integer({
+    default: defaultSchedulerConfig.lookAheadTasksMax,
+    min: 10_000,
+    max: 10_000_000,
+    unit: "tasks",
+    why: "Waiting tasks that it holds in memory, about 40 bytes each; more costs memory, fewer fairness.",
   }),
   ...retentionSettings,
   ...backendSettings,
