@@ -23,7 +23,7 @@ export async function runScheduler(process: ServiceProcess<SchedulerProcessConfi
       schedulerId: id,
       lease: config.leaseProfile === "fast" ? fastLeaseProfile : defaultLeaseProfile,
       capacity: config.capacity,
-      lookAheadBlocks: config.lookAheadBlocks,
+      lookAheadTasksMax: config.lookAheadTasksMax,
       retentionMs: config.retentionMs,
     },
     clock,
