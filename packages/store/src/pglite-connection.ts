@@ -1,6 +1,6 @@
 // PGlite as an `Sql`: one connection, whose requests are answered in the order in which they were sent. The database
 // itself sits behind a `Pipe`, in this thread or in a worker.
-import { toAppError, unavailable } from "./failures.ts";
+import { StoreUnavailable, toAppError } from "./failures.ts";
 import { requestsBetweenLooks, type UpkeepOptions, upkeep } from "./pglite-upkeep.ts";
 import type { Parameter, Sql, SqlConnection, Statement } from "./sql.ts";
 import { type Answer, type Column, decodeAnswer, decodeRow, encodeRequest, encodeScript } from "./wire.ts";
@@ -119,7 +119,7 @@ export class PgliteConnection implements SqlConnection {
     try {
       return decodeAnswer(await this.#pipe.exchange(request));
     } catch (cause) {
-      throw unavailable(cause);
+      throw new StoreUnavailable("broken", cause);
     }
   }
 }

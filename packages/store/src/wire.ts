@@ -1,6 +1,6 @@
-// The part of PostgreSQL's wire protocol that the PGlite connection speaks: it lets statements stay prepared (planning a
-// statement costs more than running it), sends parse, bind and execute in one message, and moves parameters and results
-// in binary. Format: https://www.postgresql.org/docs/current/protocol-message-formats.html
+// The part of PostgreSQL's wire protocol that the connections speak: it lets statements stay prepared (planning a statement
+// costs more than running it), sends parse, bind and execute in one message, and moves parameters and results in binary.
+// Format: https://www.postgresql.org/docs/current/protocol-message-formats.html
 import type { Parameter, Statement } from "./sql.ts";
 
 export interface Column {
@@ -52,6 +52,9 @@ export function encodeScript(script: string): Uint8Array {
   writer.message("Q", () => writer.cstring(script));
   return writer.finish();
 }
+
+/** Ends a session. */
+export const terminate: Uint8Array = Uint8Array.of("X".charCodeAt(0), 0, 0, 0, 4);
 
 export function decodeAnswer(bytes: Uint8Array): Answer {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
