@@ -44,8 +44,7 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
       "http-port": String(httpPort),
     }),
     environment: (shared) => ({
-      ...backendVariables(shared),
-      SLUICE_JOIN_TOKEN: shared.joinToken,
+      ...variablesOf(shared),
       SLUICE_MASTER_KEY: shared.masterKey,
       SLUICE_ACCESS_KEY_ID: shared.accessKeyId,
       SLUICE_ACCESS_KEY_SECRET: shared.accessKeySecret,
@@ -54,14 +53,14 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
   scheduler: {
     hasGrpc: false,
     flags: ({ name, httpPort }, { life }) => ({ "scheduler-id": `${name}-${life}`, "http-port": String(httpPort) }),
-    environment: backendVariables,
+    environment: variablesOf,
   },
   // It runs what users wrote: it gets no address of a backend.
   agent: {
     hasGrpc: true,
     flags: ({ name, port, httpPort, dataDir }, { apiAddresses }) => ({
       "agent-id": name,
-      "api-server": apiAddresses.join(","),
+      "api-servers": apiAddresses.join(","),
       port: String(port),
       "http-port": String(httpPort),
       "data-dir": dataDir,
@@ -77,11 +76,12 @@ export function mainOf(kind: ServiceKind): string {
   return join(root, "packages", kind, "src/main.ts");
 }
 
-function backendVariables({ postgresUrl, natsServers, etcdHosts }: Shared): Environment {
+function variablesOf({ postgresUrl, natsServers, etcdHosts, joinToken }: Shared): Environment {
   return {
     SLUICE_POSTGRES_URL: postgresUrl,
     SLUICE_NATS_SERVERS: natsServers.join(","),
     SLUICE_NATS_REPLICAS: natsServers.length === 3 ? "3" : "1",
     SLUICE_ETCD_HOSTS: etcdHosts.join(","),
+    SLUICE_JOIN_TOKEN: joinToken,
   };
 }

@@ -45,7 +45,7 @@ export interface ServiceOptions {
 }
 
 /** More than any service needs for an orderly end. */
-const stopTimeoutMs = 40_000;
+const stopTimeoutMs = 60_000;
 
 export class LocalService implements ClusterService {
   isWanted = false;

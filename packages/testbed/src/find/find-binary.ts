@@ -37,6 +37,8 @@ export function findBinary(spec: BinarySpec): Promise<Binary> {
   if (known) return known;
   const finding = find(spec);
   found.set(spec.name, finding);
+  // The next caller may have a network.
+  finding.catch(() => found.delete(spec.name));
   return finding;
 }
 
