@@ -95,12 +95,15 @@ async function missingLibraries({ path, env }: Omit<Binary, "version">): Promise
   return [...listed.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? "");
 }
 
-/** All libraries that it depends on and that are not installed, but for those that only the just-in-time compiler needs. */
+/**
+ * All libraries that it depends on and that are not installed. Not those that only the just-in-time compiler needs, and not
+ * what stands in for another one.
+ */
 async function librariesOf(packageName: string): Promise<string[]> {
   const kinds = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map((kind) => `--no-${kind}`);
   const listed = await run("apt-cache", ["depends", "--recurse", ...kinds, packageName]);
   const installed = new Set((await run("dpkg-query", ["-W", "-f", "$" + "{Package}\\n"])).split("\n"));
-  const libraries = listed.split("\n").filter((name) => /^lib(?!llvm|z3|c6$|c-|perl|pam-)\S+$/.test(name));
+  const libraries = listed.split("\n").filter((name) => /^lib(?!llvm|z3|c6$|c-|perl|pam-|elogind)\S+$/.test(name));
   return [...new Set(libraries)].filter((name) => !installed.has(name) && !/-(?:perl|common|bin|modules)$/.test(name));
 }
 

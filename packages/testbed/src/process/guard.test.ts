@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { until } from "../time.ts";
 import { isAlive, type ProcessStat } from "./tree.mjs";
 
@@ -14,12 +14,18 @@ interface Started {
   readonly folders: readonly string[];
 }
 
+const starters: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of starters.splice(0)) child.kill("SIGKILL");
+});
+
 async function starter(what: string): Promise<Started> {
   const fixture = join(import.meta.dirname, "starter.fixture.ts");
   const child = spawn(process.execPath, ["--import", "tsx", fixture, what], {
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
   });
+  starters.push(child);
   let text = "";
   for await (const chunk of child.stdout) {
     text += String(chunk);
@@ -63,7 +69,7 @@ test.each(["SIGKILL", "SIGINT", "SIGHUP"] as const)(
 
 test("what ignores signals goes too, with its children in other sessions", async () => {
   const started = await starter("family");
-  expect(started.processes.length).toBeGreaterThanOrEqual(3);
+  expect(started.processes.length).toBeGreaterThanOrEqual(4);
   const ended = nothingIsLeft(started);
   process.kill(started.pid, "SIGKILL");
   await ended;

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { startEtcd } from "../etcd.ts";
 import { startNats } from "../nats.ts";
 import { startPostgres } from "../postgres/postgres.ts";
+import { until } from "../time.ts";
 import { guardFolder, guardProcess } from "./guard.ts";
 import { startProcess } from "./guarded-process.ts";
 import { treeOf } from "./tree.mjs";
@@ -22,7 +23,14 @@ switch (process.argv[2]) {
   case "family": {
     // A shell that ignores every polite signal, with a child in a session of its own.
     const script = "trap '' TERM INT QUIT; setsid sleep 1000 & while :; do sleep 1000; done";
-    startProcess({ name: "family", command: "/bin/sh", args: ["-c", script], logFile: join(folder, "log") });
+    const shell = startProcess({
+      name: "family",
+      command: "/bin/sh",
+      args: ["-c", script],
+      logFile: join(folder, "log"),
+    });
+    const hasChildren = () => treeOf(shell.pid ?? 0).length >= 3;
+    await until(hasChildren, { what: "the shell has no children", timeoutMs: 10_000 });
     break;
   }
   case "frozen":
