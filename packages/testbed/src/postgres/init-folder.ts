@@ -63,7 +63,7 @@ async function initdb({ binary, user, superuser }: InitOptions, dataDir: string)
   const flags = [`--pgdata=${dataDir}`, `--username=${superuser}`, "--auth=trust", "--encoding=UTF8", "--locale=C"];
   try {
     await execute(program, [...flags, "--no-sync"], {
-      env: { ...binary.env, LC_ALL: "C", TZ: "UTC", PATH: "/usr/bin:/bin" },
+      env: { ...binary.env, LC_ALL: "C", TZ: "GMT", PATH: "/usr/bin:/bin" },
       cwd: "/",
       ...(user && { uid: user.uid, gid: user.gid }),
     });

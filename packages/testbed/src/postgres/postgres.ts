@@ -50,7 +50,7 @@ export async function startPostgres({
       process: {
         command: binary.path,
         args: ["-D", data, ...settingsOf({ port, fsync }).flatMap((setting) => ["-c", setting])],
-        env: { ...binary.env, LC_ALL: "C", TZ: "UTC" },
+        env: { ...binary.env, LC_ALL: "C", TZ: "GMT" },
         logFile: join(folder.path, "postgres.log"),
         user,
         // Disconnects its clients; on SIGTERM it would wait for them.
@@ -120,8 +120,9 @@ function settingsOf({ port, fsync }: { port: number; fsync: boolean }): string[]
     synchronous_commit: fsync ? "on" : "off",
     // Our statements are short, and its library is large and may be missing.
     jit: "off",
-    timezone: "UTC",
-    log_timezone: "UTC",
+    // The one zone that needs no database of zones.
+    timezone: "GMT",
+    log_timezone: "GMT",
     logging_collector: "off",
     log_checkpoints: "off",
   };
