@@ -60,3 +60,22 @@ test("half a credential and a broken profile are refused", async () => {
     "both",
   );
 });
+
+test("files of flags and environment switch TLS on; flags come first", async () => {
+  await using folder = await aFolder();
+  for (const name of ["ca", "cert", "key", "other"]) await writeFile(join(folder.directory, `${name}.pem`), name);
+  const environment = { SLUICE_TLS_CA: "other.pem", SLUICE_TLS_CERT: "cert.pem", SLUICE_TLS_KEY: "key.pem" };
+  const tlsOf = async (given: object, variables: object = {}) =>
+    (await resolveConnection({ ...flags, ...given }, { ...folder, environment: { ...variables } })).tls;
+
+  expect(await tlsOf({})).toBeUndefined();
+  expect(await tlsOf({ tls: true })).toBe(true);
+  expect(await tlsOf({ ca: "ca.pem" })).toEqual({ ca: Buffer.from("ca") });
+  expect(await tlsOf({ ca: "ca.pem" }, environment)).toEqual({
+    ca: Buffer.from("ca"),
+    cert: Buffer.from("cert"),
+    key: Buffer.from("key"),
+  });
+  await expect(tlsOf({ cert: "cert.pem" })).rejects.toThrow("both a client certificate and its key");
+  await expect(tlsOf({ ca: "none.pem" })).rejects.toMatchObject({ code: "ENOENT" });
+});

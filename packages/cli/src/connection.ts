@@ -9,6 +9,8 @@ export interface ConnectionFlags {
   readonly accessKeySecret?: string;
   readonly tls?: boolean;
   readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
   readonly dataDir?: string;
   readonly retryTimeout: number;
 }
@@ -46,10 +48,26 @@ export async function resolveConnection(
     address,
     ...(credential.accessKeyId !== undefined && { accessKeyId: credential.accessKeyId }),
     ...(credential.accessKeySecret !== undefined && { accessKeySecret: credential.accessKeySecret }),
-    ...(flags.ca !== undefined && { tls: { ca: await readFile(resolve(directory, flags.ca)) } }),
-    ...(flags.ca === undefined && flags.tls && { tls: true }),
+    ...(await resolveTls(flags, environment, directory)),
     retryTimeoutMs: flags.retryTimeout,
   };
+}
+
+/** Any of the files switches TLS on. */
+async function resolveTls(
+  flags: ConnectionFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+  directory: string,
+): Promise<Pick<ConnectOptions, "tls">> {
+  const read = async (path: string | undefined) => path && (await readFile(resolve(directory, path)));
+  const ca = await read(flags.ca ?? text(environment["SLUICE_TLS_CA"]));
+  const cert = await read(flags.cert ?? text(environment["SLUICE_TLS_CERT"]));
+  const key = await read(flags.key ?? text(environment["SLUICE_TLS_KEY"]));
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("give both a client certificate and its key, or neither");
+  }
+  if (ca || cert || key) return { tls: { ...(ca && { ca }), ...(cert && key && { cert, key }) } };
+  return flags.tls ? { tls: true } : {};
 }
 
 async function readProfile(path: string): Promise<Profile> {

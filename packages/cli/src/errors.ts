@@ -6,6 +6,7 @@ import {
   Rejected,
   SluiceError,
   TimedOut,
+  TlsFailed,
   Unauthenticated,
   Unavailable,
 } from "@sluice/client";
@@ -57,12 +58,15 @@ function exitCodeOf(error: SluiceError): ExitCode {
   if (error instanceof NotFound || (error instanceof Rejected && error.reason.endsWith("NOT_FOUND"))) {
     return exitCodes.notFound;
   }
+  if (error.reason === "INVALID_TLS") return exitCodes.usage;
   const isAway = [Unavailable, TimedOut, Cancelled, Internal].some((kind) => error instanceof kind);
   return isAway ? exitCodes.unavailable : exitCodes.rejected;
 }
 
 function adviceOf(error: SluiceError, address: string): string {
   if (error instanceof TimedOut) return error.message;
+  if (error instanceof TlsFailed)
+    return `cannot reach ${address}: ${error.message}; ${tlsAdvice[error.reason] ?? "ask its operator"}`;
   if (error instanceof Unavailable) {
     return `cannot reach ${address}: ${withoutNoise(error.message)}; start the server, or name another one with --address`;
   }
@@ -73,6 +77,14 @@ function adviceOf(error: SluiceError, address: string): string {
   const field = error.field && !error.message.includes(error.field) ? ` (${error.field})` : "";
   return `${error.message}${field} [${error.reason}]`;
 }
+
+const tlsAdvice: Readonly<Record<string, string>> = {
+  TLS_REQUIRED: "give --ca with its authority, or --tls",
+  TLS_NOT_SPOKEN: "leave --tls, --ca, --cert and --key out",
+  CERTIFICATE_UNTRUSTED: "give --ca with its authority",
+  CERTIFICATE_WRONG_HOST: "give such a name with --address",
+  CLIENT_CERTIFICATE_REFUSED: "give --cert and --key",
+};
 
 /** The transport wraps the one fact that helps. */
 function withoutNoise(message: string): string {

@@ -5,6 +5,9 @@ import { exitCodes } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { run } from "./run.ts";
 
+// Warnings for developers, such as that a server is named by its address, are not for those who type commands.
+process.noDeprecation = true;
+
 const interrupt = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => {

@@ -29,8 +29,10 @@ export function createProgram(runner: Runner): Command {
     .option("--address <host:port>", "the server; default: SLUICE_ADDRESS, the profile, or 127.0.0.1:50051")
     .option("--access-key-id <id>", "id of the access key; default: SLUICE_ACCESS_KEY_ID, or the profile")
     .option("--access-key-secret <secret>", "its secret; default: SLUICE_ACCESS_KEY_SECRET, or the profile")
-    .option("--tls", "encrypt the connection")
-    .option("--ca <file>", "encrypt it, and trust the authority in this PEM file")
+    .option("--tls", "encrypt the connection, and trust the public authorities")
+    .option("--ca <file>", "encrypt it, and trust the authority in this PEM file; default: SLUICE_TLS_CA")
+    .option("--cert <file>", "client certificate, for a server that asks for one; default: SLUICE_TLS_CERT")
+    .option("--key <file>", "key of the client certificate; default: SLUICE_TLS_KEY")
     .option("--data-dir <dir>", "folder with the profile client.json; default: SLUICE_DATA_DIR, or .sluice")
     .addOption(
       new Option("--retry-timeout <duration>", "go on trying while the server is away")

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { failure, startFakeServer } from "@sluice/client/testing";
+import { createAuthority } from "@sluice/testbed/certificates";
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { exitCodes } from "./errors.ts";
@@ -59,6 +60,30 @@ test("a server that is not there ends with 5, and the line says what to do", asy
   expect(exitCode).toBe(exitCodes.unavailable);
   expect(stdout).toBe("");
   expect(stderr).toMatch(/^sluice: cannot reach 127\.0\.0\.1:\d+: .*--address\n$/);
+});
+
+test("a server that wants TLS, and one that should not be trusted, end with 5 and name the flags", async () => {
+  using authority = createAuthority();
+  using other = createAuthority();
+  const files = authority.files(authority.issue("server"));
+  await using server = await startFakeServer({ tls: { files, clientAuth: "none", watch: () => () => undefined } });
+  const status = (...args: string[]) => runLine(["status", "--address", server.address, ...args]);
+
+  const fine = await status("--ca", authority.ca);
+  const plain = await status();
+  const untrusted = await status("--ca", other.ca, "--json");
+  const broken = await status("--ca", authority.ca, "--cert", authority.ca, "--key", authority.ca);
+
+  expect(fine.exitCode).toBe(exitCodes.ok);
+  expect(plain.exitCode).toBe(exitCodes.unavailable);
+  expect(plain.stderr).toBe(
+    `sluice: cannot reach ${server.address}: the server wants TLS; connect with it; give --ca with its authority, or --tls\n`,
+  );
+  expect(untrusted.exitCode).toBe(exitCodes.unavailable);
+  expect(JSON.parse(untrusted.stderr)).toMatchObject({
+    error: { code: "unavailable", reason: "CERTIFICATE_UNTRUSTED", message: expect.stringContaining("give --ca") },
+  });
+  expect([broken.exitCode, broken.stderr]).toEqual([exitCodes.usage, expect.stringContaining("INVALID_TLS")]);
 });
 
 test("what is not found ends with 3, what is refused with 4", async () => {

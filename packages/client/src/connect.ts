@@ -1,5 +1,4 @@
-import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
-import { apiClient, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import { apiClient, type Definition, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
 import { Aborts } from "./aborts.ts";
 import type { SluiceClient } from "./client.ts";
 import { type Connection, once } from "./connection.ts";
@@ -11,6 +10,7 @@ import { submitMany } from "./submit-many.ts";
 import { Submitter, type SubmitterOptions } from "./submitter.ts";
 import { system } from "./system.ts";
 import { getTask, list, listPage, log, stopTask, wait, watch } from "./tasks.ts";
+import { explainClosing, type TlsOptions, tlsCredentials } from "./tls.ts";
 
 export interface ConnectOptions {
   /** `host:port` of an api-server. Default: 127.0.0.1:50051. */
@@ -19,10 +19,10 @@ export interface ConnectOptions {
   readonly accessKeyId?: string;
   readonly accessKeySecret?: string;
   /**
-   * Encrypts the connection; `ca` is a PEM of the authority if it is not a public one. Default: false, which sends the
-   * secret in the clear: use it only on the same machine or in a network you trust.
+   * Encrypts the connection; `true` trusts the public authorities. Default: false, which sends the secret in the clear: use
+   * it only on the same machine or in a network you trust.
    */
-  readonly tls?: boolean | { readonly ca?: string | Uint8Array };
+  readonly tls?: boolean | TlsOptions;
   /** Milliseconds to go on trying while the server cannot be reached. Default: 60,000. */
   readonly retryTimeoutMs?: number;
   /** How submissions travel. The defaults suit tasks of up to some KiB. */
@@ -40,10 +40,12 @@ const defaults = {
 /** A client of the api-server at `address`. It connects with the first call; close it, or declare it with `await using`. */
 export function connect(options: ConnectOptions = {}): SluiceClient {
   const { address = "127.0.0.1:50051", retryTimeoutMs = 60_000 } = options;
-  const clientOptions = { channelCredentials: channelCredentials(options.tls), headers: headers(options) };
-  const tasks = apiClient(TaskServiceService, address, clientOptions);
-  const functions = apiClient(FunctionServiceService, address, clientOptions);
-  const health = apiClient(HealthService, address, clientOptions);
+  const clientOptions = { channelCredentials: tlsCredentials(options.tls), headers: headers(options) };
+  const open = <D extends Definition>(definition: D) => {
+    const { api, close } = apiClient(definition, address, clientOptions);
+    return { api: explainClosing(definition, api, { address, tls: options.tls }), close };
+  };
+  const [tasks, functions, health] = [open(TaskServiceService), open(FunctionServiceService), open(HealthService)];
   const connection: Connection = { tasks: tasks.api, functions: functions.api, system, retryTimeoutMs };
   const submitter = new Submitter(tasks.api, system, { ...defaults, ...options.submit, retryTimeoutMs });
   const prepare = createPreparer(system);
@@ -86,11 +88,6 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-function channelCredentials(tls: ConnectOptions["tls"]): ChannelCredentials {
-  if (!tls) return credentials.createInsecure();
-  return credentials.createSsl(tls === true || tls.ca === undefined ? null : Buffer.from(tls.ca));
 }
 
 function headers({ accessKeyId, accessKeySecret }: ConnectOptions): Record<string, string> {

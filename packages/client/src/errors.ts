@@ -79,6 +79,8 @@ export class FailedPrecondition extends SluiceError {}
 export class Exhausted extends SluiceError {}
 /** The server cannot be reached, and the time for retries is over. A change may or may not have happened. */
 export class Unavailable extends SluiceError {}
+/** Both sides do not agree on TLS; `reason` tells how, the message what to do. It is not tried again. */
+export class TlsFailed extends Unavailable {}
 /** No answer in time. A change may or may not have happened. */
 export class TimedOut extends SluiceError {}
 /** The server ended the call, or the client was closed. */
@@ -129,12 +131,22 @@ const classOf = {
   internal: Internal,
 } as const;
 
+/** Only people can change what is wrong with these. */
+const tlsReasons: ReadonlySet<string> = new Set([
+  "TLS_NOT_SPOKEN",
+  "CERTIFICATE_WRONG_HOST",
+  "CERTIFICATE_EXPIRED",
+  "CERTIFICATE_UNTRUSTED",
+  "CLIENT_CERTIFICATE_REFUSED",
+]);
+
 /** Any failure of a call as an error of the client. */
 export function toSluiceError(cause: unknown): SluiceError {
   if (cause instanceof SluiceError) return cause;
   const failure = fromServiceError(cause as Parameters<typeof fromServiceError>[0]);
   const code = failure.code === "stale" ? "precondition" : failure.code;
-  return new classOf[failure.code](code, failure.reason, failure.message, {
+  const errorClass = tlsReasons.has(failure.reason) ? TlsFailed : classOf[failure.code];
+  return new errorClass(code, failure.reason, failure.message, {
     cause,
     field: failure.field,
     retryAfterMs: failure.retryAfterMs,
@@ -144,5 +156,6 @@ export function toSluiceError(cause: unknown): SluiceError {
 /** Whether the same call may succeed soon without any change. */
 export function isTransient(error: SluiceError): boolean {
   if (error instanceof Exhausted) return error.retryAfterMs !== undefined;
+  if (error instanceof TlsFailed) return false;
   return error instanceof Unavailable || error instanceof Cancelled || error instanceof TimedOut;
 }

@@ -16,6 +16,7 @@ export {
   SluiceError,
   type SluiceErrorCode,
   TimedOut,
+  TlsFailed,
   Unauthenticated,
   Unavailable,
   WaitTimedOut,
@@ -24,4 +25,5 @@ export type { Deployment, FunctionChange, FunctionDefinition, FunctionFilter, Fu
 export type { Health } from "./health.ts";
 export type { SubmitManyOptions, SubmitResult } from "./submit-many.ts";
 export type { LogOptions, PageOptions, WaitOptions } from "./tasks.ts";
+export type { TlsOptions } from "./tls.ts";
 export * from "./types.ts";

@@ -3,6 +3,7 @@
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AppError, type AppErrorDetails, type ErrorCode } from "@sluice/core";
 import { RpcBadRequest, RpcErrorInfo, RpcRetryInfo, RpcStatus } from "../gen/sluice/internal/v1/error.ts";
+import { connectionProblem } from "./connection-problem.ts";
 
 const statusOf: Readonly<Record<ErrorCode, status>> = {
   invalid: status.INVALID_ARGUMENT,
@@ -67,7 +68,9 @@ export function fromServiceError(error: ServiceError): AppError {
     ...(found.field && { field: found.field }),
     ...(found.retryAfterMs !== undefined && { retryAfterMs: found.retryAfterMs }),
   };
-  return new AppError(code, found.reason ?? status[error.code] ?? "UNKNOWN", error.details || error.message, details);
+  const message = error.details || error.message;
+  const problem = code === "unavailable" && !found.reason ? connectionProblem(message, details) : undefined;
+  return problem ?? new AppError(code, found.reason ?? status[error.code] ?? "UNKNOWN", message, details);
 }
 
 /** An oversize request message. */

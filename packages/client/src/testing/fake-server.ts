@@ -2,7 +2,7 @@
 // on demand.
 
 import { createHash } from "node:crypto";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import {
   type Api,
   addApi,
@@ -10,12 +10,14 @@ import {
   FunctionServiceService,
   type Rejected,
   type SubmitStreamRequest,
+  serverCredentials,
   serverOptions,
   type Task,
   type TaskLogChunk,
   TaskServiceService,
   TaskStatus,
   type TaskSubmission,
+  type TlsSource,
 } from "@sluice/protocol";
 import { HealthService } from "../health.ts";
 import { FakeTasks, failure } from "./fake-tasks.ts";
@@ -39,6 +41,8 @@ export interface FakeServerOptions {
   readonly port?: number;
   /** Only this `authorization` is let in. Default: anyone. */
   readonly authorization?: string;
+  /** Default: none. */
+  readonly tls?: TlsSource;
 }
 
 export interface FakeServer extends AsyncDisposable {
@@ -92,7 +96,7 @@ async function listen(state: State, options: FakeServerOptions, port: number): P
   });
   addApi(server, HealthService, { check: async () => "serving" as const });
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (cause, value) =>
+    server.bindAsync(`127.0.0.1:${port}`, serverCredentials(options.tls), (cause, value) =>
       cause ? reject(cause) : resolve(value),
     );
   });
