@@ -70,8 +70,10 @@ export function openEtcd(options: EtcdOptions): Etcd {
   };
 }
 
+/** Without other calls while it is up. */
 const probeEveryMs = 5_000;
-const probeDownMs = 1_000;
+/** While it is down; with jitter. */
+const reconnectEveryMs = 1_000;
 
 interface ProbeDeps {
   readonly link: Link;
@@ -85,6 +87,6 @@ async function probe({ link, coordinator, clock, random }: ProbeDeps): Promise<v
   while (!link.closing.aborted) {
     const isDue = !link.health.isUp || clock.monotonic() - link.answeredAt >= probeEveryMs;
     if (isDue) await coordinator.get(leaderKey).catch(() => undefined);
-    await clock.sleep(link.health.isUp ? probeEveryMs : (0.5 + random.next() / 2) * probeDownMs, link.closing);
+    await clock.sleep((0.5 + random.next() / 2) * reconnectEveryMs, link.closing);
   }
 }
