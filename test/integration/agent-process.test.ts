@@ -14,7 +14,7 @@ async function startAgent(folder: string, apiServer: string, joinToken: string):
   const flags = [
     "--agent-id",
     "second",
-    "--api-server",
+    "--api-servers",
     apiServer,
     "--port",
     "0",
@@ -25,7 +25,7 @@ async function startAgent(folder: string, apiServer: string, joinToken: string):
   ];
   const child = spawn(process.execPath, ["--import", "tsx", main, ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
-    env: { ...process.env, SLUICE_AGENT_JOIN_TOKEN: joinToken },
+    env: { ...process.env, SLUICE_JOIN_TOKEN: joinToken },
   });
   const output = await new Promise<string>((resolve) =>
     child.stdout?.once("data", (chunk: Buffer) => resolve(chunk.toString())),

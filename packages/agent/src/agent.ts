@@ -52,6 +52,12 @@ export interface Agent {
   readonly isReady: boolean;
   /** 0 until it is registered. */
   readonly incarnation: number;
+  /** Since the last heartbeat that was answered as valid was sent; undefined: none was. */
+  readonly heartbeatAgeMs: number | undefined;
+  /** Whether a scheduler has ever owned something, as far as the agent has heard. */
+  readonly knowsSchedulers: boolean;
+  /** Open streams of schedulers. */
+  readonly streamCount: number;
   /** Attempts that run or wait for an instance. */
   readonly runningCount: number;
   /** Attempts that run, or ended and are not confirmed. */
@@ -82,6 +88,7 @@ class Incarnation implements Agent {
   readonly #waiting = new Set<() => void>();
   #state: "new" | "registering" | "serving" | "draining" | "ended" = "new";
   #killing: Promise<void> | undefined;
+  #knowsSchedulers = false;
 
   constructor(deps: AgentDeps) {
     this.#deps = deps;
@@ -133,6 +140,15 @@ class Incarnation implements Agent {
   get incarnation(): number {
     return this.#gate.incarnation;
   }
+  get heartbeatAgeMs(): number | undefined {
+    return this.#lifeline.heartbeatAgeMs;
+  }
+  get knowsSchedulers(): boolean {
+    return this.#knowsSchedulers || this.#reports.hasHadStreams;
+  }
+  get streamCount(): number {
+    return this.#reports.streamCount;
+  }
   get runningCount(): number {
     return this.#gate.runningCount;
   }
@@ -163,6 +179,7 @@ class Incarnation implements Agent {
     const registration = await this.#lifeline.register(signal);
     if (!registration) return false;
     const { incarnation, floors } = registration;
+    this.#knowsSchedulers = floors.length > 0;
     const outcome = lostOutcome(
       "the agent was killed while the attempt ran, or before its outcome was recorded",
       clock.now(),

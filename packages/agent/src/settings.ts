@@ -8,6 +8,7 @@ export const agentSettings = {
   slots: setting.integer({ default: 64, min: 1, max: 10_000, why: "Attempts that run at the same time." }),
   instancesMax: setting.integer({
     default: Math.max(4, cpus().length * 2),
+    defaultText: "two per CPU, at least 4",
     min: 1,
     max: 1_000,
     why: "Processes that run handlers, all functions together.",

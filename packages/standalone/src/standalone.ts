@@ -4,7 +4,7 @@ import { createAgentHost } from "@sluice/agent";
 import { type ApiServer, createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AppError, runAll, sharedQueues } from "@sluice/core";
-import { AgentServiceService, apiClient, serverOptions } from "@sluice/protocol";
+import { AgentServiceService, apiClient, joinTokenHeaders, serverOptions } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
 import { httpServer, inspectZip, type Logger, processMetrics, systemClock, systemRandom } from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
@@ -95,6 +95,7 @@ export async function runStandalone(
     gateway: apiServer.gateway,
     environment: deps.environment,
   });
+  const headers = joinTokenHeaders([joinToken]);
   const scheduler = createScheduler({
     config: { ...defaultSchedulerConfig, schedulerId: `scheduler-${random.hex(4)}`, retentionMs: config.retentionMs },
     clock,
@@ -107,7 +108,7 @@ export async function runStandalone(
     coordinator,
     queues: queueNames,
     connectAgent(address) {
-      if (address !== agentAddress) return apiClient(AgentServiceService, address);
+      if (address !== agentAddress) return apiClient(AgentServiceService, address, { headers });
       const { agent } = agentHost;
       if (!agent) throw new AppError("unavailable", "AGENT_STARTING", "the agent has no incarnation yet");
       return { api: agent.api, close: () => undefined };

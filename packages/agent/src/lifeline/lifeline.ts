@@ -103,6 +103,11 @@ export class Lifeline {
     return !this.#fenced && this.#provenAt !== undefined;
   }
 
+  /** Since the last heartbeat that was answered as valid was sent; undefined: none was. */
+  get heartbeatAgeMs(): number | undefined {
+    return this.#provenAt && this.#deps.config.fenceAfterMs - this.#leftMs(this.#provenAt);
+  }
+
   /** The incarnation is over. */
   fence(reason: FenceReason): void {
     if (this.#fenced) return;

@@ -44,6 +44,13 @@ export class Reports {
     });
   }
 
+  get streamCount(): number {
+    return this.#outboxes.size;
+  }
+  get hasHadStreams(): boolean {
+    return this.#lastStreamId > 0;
+  }
+
   /** A stream has come. */
   open(): Outbox {
     const { config, metrics, gate } = this.#deps;

@@ -42,7 +42,7 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
   });
   await using grpc = await grpcServer(
     { host: config.grpcHost, port: config.grpcPort, credentials: serverCredentials(tls) },
-    (server) => serveApi(server, apiServer, { reflection: config.reflection }),
+    (server) => serveApi(server, apiServer, { reflection: config.reflection, clientAuth: config.tlsClientAuth }),
   );
   announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz`);
   await runAll(

@@ -35,7 +35,7 @@ export async function runScheduler(process: ServiceProcess<SchedulerProcessConfi
     signals: backends.signals,
     coordinator: backends.coordinator,
     queues: sharedQueues(),
-    connectAgent: (address) => apiClient(AgentServiceService, address, { channelCredentials: channelCredentials(tls) }),
+    connectAgent: (address) => apiClient(AgentServiceService, address, toAgents),
   });
   await using http = await httpServer({
     address: config.httpHost,

@@ -1,0 +1,64 @@
+import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
+import { agentSettings } from "../settings.ts";
+
+const settings = {
+  agentId: setting.required(
+    setting.text({
+      default: undefined,
+      pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+      form: "1 to 128 letters, digits, `.`, `_` or `-`",
+      why: "The same in every life of this host's agent, and unlike any other's.",
+    }),
+  ),
+  apiServers: setting.list({
+    default: ["127.0.0.1:50051"],
+    pattern: /^[^\s,/]+:\d{1,5}$/,
+    form: "addresses such as api-1:50051,api-2:50051",
+    why: "The api-servers; any of them will do, and the next one when it is away.",
+  }),
+  joinTokens: joinTokensSetting,
+  host: setting.text({ default: "127.0.0.1", why: "Address that the agent listens on for schedulers." }),
+  port: setting.integer({
+    default: 50_052,
+    min: 0,
+    max: 65_535,
+    why: "Port that the agent listens on for schedulers; 0 takes a free one.",
+  }),
+  advertiseAddress: setting.text({
+    default: undefined,
+    defaultText: "host and port that it listens on",
+    pattern: /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?$/,
+    form: "a host, or host:port, with an IPv6 address in brackets",
+    why: "Where schedulers reach the agent, if that is another address than it listens on.",
+  }),
+  httpHost: setting.text({ default: "127.0.0.1", why: "Address that /healthz, /readyz and /metrics listen on." }),
+  httpPort: setting.integer({
+    default: 8_081,
+    min: 0,
+    max: 65_535,
+    why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
+  }),
+  dataDir: setting.text({
+    default: ".sluice-agent",
+    pattern: /./,
+    form: "a folder",
+    why: "Folder of code, instances and journal; one agent at a time.",
+  }),
+  ...agentSettings,
+  ...tlsSettings,
+  logLevel: setting.choice({ default: "info", of: ["debug", "info", "warn", "error"], why: "Least severe log lines." }),
+};
+
+export const agentSpec: ConfigSpec<typeof settings> = {
+  service: "agent",
+  summary: "Runs attempts of tasks on this host. Serves until SIGTERM.",
+  settings,
+  check(config) {
+    const problems = tlsProblems(config, { serves: true });
+    if (["0.0.0.0", "::", ""].includes(config.host) && config.advertiseAddress === undefined) {
+      problems.push(`--host ${config.host} listens everywhere: --advertise-address must say where schedulers reach it`);
+    }
+    return problems;
+  },
+};
+export type AgentProcessConfig = ConfigOf<typeof settings>;
