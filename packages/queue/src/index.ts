@@ -1,6 +1,6 @@
 // The contract of the queue: it wakes schedulers and holds no truth. Losing, repeating or reordering a block may cost
 // time, never a task. `conformance.ts` is its meaning as tests.
-import type { Epoch, EpochMs, Flow, Lane, OwnedPartition, Priority, Seq } from "@sluice/core";
+import type { Epoch, EpochMs, Flow, HealthSignal, Lane, OwnedPartition, Priority, Seq } from "@sluice/core";
 
 export * from "./topics.ts";
 
@@ -26,6 +26,8 @@ export interface Delivery {
 }
 
 export interface TaskQueue extends AsyncDisposable {
+  /** Absent: it is never away. When it comes back, owners look at once for rows that lost their message. */
+  readonly health?: HealthSignal;
   /** Resolves when every block is stored; rejects with `QUEUE_UNAVAILABLE` when one may not be. Publish it again then. */
   publish(blocks: readonly Block[]): Promise<void>;
   /**

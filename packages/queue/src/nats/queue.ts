@@ -1,0 +1,53 @@
+import type { OwnedPartition, Priority } from "@sluice/core";
+import type { Block, Consumer, TaskQueue } from "../index.ts";
+import { type ConsumerDeps, NatsConsumer } from "./consumer.ts";
+import { staleEpoch, unavailable } from "./failures.ts";
+import { openConsumer } from "./open-consumer.ts";
+import type { Publisher } from "./publisher.ts";
+import { checkQueueName, sharesBlocks } from "./subjects.ts";
+
+export interface NatsQueueOptions extends ConsumerDeps {
+  readonly publisher: Publisher;
+}
+
+export class NatsQueue implements TaskQueue {
+  readonly #options: NatsQueueOptions;
+  /** Of this process. The server knows all, and decides. */
+  #consumers: readonly NatsConsumer[] = [];
+  #isClosed = false;
+
+  constructor(options: NatsQueueOptions) {
+    this.#options = options;
+  }
+
+  async publish(blocks: readonly Block[]): Promise<void> {
+    if (this.#isClosed) throw closed();
+    await this.#options.publisher.publish(blocks);
+  }
+
+  async open(share: OwnedPartition & { readonly priority: Priority }): Promise<Consumer> {
+    if (this.#isClosed) throw closed();
+    checkQueueName(share.queue);
+    const session = this.#options.connection.require();
+    await openConsumer(this.#options, session, share);
+    if (this.#isClosed) throw closed();
+    // They would learn it from the server; this is sooner, and a consumer of the same name must not be in two hands.
+    for (const other of this.#consumers) {
+      if (sharesBlocks(other.share, share)) other.end(staleEpoch(other.share, share.epoch));
+    }
+    const consumer = new NatsConsumer(this.#options, session, share);
+    this.#consumers = [...this.#consumers.filter(({ hasEnded }) => !hasEnded), consumer];
+    return consumer;
+  }
+
+  /** Ends its consumers here; on the server they stay for their successors. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    for (const consumer of this.#consumers) consumer.end(closed());
+    this.#consumers = [];
+  }
+}
+
+function closed() {
+  return unavailable("the queue is closed");
+}

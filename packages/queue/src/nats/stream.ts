@@ -1,0 +1,124 @@
+// Loop: keeps the stream.
+//
+//   unknown ──exists or created, as configured──▶ verified ──5 s──▶ verified
+//      ▲                                              │
+//      └──── the connection was lost, or did not answer twice ────┘
+//
+// Whoever misses the stream creates it: this loop, a publisher, or the owner of a consumer. What was in it is announced
+// again by the sweepers.
+import { type Clock, createWake, type Random, type SettableHealthSignal } from "@sluice/core";
+import type { Logger } from "@sluice/runtime";
+import { apiCode, isApiError, type StreamConfig, type StreamInfo } from "./api.ts";
+import { payloadBytesMax } from "./block-codec.ts";
+import type { Connection, Session } from "./connection.ts";
+import type { NatsMetrics } from "./metrics.ts";
+import { streamName, streamSubject } from "./subjects.ts";
+
+export interface TaskStreamOptions {
+  readonly connection: Connection;
+  readonly health: SettableHealthSignal;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: NatsMetrics;
+  readonly replicas: 1 | 3;
+  readonly blocksMax: number;
+  readonly bytesMax: number;
+}
+
+const verifyEveryMs = 5_000;
+const retryMs = { first: 100, max: 2_000 };
+/** One answer that is late says little on a busy machine. */
+const failuresMax = 2;
+
+export class TaskStream {
+  readonly #options: TaskStreamOptions;
+
+  constructor(options: TaskStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Creates the stream if it is missing, and corrects what differs from what we rely on. */
+  async ensure(session: Session): Promise<StreamInfo> {
+    const { log, metrics } = this.#options;
+    const wanted = this.#config();
+    let info: StreamInfo;
+    try {
+      info = await session.api.stream();
+    } catch (error) {
+      if (!isApiError(error, apiCode.streamNotFound)) throw error;
+      info = await session.api.createStream(wanted);
+      metrics.recreatedStreams.inc();
+      log.info("created the stream", { stream: streamName, replicas: wanted.num_replicas });
+      return info;
+    }
+    // Its caps are set when it is created; an operator may change them.
+    const { subjects, retention, storage, discard, num_replicas } = wanted;
+    const relied = { subjects, retention, storage, discard, num_replicas };
+    if (isSame(relied, info.config)) return info;
+    log.warn("the stream is not as configured; correcting it", { stream: streamName });
+    return session.api.updateStream({ ...info.config, ...relied });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { connection, health, clock, random, log, metrics } = this.#options;
+    const wake = createWake(clock);
+    const stopWatching = connection.watch(() => {
+      if (connection.session === undefined) setUp(false);
+      wake.notify();
+    });
+    const setUp = (isUp: boolean) => {
+      health.set(isUp);
+      metrics.connected.set(isUp ? 1 : 0);
+    };
+    let failures = 0;
+    while (!signal.aborted) {
+      const { session } = connection;
+      if (session === undefined) {
+        failures = 0;
+        await wake.wait(signal);
+        continue;
+      }
+      let pauseMs = verifyEveryMs;
+      try {
+        await this.ensure(session);
+        if (failures >= failuresMax) log.info("the stream answers again", { stream: streamName });
+        failures = 0;
+        if (connection.session === session) setUp(true);
+      } catch (cause) {
+        failures += 1;
+        pauseMs = Math.min(retryMs.max, retryMs.first * 2 ** failures);
+        if (failures === failuresMax && connection.session === session) {
+          setUp(false);
+          log.warn("the stream does not answer; trying again", { stream: streamName, cause: String(cause) });
+        }
+      }
+      await wake.wait(signal, pauseMs * (0.5 + random.next() / 2));
+    }
+    stopWatching();
+    setUp(false);
+  }
+
+  #config(): StreamConfig {
+    const { replicas, blocksMax, bytesMax } = this.#options;
+    return {
+      name: streamName,
+      subjects: [streamSubject],
+      // A message goes when it is acked, and no two consumers may have the same one: the server refuses the second.
+      retention: "workqueue",
+      storage: "file",
+      // Refuses publishes when it is full, instead of dropping what waits longest.
+      discard: "new",
+      num_replicas: replicas,
+      max_msgs: blocksMax,
+      max_bytes: bytesMax,
+      // With room for the longest block of a later version.
+      max_msg_size: 4 * payloadBytesMax,
+    };
+  }
+}
+
+function isSame(relied: object, config: StreamConfig): boolean {
+  const actual: Readonly<Record<string, unknown>> = { ...config };
+  return Object.entries(relied).every(([name, value]) => JSON.stringify(actual[name]) === JSON.stringify(value));
+}
