@@ -23,10 +23,11 @@ import {
 import { AppError, type Clock, createWake, partitionKey, type Random } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
+import { decide } from "./decide.ts";
 import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./heat.ts";
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
-import { type Plan, plan } from "./plan.ts";
-import { defaultReshapeConfig, groupsOf, type Reshape, type ReshapeConfig, reshape } from "./reshape.ts";
+import type { Plan } from "./plan.ts";
+import { defaultReshapeConfig, type Reshape, type ReshapeConfig } from "./reshape.ts";
 
 /** Durations in ms. */
 export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig {
@@ -132,13 +133,10 @@ class ElectedLoadBalancer implements LoadBalancer {
     const { clock, queues, isCalm = () => true } = this.#options;
     const now = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#heats = followHeat(this.#heats, { wishes, reports, now: now.monotonic }, this.#config);
-    const facts = { members, wishes, heats: this.#heats };
-    const mayMove = isCalm();
-    const groups = groupsOf(facts, this.#config);
-    const planned = plan({ ...facts, queues, groups, now: now.wall, restMs: this.#config.restMs, mayMove });
-    if (planned.wishes.length > 0) await this.#write(planned, leadership);
-    // Shapes change only while everything has the owner that it should have.
-    else if (mayMove) await this.#reshape(reshape({ ...facts, now }, this.#config), leadership);
+    const facts = { queues, members, wishes, heats: this.#heats, now, mayMove: isCalm() };
+    const decision = decide(facts, this.#config);
+    await this.#write(decision, leadership);
+    await this.#reshape(decision.reshape, leadership);
     return "led";
   }
 

@@ -45,7 +45,7 @@ export function reshape(input: ReshapeInput, config: ReshapeConfig = defaultResh
   const now = input.now.wall;
   const rest = { now, until: now + config.restMs };
   const ready = input.wishes.filter(({ shapeRestsUntil }) => !isResting(shapeRestsUntil, now));
-  const members = busyMembers(input);
+  const members = busyMembers(input, groupsOf(input, config));
   const all = ready.flatMap((wish) =>
     wish.partitions.map((partition): Candidate => candidateOf(wish, partition, input)),
   );
@@ -82,7 +82,7 @@ export function groupsOf(
     const tooMuch = Object.keys(splitAt).filter((inner) => !isLittle(rateOf(inner), splitAt[inner], config));
     for (const { prefix } of partitions) {
       const key = partitionKey({ queue, prefix });
-      if (isWorking(heats, key) || tooMuch.some((inner) => prefix.startsWith(inner))) groups.set(key, queue);
+      if (hasBacklog(heats, key) || tooMuch.some((inner) => prefix.startsWith(inner))) groups.set(key, queue);
     }
   }
   return groups;
@@ -114,40 +114,44 @@ function candidateOf(wish: Wish, partition: Wish["partitions"][number], { heats,
   };
 }
 
-/** A member that can own something, and how many lanes with work it has, of every queue. */
+/** A member that can own something. */
 interface BusyMember {
   readonly id: string;
   readonly capacity: number;
-  readonly busyLanes: number;
   readonly lanes: number;
-  /** Queues of which it has a partition with work. */
+  /** Those that have a backlog, or a part of a load that is too much for one. */
+  readonly busyLanes: number;
+  /** Queues of which it has such a partition. */
   readonly queues: ReadonlySet<string>;
   /** The same, where it has two or more. */
   readonly crowded: ReadonlySet<string>;
 }
 
-function busyMembers({ wishes, members, heats }: ReshapeInput): ReadonlyMap<string, BusyMember> {
+function busyMembers(
+  { wishes, members }: ReshapeInput,
+  groups: ReadonlyMap<string, string>,
+): ReadonlyMap<string, BusyMember> {
   const owned = wishes.flatMap(({ queue, partitions }) =>
     partitions.map(({ prefix, ownerId }) => ({
       queue,
       ownerId,
       lanes: laneCountOf(prefix),
-      isWorking: isWorking(heats, partitionKey({ queue, prefix })),
+      isBusy: groups.has(partitionKey({ queue, prefix })),
     })),
   );
   const able = members.filter(({ isDraining }) => !isDraining);
   return new Map(
     able.map(({ id, capacity }) => {
       const mine = owned.filter(({ ownerId }) => ownerId === id);
-      const working = mine.filter((partition) => partition.isWorking);
-      const queues = working.map(({ queue }) => queue);
+      const busy = mine.filter((partition) => partition.isBusy);
+      const queues = busy.map(({ queue }) => queue);
       return [
         id,
         {
           id,
           capacity,
           lanes: sum(mine),
-          busyLanes: sum(working),
+          busyLanes: sum(busy),
           queues: new Set(queues),
           crowded: new Set(queues.filter((queue, index) => queues.indexOf(queue) !== index)),
         },
@@ -156,7 +160,10 @@ function busyMembers({ wishes, members, heats }: ReshapeInput): ReadonlyMap<stri
   );
 }
 
-/** Gives the partition, if its owner has another one with work of the same queue, or else a half of it, to another member. */
+/**
+ * Gives the partition, if its owner has another busy one of the same queue, or else a half of it, to a member that has none.
+ * So a queue gets no more busy parts than there are members.
+ */
 function relieve(
   { wish, prefix, ownerId, isPinned, dispatchedPerSecond }: Candidate,
   members: ReadonlyMap<string, BusyMember>,
@@ -205,7 +212,7 @@ function isLittle(rate: number, splitAt: number | undefined, { mergeRateShare }:
   return splitAt === undefined || rate <= Math.max(1, mergeRateShare * splitAt);
 }
 
-function isWorking(heats: Heats, key: string): boolean {
+function hasBacklog(heats: Heats, key: string): boolean {
   const heat = heats.get(key)?.heat;
   return heat === "hot" || heat === "busy";
 }
