@@ -47,7 +47,7 @@ test("under a constant load the shapes come to rest, with no more parts of a que
       expect(cluster.changes.slice(before)).toEqual([]);
       for (const { partitions } of cluster.wishes) expect(partitions.length).toBeLessThanOrEqual(members.length);
     }),
-    { numRuns: 8, seed: 3 },
+    { numRuns: 5, seed: 3 },
   );
 });
 
@@ -61,7 +61,7 @@ test("whatever waits at first, the shapes are never wrong, and what was merged i
         expect(cluster.changes.slice(index)).not.toContain(change.replace("merge", "split"));
       }
     }),
-    { numRuns: 8, seed: 3 },
+    { numRuns: 5, seed: 3 },
   );
 });
 
