@@ -30,7 +30,8 @@ export function lateStore(opening: Promise<Store>): Store {
     const calls = new Map<string, Method>();
     return new Proxy({} as Store[P], {
       get(_target, method) {
-        if (typeof method !== "string") return undefined;
+        // Whoever awaits something asks it whether it is a promise.
+        if (typeof method !== "string" || method === "then") return undefined;
         const known = calls.get(method) ?? call(method);
         calls.set(method, known);
         return known;

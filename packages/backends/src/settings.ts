@@ -63,6 +63,8 @@ export type BackendConfig = ConfigOf<typeof backendSettings>;
 /** What is wrong with the values as a whole; for `ConfigSpec.check`. */
 export function backendProblems(config: BackendConfig): string[] {
   const problems: string[] = [];
+  if (!URL.canParse(config.postgresUrl))
+    problems.push("SLUICE_POSTGRES_URL is not a url; escape what its password has");
   const together = (first: [string, unknown], second: [string, unknown]) => {
     if ((first[1] === undefined) !== (second[1] === undefined)) {
       problems.push(`${first[0]} and ${second[0]} must be given together`);

@@ -28,8 +28,7 @@ export async function runAgent(
   process: ServiceProcess<AgentProcessConfig>,
   { environment }: AgentProcessDeps,
 ): Promise<void> {
-  const { config, clock, random, registry, signal, announce } = process;
-  const log = process.log.child({ agentId: config.agentId });
+  const { config, clock, random, log, registry, signal, announce } = process;
   const tls = openTls(config, { clock, log });
   const toGateways = { channelCredentials: channelCredentials(tls) };
   const gateways = config.apiServers.map((address) => apiClient(AgentGatewayServiceService, address, toGateways));
