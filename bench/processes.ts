@@ -13,12 +13,12 @@ export interface Usage {
 
 const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
-/** By name; children that live in processes of their own are summed up as `<name>/children`. */
+/** By name; what they started is summed up as `<name>/children`, but for those that have a name themselves. */
 export function usageOf(processes: Processes): Record<string, Usage> {
   const children = childrenByParent();
   const usages: Record<string, Usage> = {};
   for (const [name, pid] of Object.entries(processes)) {
-    const below = descendants(pid, children);
+    const below = descendants(pid, children, new Set(Object.values(processes)));
     usages[name] = usage(pid);
     if (below.length > 0) usages[`${name}/children`] = sum(below.map(usage));
   }
@@ -65,8 +65,13 @@ function childrenByParent(): Map<number, number[]> {
   return children;
 }
 
-function descendants(pid: number, children: ReadonlyMap<number, readonly number[]>): number[] {
-  return (children.get(pid) ?? []).flatMap((child) => [child, ...descendants(child, children)]);
+function descendants(
+  pid: number,
+  children: ReadonlyMap<number, readonly number[]>,
+  except: ReadonlySet<number>,
+): number[] {
+  const own = (children.get(pid) ?? []).filter((child) => !except.has(child));
+  return own.flatMap((child) => [child, ...descendants(child, children, except)]);
 }
 
 /** What follows the command in `/proc/<pid>/stat`; empty when the process is gone. */

@@ -62,9 +62,10 @@ export async function unsuccessful({ client }: World, taskIds: readonly string[]
 }
 
 /** Tasks that were accepted and did not run to their end, and what ran twice or at the same time. */
-export function wrongInLedger({ ledger }: World, accepted: readonly string[]): string[] {
-  const executions = ledger.executions();
+export function wrongInLedger({ ledger }: World, accepted: readonly string[], agentDiedAt?: number): string[] {
+  const mine = new Set(accepted);
+  const executions = ledger.executions().filter(({ taskId }) => mine.has(taskId));
   const ended = new Set(executions.filter(({ hasEnded }) => hasEnded).map(({ taskId }) => taskId));
   const lost = accepted.filter((taskId) => !ended.has(taskId)).map((taskId) => `${taskId} never ended`);
-  return [...lost, ...violations(executions)];
+  return [...lost, ...violations(executions, agentDiedAt)];
 }
