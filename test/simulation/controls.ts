@@ -18,7 +18,8 @@ export type Control = keyof typeof controls;
 
 /** What an owner may do with rows, under a control. */
 export function alteredStore(store: Store, off: Control | undefined): Store {
-  if (off === "sweeper") return { ...store, lanes: { ...store.lanes, sweep: async () => [] } };
+  if (off === "sweeper")
+    return { ...store, lanes: { ...store.lanes, sweep: async () => ({ seqs: [], last: undefined }) } };
   if (off === "store-floor") return { ...store, lanes: withoutFloor(store.lanes) };
   return store;
 }

@@ -2,7 +2,7 @@
 
 import type { TaskQueue } from "@sluice/queue";
 import { blocksOf } from "@sluice/scheduler";
-import type { Store } from "@sluice/store";
+import type { Store, WaitingPage } from "@sluice/store";
 
 const pageSize = 10_000;
 
@@ -14,13 +14,12 @@ export async function rebuildQueue(
 ): Promise<number> {
   let count = 0;
   for (const name of queues) {
-    for (let after = 0; !signal.aborted; ) {
-      const page = await store.lanes.waiting(name, { after, limit: pageSize });
-      if (page.length > 0) await queue.publish(blocksOf(name, page));
-      count += page.length;
-      const last = page.at(-1);
-      if (!last || page.length < pageSize) break;
-      after = last.seq;
+    for (let after: WaitingPage["last"]; !signal.aborted; ) {
+      const { announcements, last } = await store.lanes.waiting(name, { after, limit: pageSize });
+      if (announcements.length > 0) await queue.publish(blocksOf(name, announcements));
+      count += announcements.length;
+      if (announcements.length < pageSize) break;
+      after = last;
     }
   }
   return count;

@@ -65,8 +65,9 @@ create index tasks_function_time on tasks (account_id, function_name, enqueued_a
 create index tasks_status on tasks
   (account_id, (case when stop_requested and ended_at is null then 3 else status end), enqueued_at, seq)
   where status <> 10;
--- Sweeping, and rebuilding an embedded queue. The lane rides along so that rows of other owners are skipped in the index.
-create index tasks_waiting on tasks (queue, seq, lane) where ended_at is null and due_at is null;
+-- Sweeping, and rebuilding an embedded queue: in the order of announcement, so that what was looked at is not looked at again.
+-- The lane rides along so that rows of other owners are skipped in the index.
+create index tasks_waiting on tasks (queue, priority, announced_at, seq, lane) where ended_at is null and due_at is null;
 -- Unparking: due rows of one priority, so that a crowd of one never hides another.
 create index tasks_parked on tasks (queue, priority, due_at, lane) where due_at is not null;
 -- Rows that expire while they are parked.

@@ -52,12 +52,8 @@ export function inLanes(table: string): string {
  * on (queue, seq) fits.
  */
 export function inLanesBehind(table: string, after: string): string {
-  return `${inQueueBehind(table, after)} and ${table}.lane >= $2::int2 and ${table}.lane < $3::int2`;
-}
-
-/** The same for the whole queue. */
-export function inQueueBehind(table: string, after: string): string {
-  return `(${table}.queue, ${table}.seq) > ($1::text, ${after}::int8) and ${table}.queue <= $1::text`;
+  const behind = `(${table}.queue, ${table}.seq) > ($1::text, ${after}::int8) and ${table}.queue <= $1::text`;
+  return `${behind} and ${table}.lane >= $2::int2 and ${table}.lane < $3::int2`;
 }
 
 /** The rows of `source`, each with `owned`; one row of nulls if there are none, so that `owned` always arrives. */

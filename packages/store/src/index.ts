@@ -122,6 +122,26 @@ export interface Announcement extends Flow {
   readonly enqueuedAt: EpochMs;
 }
 
+/** Where a row that is neither final nor parked stands among those of its priority: by announcement, then by number. */
+export interface Announced {
+  readonly announcedAt: EpochMs;
+  readonly seq: Seq;
+}
+
+/** A page of numbers in the order of their announcement. */
+export interface Swept {
+  readonly seqs: readonly Seq[];
+  /** Continue behind it; undefined: the page is empty. */
+  readonly last: Announced | undefined;
+}
+
+/** A page of rows, urgent ones first, those of a priority in the order of their announcement. */
+export interface WaitingPage {
+  readonly announcements: readonly Announcement[];
+  /** Continue behind it; undefined: the page is empty. */
+  readonly last: (Announced & { readonly priority: Priority }) | undefined;
+}
+
 interface GuardedWrite {
   readonly seq: Seq;
   /** Takes effect only on this attempt, on a row that is not final and lies in this lane. */
@@ -192,22 +212,25 @@ export interface LaneRecords {
    * their stamp. Rows in `except` (held ones) stay.
    */
   unpark(owner: OwnedPartition, limit: number, except: readonly Seq[]): Promise<Announcement[] | Stale>;
-  /** When the next parked row of the partition is due; undefined: none is parked. */
-  nextDue(owner: OwnedPartition): Promise<EpochMs | undefined>;
+  /** When the next parked row of the partition is due, if that is within `withinMs`; else undefined. */
+  nextDue(owner: OwnedPartition, withinMs: number): Promise<EpochMs | undefined>;
   /**
-   * Rows that are neither final nor parked and were announced before `announcedBefore`, by number, behind `after`.
-   * Reads only.
+   * Rows of one priority that are neither final nor parked and were announced before `announcedBefore`, in the order of
+   * their announcement, behind `after`. Reads only.
    */
   sweep(
     owner: OwnedPartition,
-    options: { announcedBefore: EpochMs; after: Seq; limit: number },
-  ): Promise<Announcement[] | Stale>;
-  /** Notes that rows were announced again. Their stamps stay. */
-  touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<undefined | Stale>;
+    options: { priority: Priority; announcedBefore: EpochMs; after: Announced; limit: number },
+  ): Promise<Swept | Stale>;
+  /**
+   * Notes that rows are announced again, and returns what that takes; those that are final or parked by now are left out.
+   * Their stamps stay.
+   */
+  touch(owner: OwnedPartition, seqs: readonly Seq[]): Promise<Announcement[] | Stale>;
   /** Rows that are not final and marked to be stopped, or past their expiry while parked. */
   marked(owner: OwnedPartition, limit: number): Promise<TaskRow[] | Stale>;
-  /** Rows neither final nor parked, for rebuilding an embedded queue at start; by number, behind `after`. */
-  waiting(queue: string, options: { after: Seq; limit: number }): Promise<Announcement[]>;
+  /** Rows neither final nor parked, for rebuilding an embedded queue at start; behind `after`, undefined: from the first. */
+  waiting(queue: string, options: { after: WaitingPage["last"]; limit: number }): Promise<WaitingPage>;
   /** Deletes up to `limit` final rows (with logs) that ended before; returns how many. */
   purge(owner: OwnedPartition, options: { endedBefore: EpochMs; limit: number }): Promise<number | Stale>;
 }

@@ -61,7 +61,7 @@ function laneRecords(database: Database): LaneRecords {
     read: (owner, seqs) => read(database, owner, seqs),
     write: (owner, writes) => write(database, owner, writes),
     unpark: (owner, limit, except) => unpark(database, owner, { limit, except }),
-    nextDue: (owner) => nextDue(database, owner),
+    nextDue: (owner, withinMs) => nextDue(database, owner, withinMs),
     sweep: (owner, options) => sweep(database, owner, options),
     touch: (owner, seqs) => touch(database, owner, seqs),
     marked: (owner, limit) => marked(database, owner, limit),

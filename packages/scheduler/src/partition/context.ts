@@ -69,6 +69,7 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakePull: Readonly<Record<Priority, Wake>>;
   readonly wakeMarks: Wake;
   readonly wakeUnpark: Wake;
+  readonly wakeSweep: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -84,6 +85,7 @@ export function createWakes(clock: Clock) {
     wakePull: { 0: createWake(clock), 1: createWake(clock), 2: createWake(clock), 3: createWake(clock) },
     wakeMarks: createWake(clock),
     wakeUnpark: createWake(clock),
+    wakeSweep: createWake(clock),
   };
 }
 

@@ -11,7 +11,8 @@ import { dispatchLoop } from "./dispatch.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
 import { settleLoop } from "./settle.ts";
-import { marksLoop, purgeLoop, sweepLoop, unparkLoop } from "./upkeep.ts";
+import { sweepLoop } from "./sweep.ts";
+import { marksLoop, purgeLoop, unparkLoop } from "./upkeep.ts";
 
 export interface Partition {
   readonly owner: OwnedPartition;

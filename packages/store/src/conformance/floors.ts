@@ -63,7 +63,10 @@ export function describeFloors(subject: Subject): void {
       lanes.write(stale, [aSettle(seq)]),
       lanes.write(stale, [aSettle(seq, { attempt: 2 }), aSettle(seq)]),
       lanes.unpark(stale, 10, []),
-      lanes.sweep(stale, { announcedBefore: subject.now + 1, after: 0, limit: 10 }),
+      lanes.sweep(stale, {
+        ...{ priority: 2, after: { announcedAt: 0, seq: 0 } },
+        ...{ announcedBefore: subject.now + 1, limit: 10 },
+      }),
       lanes.touch(stale, [seq]),
       lanes.marked(stale, 10),
       lanes.purge(stale, { endedBefore: subject.now + 1, limit: 10 }),

@@ -111,11 +111,12 @@ export function describeParking(subject: Subject): void {
     await subject.own();
     const part = { queue: "q", prefix: "0", epoch: owner.epoch };
 
-    expect(await subject.store.lanes.nextDue(owner)).toBe(subject.now + 20);
-    expect(await subject.store.lanes.nextDue(part)).toBe(subject.now + 30);
+    expect(await subject.store.lanes.nextDue(owner, 20)).toBe(subject.now + 20);
+    expect(await subject.store.lanes.nextDue(owner, 19)).toBeUndefined();
+    expect(await subject.store.lanes.nextDue(part, 100)).toBe(subject.now + 30);
     await subject.store.lanes.write(owner, [aSettle(first)]);
-    expect(await subject.store.lanes.nextDue(part)).toBe(subject.now + 40);
-    expect(await subject.store.lanes.nextDue({ ...owner, queue: "other" })).toBeUndefined();
+    expect(await subject.store.lanes.nextDue(part, 100)).toBe(subject.now + 40);
+    expect(await subject.store.lanes.nextDue({ ...owner, queue: "other" }, 100)).toBeUndefined();
   });
 
   test("nothing is taken with a limit of 0", async () => {

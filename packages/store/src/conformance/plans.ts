@@ -120,15 +120,13 @@ async function fill(subject: Subject, count: number): Promise<void> {
 }
 
 async function settleAll(subject: Subject): Promise<void> {
-  for (let after = 0; ; ) {
-    const rows = await subject.store.lanes.waiting("q", { after, limit: 2_000 });
-    const last = rows.at(-1);
-    if (last === undefined) return;
+  for (;;) {
+    const { announcements } = await subject.store.lanes.waiting("q", { after: undefined, limit: 2_000 });
+    if (announcements.length === 0) return;
     await subject.store.lanes.write(
       owner,
-      rows.map((row) => aSettle(row.seq, { lane: row.lane })),
+      announcements.map(({ seq, lane }) => aSettle(seq, { lane })),
     );
-    after = last.seq;
   }
 }
 
