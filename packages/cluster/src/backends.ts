@@ -19,7 +19,7 @@ export interface BackendsOptions {
   readonly nats: 1 | 3;
   readonly fsync: boolean;
   /** Called whenever one of them has been started. */
-  onStarted(): void;
+  onStarted(backend: Backend): void;
 }
 
 /** Starts all of them together; when one fails, ends the others and throws. */

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { AppError } from "@sluice/core";
 import { systemClock, systemRandom } from "@sluice/runtime";
-import { reservePorts } from "@sluice/testbed";
+import { type Backend, reservePorts } from "@sluice/testbed";
 import { type Backends, type ClusterBackend, startBackends } from "./backends.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
 import { keepRunning, type Part } from "./keep-running.ts";
@@ -67,7 +67,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       dataDir: dataDir.path,
       nats: options.nats ?? 1,
       fsync: options.fsync ?? true,
-      onStarted: () => cluster?.writeFiles(),
+      onStarted: (backend) => cluster?.onBackendStarted(backend),
     });
     cluster = new LocalCluster(options, dataDir, backends);
     for (const backend of backends.all) options.onStarted?.(backend);
@@ -160,7 +160,7 @@ class LocalCluster implements Cluster {
         };
       },
       onStarted: () => {
-        this.writeFiles();
+        this.#writeFiles();
         this.#options.onStarted?.(service);
       },
     });
@@ -212,8 +212,14 @@ class LocalCluster implements Cluster {
     this.#keepers.push(keepRunning(options, this.#stopped.signal));
   }
 
+  onBackendStarted(started: Backend): void {
+    this.#writeFiles();
+    const backend = this.backends.find((each) => each === started);
+    if (backend) this.#options.onStarted?.(backend);
+  }
+
   /** After each start, because processes change. */
-  writeFiles(): void {
+  #writeFiles(): void {
     if (this.apiAddresses.length > 0) this.#dataDir.write("client.json", this.profile);
     this.#dataDir.write("cluster.json", {
       grpc: this.apiAddresses,

@@ -39,7 +39,7 @@ export interface BackendPlan {
   readonly folder: Folder;
   /** Where its data is, below the folder; deleted by `wipe`. */
   readonly dataDir: string;
-  readonly onStarted?: (() => void) | undefined;
+  readonly onStarted?: ((backend: Backend) => void) | undefined;
   readonly process: Omit<ProcessOptions, "name" | "isOneWithItsChildren">;
   /** Ends it at once and leaves nothing outside of its folder; default SIGKILL. */
   readonly discardSignal?: NodeJS.Signals;
@@ -114,7 +114,7 @@ export class LocalBackend implements Backend {
       throw error;
     }
     if (running.exit) throw this.#failure(running.exit.error);
-    this.#plan.onStarted?.();
+    this.#plan.onStarted?.(this);
   }
 
   async wipe(): Promise<void> {

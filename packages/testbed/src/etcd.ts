@@ -9,7 +9,7 @@ export interface BackendOptions {
   /** Folder of data and log; default: a temporary one, deleted at the end. */
   readonly dataDir?: string;
   /** Called whenever it has been started and answers. */
-  readonly onStarted?: () => void;
+  readonly onStarted?: (backend: Backend) => void;
 }
 
 /** One etcd that is a cluster by itself. */

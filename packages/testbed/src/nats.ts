@@ -56,7 +56,7 @@ interface ServerOptions {
   readonly seats: readonly Seat[];
   readonly dataDir: string | undefined;
   readonly reservation: PortReservation;
-  readonly onStarted: (() => void) | undefined;
+  readonly onStarted: BackendOptions["onStarted"] | undefined;
 }
 
 function openServer({ binary, seat, seats, dataDir, reservation, onStarted }: ServerOptions): Backend {
