@@ -1,9 +1,9 @@
 import { runService } from "@sluice/runtime";
-import { runApiServer } from "./process/run.ts";
 import { apiServerSpec } from "./process/settings.ts";
 
 await runService(apiServerSpec, {
   // Inserts that are under way, announcements, calls, connections.
   stopWithinMs: () => 30_000,
-  run: runApiServer,
+  // Loaded after the settings were found good: help and complaints come at once.
+  run: async (service) => (await import("./process/run.ts")).runApiServer(service),
 });

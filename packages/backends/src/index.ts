@@ -1,2 +1,2 @@
 export { type BackendDeps, type BackendName, type Backends, openBackends } from "./open-backends.ts";
-export { type BackendConfig, backendProblems, backendSettings } from "./settings.ts";
+export type { BackendConfig } from "./settings.ts";

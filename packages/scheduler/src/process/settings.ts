@@ -1,4 +1,4 @@
-import { backendProblems, backendSettings } from "@sluice/backends";
+import { backendProblems, backendSettings } from "@sluice/backends/settings";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
 import { defaultSchedulerConfig } from "../config.ts";
 
