@@ -1,9 +1,13 @@
 // Loop: makes the partitions that this scheduler owns equal to those that it is wished to own and whose claims it holds.
 //
-//   wished ──takeOver──▶ owned ──wish names another──▶ handing off ──▶ claim released
+//   wished ──takeOver──▶ owned ──wish names another, or another shape──▶ handing off ──▶ claim released
 //                          └──claim or floor lost──▶ ended at once
 //
-// Wishes and claims are listed anew at least every `relistEveryMs`; watches only make it faster.
+// Wishes and claims are listed anew at least every `relistEveryMs`; watches only make it faster. Whoever releases a claim wakes
+// by that those who wait for it.
+//
+// Leaving: it says so, and goes on dispatching until the leader (perhaps itself) has wished its partitions to others. Were it
+// to release them first, nobody could claim them until then.
 
 import {
   type Claim,
@@ -12,6 +16,7 @@ import {
   type Entry,
   type Membership,
   membersPrefix,
+  readMembers,
   readWishes,
   release,
   wishesPrefix,
@@ -62,11 +67,16 @@ interface Owned {
   readonly done: Promise<void>;
 }
 
+/** How long one that leaves waits for others to be wished its partitions. */
+const leaveMaxMs = 2_000;
+const leaveLookMs = 200;
+
 export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
   const { config, clock, log, coordinator, membership, metrics } = deps;
   const owned = new Map<string, Owned>();
   const wake = createWake(clock);
   let lastWished: readonly string[] | undefined;
+  let isLeaving = false;
 
   function start({ claim, owner, consumers }: TakenOver): void {
     const key = partitionKey(owner);
@@ -93,7 +103,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
   }
 
   async function look(): Promise<void> {
-    const [wishes, claims] = [await readWishes(coordinator), await coordinator.list(claimsPrefix)];
+    const [wishes, claims] = await Promise.all([readWishes(coordinator), coordinator.list(claimsPrefix)]);
     const wished = new Map<string, PartitionName>();
     for (const { queue, partitions } of wishes) {
       for (const { prefix, ownerId } of partitions) {
@@ -111,7 +121,40 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       for (const { partition } of owned.values()) partition.handOff();
       return;
     }
+    if (isLeaving) return;
     await Promise.all([...wished].map(([key, partition]) => tryTakeOver(key, partition)));
+  }
+
+  async function lookQuietly(): Promise<void> {
+    try {
+      await look();
+    } catch (cause) {
+      log.warn("cannot list wishes and claims", { cause: String(cause) });
+    }
+    metrics.partitions.set(owned.size);
+    metrics.waiting.set([...owned.values()].reduce((sum, { partition }) => sum + partition.size, 0));
+  }
+
+  /** Until everything was handed off, or nobody is there who could take it, or it takes too long. */
+  async function leave(): Promise<void> {
+    isLeaving = true;
+    membership.announce(JSON.stringify({ capacity: config.capacity, draining: true }));
+    const until = clock.monotonic() + leaveMaxMs;
+    const { signal } = new AbortController();
+    const stop = coordinator.watch(membersPrefix, () => wake.notify());
+    while (owned.size > 0 && clock.monotonic() < until && (await hasSuccessor())) {
+      await lookQuietly();
+      if (owned.size > 0) await wake.wait(signal, leaveLookMs);
+    }
+    stop();
+  }
+
+  async function hasSuccessor(): Promise<boolean> {
+    try {
+      return (await readMembers(coordinator)).some(({ id, isDraining }) => id !== membership.id && !isDraining);
+    } catch {
+      return true;
+    }
   }
 
   /** A claim of mine that landed after its call was given up would keep everybody else out. */
@@ -151,19 +194,12 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       const stops = [wishesPrefix, claimsPrefix].map((prefix) => coordinator.watch(prefix, () => wake.notify()));
       try {
         while (!signal.aborted) {
-          try {
-            await look();
-          } catch (cause) {
-            log.warn("cannot list wishes and claims", { cause: String(cause) });
-          }
-          metrics.partitions.set(owned.size);
-          metrics.waiting.set([...owned.values()].reduce((sum, { partition }) => sum + partition.size, 0));
+          await lookQuietly();
           await wake.wait(signal, config.relistEveryMs);
         }
+        await leave();
       } finally {
         for (const stop of stops) stop();
-        // Otherwise the load-balancer would wish the partitions back to this scheduler until its member key is gone.
-        membership.announce(JSON.stringify({ draining: true }));
         const ending = [...owned.values()];
         for (const { partition } of ending) partition.handOff();
         await Promise.all(ending.map(({ done }) => done));

@@ -116,7 +116,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       return agents.links.filter(isAttached).length;
     },
     async run(signal) {
-      // Agents and membership outlive the partitions: a hand-off still settles, and releases claims under a live lease.
+      // The others outlive the partitions: a hand-off still settles, and releases claims under a live lease; and a leader that
+      // leaves wishes its own partitions to others before it stops leading.
       const after = new AbortController();
       const owning = async (stop: AbortSignal) => {
         try {
@@ -125,19 +126,19 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
           after.abort();
         }
       };
-      const links = runAll(
+      const others = runAll(
         after.signal,
         (stop) => agents.run(stop),
         (stop) => membership.run(stop),
         (stop) => functions.run(stop),
+        (stop) => balancer.run(stop),
       );
-      const rest = runAll(signal, (stop) => balancer.run(stop));
       const failed = new AbortController();
       const fail = (cause: unknown) => {
         failed.abort(cause);
         throw cause;
       };
-      await Promise.all([links.catch(fail), rest.catch(fail), owning(failed.signal)]);
+      await Promise.all([others.catch(fail), owning(failed.signal)]);
     },
   };
 }

@@ -83,6 +83,9 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
     owner: context.owner,
     onAttached,
     onEnded(link, attempts) {
+      // It is the next owner's: the agent keeps it until somebody has confirmed it. A hand-off that settled what comes would
+      // never end on a busy partition.
+      if (context.draining) return;
       const adopting = adoptions.get(link.agentId);
       if (adopting) {
         adopting.ended.push(...attempts);

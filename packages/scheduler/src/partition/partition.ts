@@ -27,13 +27,13 @@ export interface Partition {
   isServed(): Promise<boolean>;
   /** Runs until it was handed off, is owned by somebody else, or the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** Stops pulling, finishes the dispatch in flight, commits what has ended, and ends. Running attempts go on. */
+  /** Stops pulling, finishes the dispatch in flight, commits what has ended before, and ends. Running attempts go on. */
   handOff(): void;
 }
 
 /** How long a hand-off waits for writes that do not come through. */
 const handOffMaxMs = 1_000;
-const handOffLookMs = 10;
+const handOffLookMs = 3;
 
 export function createPartition(deps: PartitionDeps, owner: OwnedPartition, consumers: readonly Consumer[]): Partition {
   const ended = new AbortController();
