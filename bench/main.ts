@@ -21,8 +21,14 @@ const command = new Command("bench")
   .option("--standalone", "measure one process on the embedded drivers instead of a cluster", false)
   .option("--tasks <n>", "tasks of the end-to-end run", Number, 50_000)
   .option("--seed <n>", "makes the ids of tasks", Number, 1)
+  .option("--profile <folder>", "the services of the cluster write CPU profiles there; only the end-to-end run")
   .parse();
-const { standalone, tasks, seed } = command.opts<{ standalone: boolean; tasks: number; seed: number }>();
+const { standalone, tasks, seed, profile } = command.opts<{
+  standalone: boolean;
+  tasks: number;
+  seed: number;
+  profile?: string;
+}>();
 
 const instances = 4;
 const shared = { name: "noop", concurrency: 10 };
@@ -32,7 +38,7 @@ const singles = 20_000;
 const unaries = 5_000;
 const aloneTasks = Math.ceil(tasks / 5);
 
-await using target = await (standalone ? standaloneTarget(instances) : clusterTarget(instances));
+await using target = await (standalone ? standaloneTarget(instances) : clusterTarget(instances, profile));
 const { client } = target;
 for (const benchFunction of [shared, alone]) await deploy(client, benchFunction, instances);
 

@@ -23,12 +23,18 @@ export interface Target extends AsyncDisposable {
 /** Attempts at once: twice what the instances run, so that there is always a next one at hand. */
 const slots = 80;
 
-export async function clusterTarget(instances: number): Promise<Target> {
+/** `profileDir`: every service writes a CPU profile there when it ends. */
+export async function clusterTarget(instances: number, profileDir: string | undefined): Promise<Target> {
   const cluster = await startCluster({
     apiServers: 1,
     schedulers: 1,
     agents: 1,
-    environment: { agent: { SLUICE_AGENT_INSTANCES_MAX: String(instances), SLUICE_AGENT_SLOTS: String(slots) } },
+    nodeFlags: profileDir === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDir}`],
+    environment: {
+      "api-server": profile,
+      scheduler: profile,
+      agent: { ...profile, SLUICE_AGENT_INSTANCES_MAX: String(instances), SLUICE_AGENT_SLOTS: String(slots) },
+    },
   });
   const client = connect(cluster.profile);
   const agent = cluster.service("agent-0");
@@ -55,6 +61,8 @@ export async function clusterTarget(instances: number): Promise<Target> {
     },
     async [Symbol.asyncDispose]() {
       await client.close();
+      // In order: a process that is killed writes no profile.
+      if (profileDir !== undefined) await cluster.stop();
       await cluster[Symbol.asyncDispose]();
     },
   };

@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly restart?: boolean;
   /** More environment for the services of a kind, such as `{ scheduler: { SLUICE_SCHEDULER_LEASE_PROFILE: "fast" } }`. */
   readonly environment?: Readonly<Partial<Record<ServiceKind, Environment>>>;
+  /** Flags of the interpreter for every service, such as `--cpu-prof`. */
+  readonly nodeFlags?: readonly string[];
   /** Ends a start that is under way. */
   readonly signal?: AbortSignal;
   /** Called for each part as soon as its process runs, again after each restart. */
@@ -149,7 +151,7 @@ class LocalCluster implements Cluster {
         const life = { apiAddresses: this.apiAddresses, life: systemRandom.hex(3) };
         const given = Object.entries(flags(seat, life)).flatMap(([flag, value]) => [`--${flag}`, value]);
         return {
-          args: ["--import", "tsx", mainOf(kind), ...given],
+          args: [...(this.#options.nodeFlags ?? []), "--import", "tsx", mainOf(kind), ...given],
           env: {
             ...plainEnvironment(),
             ...ofKind({ ...this.#addresses, ...this.#dataDir.secrets }),
