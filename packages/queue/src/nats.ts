@@ -52,7 +52,7 @@ export function openNats(options: NatsOptions): Nats {
   const deps = { connection, clock, log, metrics, replicas };
   const stream = new TaskStream({ ...deps, health, random: random.fork("stream"), blocksMax, bytesMax });
   const publisher = new Publisher({ ...deps, stream, random: random.fork("publisher") });
-  const queue = new NatsQueue({ ...deps, stream, publisher, random: random.fork("consumers"), ackWaitMs });
+  const queue = new NatsQueue({ ...deps, stream, publisher, health, random: random.fork("consumers"), ackWaitMs });
   const signals = new NatsSignals(deps);
   const stop = new AbortController();
   const running = runAll(

@@ -50,7 +50,7 @@ export const defaultSchedulerConfig: Omit<SchedulerConfig, "schedulerId"> = {
   fenceAfterMs: 15_000,
   deadAfterMs: 25_000,
   lookAheadTasksMax: 1_500_000,
-  lookAheadBytesMax: 96 * 1024 * 1024,
+  lookAheadBytesMax: 64 * 1024 * 1024,
   batchSize: 256,
   renewEveryMs: 10_000,
   marksEveryMs: 1_000,

@@ -1,4 +1,4 @@
-import type { OwnedPartition, Priority } from "@sluice/core";
+import type { HealthSignal, OwnedPartition, Priority } from "@sluice/core";
 import type { Block, Consumer, TaskQueue } from "../index.ts";
 import { type ConsumerDeps, NatsConsumer } from "./consumer.ts";
 import { staleEpoch, unavailable } from "./failures.ts";
@@ -8,15 +8,18 @@ import { checkQueueName, sharesBlocks } from "./subjects.ts";
 
 export interface NatsQueueOptions extends ConsumerDeps {
   readonly publisher: Publisher;
+  readonly health: HealthSignal;
 }
 
 export class NatsQueue implements TaskQueue {
+  readonly health: HealthSignal;
   readonly #options: NatsQueueOptions;
   /** Of this process. The server knows all, and decides. */
   #consumers: readonly NatsConsumer[] = [];
   #isClosed = false;
 
   constructor(options: NatsQueueOptions) {
+    this.health = options.health;
     this.#options = options;
   }
 

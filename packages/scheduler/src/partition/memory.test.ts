@@ -53,6 +53,13 @@ test("a block that is delivered again as it was is renewed and acked with the fi
   expect(memory.takeAckable()).toHaveLength(2);
 });
 
+test("a block that is delivered again and again does not fill the memory", () => {
+  const memory = createMemory();
+  for (let count = 0; count < 100; count++) memory.enter(delivery([1, 2]));
+  expect(memory.openDeliveries(2)).toHaveLength(4);
+  expect(memory.loads[2]).toEqual({ blocks: 4, tasks: 8 });
+});
+
 test("a number that an agent named is remembered without a block", () => {
   const memory = createMemory();
   memory.activate(9, delivery([9]).block, "dispatched");
@@ -64,14 +71,15 @@ test("a number that an agent named is remembered without a block", () => {
 });
 
 test("whatever is repeated and in whatever order it ends, each block is acked exactly once and nothing is left", () => {
-  const blocks = fc.array(fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 4 }), {
-    minLength: 1,
-  });
+  const seqs = fc.uniqueArray(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 4 });
+  const copies = fc.tuple(seqs, fc.integer({ min: 1, max: 3 }));
+  const blocks = fc.uniqueArray(copies, { minLength: 1, maxLength: 20, selector: ([list]) => list.join() });
   const order = fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7, 8], { minLength: 8 });
   const named = fc.uniqueArray(fc.integer({ min: 1, max: 8 }));
   void fc.assert(
-    fc.property(blocks, order, named, (seqLists, finishing, active) => {
+    fc.property(blocks, order, named, (lists, finishing, active) => {
       const memory = createMemory();
+      const seqLists = lists.flatMap(([list, count]) => Array.from({ length: count }, () => list));
       for (const seq of active) memory.activate(seq, delivery([seq]).block, "dispatched");
       const entered = seqLists.flatMap((seqs) => memory.enter(delivery(seqs))?.seqs ?? []);
       const known = new Set(seqLists.flat());
@@ -82,7 +90,8 @@ test("whatever is repeated and in whatever order it ends, each block is acked ex
         memory.forget(seq);
         acked.push(...memory.takeAckable());
         const done = new Set(finishing.slice(0, index + 1));
-        expect(acked).toHaveLength(seqLists.filter((seqs) => seqs.every((each) => done.has(each))).length);
+        const finished = seqLists.filter((each) => each.every((one) => done.has(one)));
+        expect(acked).toHaveLength(finished.length);
       }
       expect([memory.size, memory.openDeliveries(2), memory.loads[2]]).toEqual([0, [], { blocks: 0, tasks: 0 }]);
     }),

@@ -73,12 +73,16 @@ export interface Memory {
 
 /** A block with numbers that are not finished. It is acked when `open` is 0. */
 interface OpenBlock {
-  /** The block, and every repeat of it with the same numbers. */
-  readonly deliveries: [Delivery, ...Delivery[]];
+  /** The block, and repeats of it with the same numbers. */
+  readonly deliveries: Delivery[];
+  readonly priority: Priority;
   /** In `blocks`. */
   readonly slot: number;
   open: number;
 }
+
+/** Deliveries of a block that are kept. One that is forgotten comes again once more, when the block is finished. */
+const repeatsMax = 4;
 
 /** In the table: an agent or a mark named the number, and no block has brought it. */
 const noBlock = 0;
@@ -96,7 +100,8 @@ export function createMemory(): Memory {
 
   function open(delivery: Delivery): OpenBlock {
     const slot = freeSlots.pop() ?? blocks.length;
-    const block: OpenBlock = { deliveries: [delivery], slot, open: delivery.block.seqs.length };
+    const { priority, seqs } = delivery.block;
+    const block: OpenBlock = { deliveries: [delivery], priority, slot, open: seqs.length };
     blocks[slot] = block;
     count(delivery, 1);
     return block;
@@ -124,8 +129,17 @@ export function createMemory(): Memory {
     const slot = slots.get(seqs[0] as Seq);
     const block = slot === undefined ? undefined : blocks[slot];
     if (block?.open !== seqs.length) return undefined;
-    const known = block.deliveries[0].block.seqs;
-    return known.length === seqs.length && known.every((seq, index) => seq === seqs[index]) ? block : undefined;
+    const known = block.deliveries[0]?.block.seqs;
+    return known?.length === seqs.length && known.every((seq, index) => seq === seqs[index]) ? block : undefined;
+  }
+
+  /** The usual repeat: a whole queue may be delivered again and again, and must not cost an object per number. */
+  function repeat(block: OpenBlock, delivery: Delivery): void {
+    block.deliveries.push(delivery);
+    count(delivery, 1);
+    if (block.deliveries.length <= repeatsMax) return;
+    const [forgotten] = block.deliveries.splice(0, 1);
+    if (forgotten) count(forgotten, -1);
   }
 
   function join(seq: Seq, block: OpenBlock): void {
@@ -145,9 +159,7 @@ export function createMemory(): Memory {
     enter(delivery) {
       const same = sameBlock(delivery);
       if (same) {
-        // The usual repeat: a whole queue may be delivered again, and must not cost an object per number.
-        same.deliveries.push(delivery);
-        count(delivery, 1);
+        repeat(same, delivery);
         return undefined;
       }
       const { seqs } = delivery.block;
@@ -200,8 +212,7 @@ export function createMemory(): Memory {
       ackable = [];
       return taken;
     },
-    openDeliveries: (priority) =>
-      blocks.flatMap((block) => (block?.deliveries[0].block.priority === priority ? block.deliveries : [])),
+    openDeliveries: (priority) => blocks.flatMap((block) => (block?.priority === priority ? block.deliveries : [])),
   };
 }
 

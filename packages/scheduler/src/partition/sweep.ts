@@ -20,8 +20,6 @@ const pageMax = 10_000;
 const auditMax = 5_000;
 /** Rows that are announced again in one go. */
 const announceMax = 1_000;
-/** By how much the queue's clock may be ahead of the store's. */
-const clockMarginMs = 1_000;
 
 const beginning: Announced = { announcedAt: 0, seq: 0 };
 
@@ -37,7 +35,7 @@ export function sweepLoop(context: PartitionContext): Loop {
       const caughtUpTo = await Promise.all(context.consumers.map((consumer) => consumer.caughtUpTo()));
       const oldEnough = context.clock.now() - context.config.sweepAgeMs;
       for (const priority of priorities) {
-        const until = Math.min(oldEnough, (caughtUpTo[priority] ?? 0) - clockMarginMs);
+        const until = Math.min(oldEnough, caughtUpTo[priority] ?? 0);
         if ((await catchUp(priority, until, signal)) === "stale") return "stale";
       }
       return await auditOnce();
