@@ -31,9 +31,7 @@ export async function clusterTarget(instances: number, profileDir: string | unde
     agents: 1,
     nodeFlags: profileDir === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDir}`],
     environment: {
-      "api-server": profile,
-      scheduler: profile,
-      agent: { ...profile, SLUICE_AGENT_INSTANCES_MAX: String(instances), SLUICE_AGENT_SLOTS: String(slots) },
+      agent: { SLUICE_AGENT_INSTANCES_MAX: String(instances), SLUICE_AGENT_SLOTS: String(slots) },
     },
   });
   const client = connect(cluster.profile);
