@@ -251,8 +251,10 @@ class ProcessPool implements InstancePool {
       const cancelTimer =
         startBefore === undefined ? undefined : clock.timer(Math.max(0, startBefore - clock.now()), onAbort);
       signal.addEventListener("abort", onAbort);
+      // Behind others of its kind there is nothing for it that they have not been refused.
+      const isBehind = this.#oldestIfAlone(spec) !== undefined;
       this.#waiters.add(waiter);
-      this.#serve();
+      if (!isBehind) this.#serve();
     });
     if (instance) return instance;
     if (signal.aborted) return stopped;
