@@ -1,9 +1,9 @@
 // Certificates for tests, made by `openssl`.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TlsFiles } from "@sluice/core";
+import { openFolder } from "./folder.ts";
 
 /** One certificate with its key, as files. */
 export interface Certificate {
@@ -30,7 +30,8 @@ export interface Authority extends Disposable {
 }
 
 export function createAuthority(): Authority {
-  const folder = mkdtempSync(join(tmpdir(), "sluice-ca-"));
+  const opened = openFolder({ name: "ca" });
+  const folder = opened.path;
   const at = (name: string) => join(folder, name);
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -62,6 +63,6 @@ export function createAuthority(): Authority {
       if (certificate === undefined) return { ca };
       return { ca, cert: readFileSync(certificate.cert, "utf8"), key: readFileSync(certificate.key, "utf8") };
     },
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+    [Symbol.dispose]: () => opened.delete(),
   };
 }

@@ -110,8 +110,8 @@ ${seats.length > 1 ? cluster : ""}
 /** A server that accepts a client says so at once, in its first line. */
 function greets(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    socket.setTimeout(1_000, () => socket.destroy(new Error(`no answer from port ${port}`)));
+    const socket = connect({ host, port, timeout: 1_000 });
+    socket.once("timeout", () => socket.destroy(new Error(`no answer from port ${port}`)));
     socket.once("error", reject);
     socket.once("close", () => resolve(false));
     socket.once("data", (chunk) => {

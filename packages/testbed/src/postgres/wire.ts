@@ -14,10 +14,10 @@ export interface WireTarget {
  */
 export function simpleQuery(target: WireTarget, sql?: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: target.host, port: target.port });
+    const socket = connect({ host: target.host, port: target.port, timeout: 30_000 });
     let isSent = sql === undefined;
     let failure: AppError | undefined;
-    socket.setTimeout(30_000, () => socket.destroy(new Error("no answer from PostgreSQL")));
+    socket.once("timeout", () => socket.destroy(new Error("no answer from PostgreSQL")));
     socket.once("error", reject);
     socket.once("close", () => reject(failure ?? new Error("PostgreSQL closed the connection")));
     socket.once("connect", () => socket.write(startup(target)));
