@@ -72,6 +72,13 @@ interface KeyColumns {
   readonly task_id: string;
 }
 
+/** A task of a call, with what its row is known by. */
+interface Keyed {
+  readonly key: string;
+  readonly index: number;
+  readonly task: NewTask;
+}
+
 /** A row that is there when we insert and gone when we read it was purged in between; after so many times something else is wrong. */
 const roundsMax = 5;
 
@@ -94,16 +101,16 @@ async function insertOnce(
   open: readonly number[],
   outcomes: (InsertOutcome | undefined)[],
 ): Promise<void> {
-  const firstOf = new Map<string, { readonly index: number; readonly task: NewTask }>();
-  const repeats: { readonly index: number; readonly task: NewTask }[] = [];
+  const firstOf = new Map<string, Keyed>();
+  const repeats: Keyed[] = [];
   for (const index of open) {
     const task = tasks[index];
     assert(task !== undefined, "an index of a task");
-    const key = keyOf(task);
-    if (firstOf.has(key)) repeats.push({ index, task });
-    else firstOf.set(key, { index, task });
+    const keyed = { key: keyOf(task), index, task };
+    if (firstOf.has(keyed.key)) repeats.push(keyed);
+    else firstOf.set(keyed.key, keyed);
   }
-  const sorted = [...firstOf].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { task }]) => task);
+  const sorted = [...firstOf.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ task }) => task);
   const inserted = await database.sql.query<Inserted>(insertStatement, parametersOf(sorted, database.now()));
   for (const row of inserted) {
     const first = firstOf.get(keyOfRow(row));
@@ -116,14 +123,14 @@ async function insertOnce(
 
 async function compareWithExisting(
   database: Database,
-  left: readonly { readonly index: number; readonly task: NewTask }[],
+  left: readonly Keyed[],
   outcomes: (InsertOutcome | undefined)[],
 ): Promise<void> {
-  const distinct = new Map(left.map(({ task }) => [keyOf(task), task]));
+  const distinct = new Map(left.map(({ key, task }) => [key, task]));
   const rows = await database.sql.query<Existing>(existingStatement, keyArrays([...distinct.values()]));
   const existing = new Map(rows.map((row) => [keyOfRow(row), row]));
-  for (const { index, task } of left) {
-    const row = existing.get(keyOf(task));
+  for (const { key, index, task } of left) {
+    const row = existing.get(key);
     if (row === undefined) continue;
     const isRepeated = task.submissionToken !== "" && task.submissionToken === row.submission_token;
     outcomes[index] = isRepeated

@@ -18,6 +18,11 @@ export interface PostgresOptions {
   readonly url: string;
   /** Default 10. The server must take those of all processes, and one more of each, with which it sees who answers. */
   readonly connectionsMax?: number;
+  /**
+   * Default 10,000. Every statement of the store takes milliseconds; one that takes so long has met a server in trouble. Not
+   * for migrations.
+   */
+  readonly statementDeadlineMs?: number;
   /** Demands TLS, and a server whose certificate is of this authority and names the host of the url. */
   readonly tls?: TlsFiles;
   readonly clock: Clock;
@@ -44,12 +49,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Store & { 
 export async function openPostgresSql(
   options: PostgresOptions,
 ): Promise<{ readonly sql: SqlConnection; readonly health: HealthSignal }> {
-  const { url, tls, connectionsMax = 10, clock, random, log, registry } = options;
+  const { url, tls, connectionsMax = 10, statementDeadlineMs = 10_000, clock, random, log, registry } = options;
   const address = { url, ...(tls && { tls }) };
   checkAddress(address);
   const metrics = postgresMetrics(registry);
-  const pool = new Pool({ address, connectionsMax, clock, random: random.fork("postgres"), log, metrics });
-  const sql = new PooledSql({ pool, clock, metrics });
+  const common = { statementDeadlineMs, clock, metrics };
+  const pool = new Pool({ ...common, address, connectionsMax, random: random.fork("postgres"), log });
+  const sql = new PooledSql({ ...common, pool });
   pool.start();
   try {
     await migrateWhenUp(sql, pool.health, options);

@@ -48,8 +48,8 @@ export class PostgresConnection {
     this.#onBroken = onBroken;
     this.#heardAt = clock.monotonic();
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("error", (cause) => this.break(new StoreUnavailable("broken", cause)));
-    socket.on("close", () => this.break(this.#lastWords()));
+    socket.on("error", (cause) => this.break(this.#lastWords(cause)));
+    socket.on("close", () => this.break(this.#lastWords(new Error("the connection was closed"))));
   }
 
   get isUsable(): boolean {
@@ -100,7 +100,8 @@ export class PostgresConnection {
 
   /** Says good-bye; only while no request waits. */
   close(): void {
-    this.#brokenBy ??= new StoreUnavailable("broken", new Error("closed"));
+    if (this.#brokenBy !== undefined) return;
+    this.#brokenBy = new StoreUnavailable("broken", new Error("closed"));
     this.#socket.end(terminate, () => this.#socket.destroy());
   }
 
@@ -131,12 +132,10 @@ export class PostgresConnection {
     }
   }
 
-  /** What the server said before it closed the connection, such as that an administrator ended it. */
-  #lastWords(): AppError {
+  /** What the server said before the connection broke, such as that an administrator ended it, tells more than the socket. */
+  #lastWords(cause: Error): AppError {
     const { failure } = decodeAnswer(this.#reader.unfinished());
-    return failure === undefined
-      ? new StoreUnavailable("broken", new Error("the connection was closed"))
-      : toAppError(failure, "");
+    return failure === undefined ? new StoreUnavailable("broken", cause) : toAppError(failure, "");
   }
 
   /** Some failures are those of the session: another one would do. */

@@ -11,6 +11,7 @@
 // anew (`#grow`): nobody listens, or nothing comes back. A server that is slow, or has no room for more, is not away; so
 // whatever is heard meanwhile on another connection speaks for it. A server that accepts requests and is silent (frozen, or
 // behind a dead link) is noticed by `#watch`, as requests that stall.
+import { setMaxListeners } from "node:events";
 import { type AppError, type Clock, createHealthSignal, deadline, type HealthSignal, type Random } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import { StoreUnavailable } from "../failures.ts";
@@ -23,6 +24,7 @@ import { Waiters } from "./waiters.ts";
 export interface PoolOptions {
   readonly address: ServerAddress;
   readonly connectionsMax: number;
+  readonly statementDeadlineMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -69,6 +71,8 @@ export class Pool {
     this.#options = options;
     this.#waiters = new Waiters({ clock, metrics, countMax: waitersMax, deadlineMs: waitDeadlineMs });
     this.#downBy = new StoreUnavailable("away", new Error("there is no connection yet"));
+    // Every connection that is being opened listens, and the loops.
+    setMaxListeners(options.connectionsMax + 10, this.#closing.signal);
   }
 
   /** Connects. Until then the pool is down. */
@@ -163,14 +167,15 @@ export class Pool {
   }
 
   async #open(): Promise<PostgresConnection> {
-    const { address, clock, metrics } = this.#options;
+    const { address, statementDeadlineMs, clock, metrics } = this.#options;
     this.#connecting++;
     this.#count();
     let outcome = "failed";
     try {
       const connection = await openSession(address, {
         clock,
-        deadlineMs: connectDeadlineMs,
+        connectDeadlineMs,
+        statementDeadlineMs,
         signal: this.#closing.signal,
         onBroken: (broken) => this.#onBroken(broken),
       });

@@ -4,22 +4,28 @@ import type { PostgresMetrics } from "../metrics.ts";
 import type { Parameter, Sql, SqlConnection, Statement } from "../sql.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { Pool } from "./pool.ts";
-import { scriptDeadlineMs, statementDeadlineMs } from "./session.ts";
 
 export interface PooledSqlOptions {
   readonly pool: Pool;
+  /** A statement that takes longer costs its connection. */
+  readonly statementDeadlineMs: number;
   readonly clock: Clock;
   readonly metrics: PostgresMetrics;
 }
 
+/** A migration may build an index over millions of rows. */
+const scriptDeadlineMs = 30 * 60_000;
+
 /** Statements on the connections of a pool. Closes it. */
 export class PooledSql implements SqlConnection {
   readonly #pool: Pool;
+  readonly #statementDeadlineMs: number;
   readonly #clock: Clock;
   readonly #metrics: PostgresMetrics;
 
-  constructor({ pool, clock, metrics }: PooledSqlOptions) {
+  constructor({ pool, statementDeadlineMs, clock, metrics }: PooledSqlOptions) {
     this.#pool = pool;
+    this.#statementDeadlineMs = statementDeadlineMs;
     this.#clock = clock;
     this.#metrics = metrics;
   }
@@ -59,7 +65,7 @@ export class PooledSql implements SqlConnection {
     parameters: readonly Parameter[],
   ): Promise<Row[]> {
     const end = this.#timed(statement.name);
-    return await connection.query<Row>(statement, parameters, statementDeadlineMs).finally(end);
+    return await connection.query<Row>(statement, parameters, this.#statementDeadlineMs).finally(end);
   }
 
   async #exec(connection: PostgresConnection, script: string): Promise<void> {
