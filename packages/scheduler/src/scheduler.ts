@@ -1,7 +1,7 @@
 // Wires the loops of a scheduler.
 import { type Coordinator, createMembership, withDeadlines } from "@sluice/coordination";
 import { type Clock, type Random, runAll } from "@sluice/core";
-import { createLoadBalancer } from "@sluice/load-balancer";
+import { createLoadBalancer, type LoadBalancerConfig } from "@sluice/load-balancer";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
@@ -14,6 +14,7 @@ import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
+import { reportLoadsLoop } from "./report-loads.ts";
 
 export interface SchedulerDeps {
   readonly config: SchedulerConfig;
@@ -29,7 +30,12 @@ export interface SchedulerDeps {
   readonly connectAgent: AgentLinkDeps["connect"];
   /** Every queue; the load-balancer spreads their partitions. */
   readonly queues: readonly string[];
+  /** Of the load-balancer, where it differs from the defaults. */
+  readonly balancer?: Partial<LoadBalancerConfig>;
 }
+
+/** An agent answers every two seconds. */
+const calmMs = 5_000;
 
 export interface Scheduler {
   readonly id: string;
@@ -60,6 +66,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     log,
     registry: deps.registry,
     queues: deps.queues,
+    isCalm: () => agents.links.every(({ lastHeardAt }) => clock.monotonic() - lastHeardAt < calmMs),
+    ...(deps.balancer && { config: deps.balancer }),
   });
   const functions = createFunctionCache({ clock, store, signals });
   const agents = createAgentDirectory({
@@ -132,6 +140,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         (stop) => membership.run(stop),
         (stop) => functions.run(stop),
         (stop) => balancer.run(stop),
+        reportLoadsLoop({ clock, log, coordinator, membership, partitions: () => own.owned }),
       );
       const failed = new AbortController();
       const fail = (cause: unknown) => {

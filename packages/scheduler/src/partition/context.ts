@@ -74,6 +74,8 @@ export interface PartitionContext extends PartitionDeps {
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
   dispatching: number;
+  /** Attempts sent so far. Written by `dispatch`. */
+  dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
   stepDown(reason: string): void;
 }

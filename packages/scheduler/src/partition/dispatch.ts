@@ -222,6 +222,7 @@ function assign(context: PartitionContext, task: ActiveTask, row: TaskRow, batch
 function send(context: PartitionContext, port: PartitionPort, link: AgentLink, batch: Batch): void {
   if (link.dispatch(port, batch.attempts, batch.functions.values())) {
     context.metrics.dispatched.inc(batch.attempts.length);
+    context.dispatched += batch.attempts.length;
     context.log.debug("dispatched attempts", {
       agentId: link.agentId,
       taskIds: batch.attempts.map(({ taskId }) => taskId),

@@ -6,6 +6,7 @@ import { createFairOrder, type OwnedPartition, partitionKey, priorities, runAll,
 import type { Consumer } from "@sluice/queue";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
+import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type PendingWrite } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { createMemory, type Waiting } from "./memory.ts";
@@ -18,6 +19,10 @@ export interface Partition {
   readonly owner: OwnedPartition;
   /** Numbers in memory; for metrics and tests. */
   readonly size: number;
+  /** Attempts sent so far. */
+  readonly dispatched: number;
+  /** What waits now. */
+  backlog(): Backlog;
   /** Whether every agent that existed at the take-over has answered or died. */
   readonly allAnswered: boolean;
   /**
@@ -52,6 +57,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     pending: [] as PendingWrite[],
     draining: false,
     dispatching: 0,
+    dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;
       log.warn("stepped down", { reason });
@@ -87,6 +93,10 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     get size() {
       return context.memory.size;
     },
+    get dispatched() {
+      return context.dispatched;
+    },
+    backlog: () => backlogOf(context),
     get allAnswered() {
       return context.unanswered.size === 0;
     },

@@ -1,0 +1,119 @@
+// Loop: tells the load-balancer, and operators, how busy the partitions are. Under the lease, so that it goes with the member;
+// seldom, because a number that is a little old decides nothing else: at most every two seconds, and only when it says
+// something new.
+import {
+  type Coordinator,
+  type LoadReport,
+  type Membership,
+  reportedPartitionsMax,
+  writeLoads,
+} from "@sluice/coordination";
+import { AppError, type Clock, type Loop, type OwnedPartition, partitionKey } from "@sluice/core";
+import type { Logger } from "@sluice/runtime";
+import type { Partition } from "./partition/partition.ts";
+
+export interface ReportLoadsDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly coordinator: Coordinator;
+  readonly membership: Membership;
+  /** Owned now. */
+  readonly partitions: () => readonly Pick<Partition, "owner" | "dispatched" | "backlog">[];
+}
+
+const everyMs = 2_000;
+/** Of the newest measurement in the rate that is reported. */
+const newShare = 0.5;
+/** A partition that dispatches less, and in which nothing waits, is left out. */
+const idlePerSecond = 0.5;
+
+export function reportLoadsLoop(deps: ReportLoadsDeps): Loop {
+  const { clock, coordinator, membership, log } = deps;
+  const meter = createMeter(clock);
+  return async (signal) => {
+    let said: { readonly report: LoadReport; readonly leaseId: string } | undefined;
+    while (!signal.aborted) {
+      const report = reportOf(membership.id, meter.measure(deps.partitions()));
+      const { lease } = membership;
+      const isNew = said === undefined || said.leaseId !== lease?.id || saysMore(report, said.report);
+      if (lease !== undefined && membership.isTrusted() && isNew) {
+        try {
+          await writeLoads(coordinator, report, lease);
+          said = { report, leaseId: lease.id };
+        } catch (cause) {
+          if (!(cause instanceof AppError)) throw cause;
+          said = undefined;
+          log.debug("cannot report loads", { reason: cause.reason });
+        }
+      }
+      await clock.sleep(everyMs, signal);
+    }
+  };
+}
+
+type Load = LoadReport["partitions"][number];
+
+/** Rates, from counts that only grow. A partition that was just taken over starts at 0. */
+function createMeter(clock: Clock) {
+  let before = new Map<string, { readonly dispatched: number; readonly perSecond: number }>();
+  let measuredAt = clock.monotonic();
+  return {
+    measure(partitions: ReturnType<ReportLoadsDeps["partitions"]>): Load[] {
+      const now = clock.monotonic();
+      const seconds = (now - measuredAt) / 1_000;
+      measuredAt = now;
+      const after: typeof before = new Map();
+      const loads = partitions.map((partition): Load => {
+        const { owner, dispatched } = partition;
+        const key = nameOf(owner);
+        const known = before.get(key) ?? { dispatched: 0, perSecond: 0 };
+        const perSecondNow = seconds > 0 ? (dispatched - known.dispatched) / seconds : 0;
+        const perSecond = known.perSecond * (1 - newShare) + perSecondNow * newShare;
+        after.set(key, { dispatched, perSecond });
+        const { waiting, ageMs } = partition.backlog();
+        const { queue, prefix } = owner;
+        return { queue, prefix, waiting, backlogAgeMs: ageMs, dispatchedPerSecond: Math.round(perSecond * 10) / 10 };
+      });
+      before = after;
+      return loads;
+    },
+  };
+}
+
+/** Another ownership of the same lanes counts from 0. */
+function nameOf(owner: OwnedPartition): string {
+  return `${partitionKey(owner)} ${owner.epoch}`;
+}
+
+function reportOf(memberId: string, loads: readonly Load[]): LoadReport {
+  const busy = loads.filter(({ waiting, dispatchedPerSecond }) => waiting > 0 || dispatchedPerSecond >= idlePerSecond);
+  const busiest = [...busy].sort(
+    (a, b) =>
+      b.backlogAgeMs - a.backlogAgeMs ||
+      b.waiting - a.waiting ||
+      b.dispatchedPerSecond - a.dispatchedPerSecond ||
+      (partitionKey(a) < partitionKey(b) ? -1 : 1),
+  );
+  const isCut = busiest.length > reportedPartitionsMax;
+  return { memberId, partitions: busiest.slice(0, reportedPartitionsMax), isCut };
+}
+
+/** Whether other partitions are named, or a number has changed by more than a fifth. */
+function saysMore(now: LoadReport, said: LoadReport): boolean {
+  if (now.isCut !== said.isCut || now.partitions.length !== said.partitions.length) return true;
+  const before = new Map(said.partitions.map((load) => [partitionKey(load), load]));
+  return now.partitions.some((load) => {
+    const old = before.get(partitionKey(load));
+    return (
+      old === undefined ||
+      isOther(load.waiting, old.waiting, 10) ||
+      isOther(load.backlogAgeMs, old.backlogAgeMs, 500) ||
+      isOther(load.dispatchedPerSecond, old.dispatchedPerSecond, 5)
+    );
+  });
+}
+
+/** `least`: changes that are smaller never count. */
+function isOther(now: number, before: number, least: number): boolean {
+  return Math.abs(now - before) > Math.max(least, before * 0.2);
+}
