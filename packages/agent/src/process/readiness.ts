@@ -17,7 +17,7 @@ export function readinessOf(host: AgentHost): Record<string, Probe> {
     },
     schedulers() {
       const attached = host.agent?.streamCount ?? 0;
-      return { ok: attached > 0 || host.agent?.knowsSchedulers === false, attached };
+      return { ok: attached > 0 || host.agent?.knowsSchedulers !== true, attached };
     },
   };
 }

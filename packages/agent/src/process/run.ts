@@ -12,6 +12,7 @@ import {
 import { grpcServer, httpServer, openTls, type ServiceProcess } from "@sluice/runtime";
 import { guardAttach } from "../guard-attach.ts";
 import { type AgentHost, createAgentHost } from "../host.ts";
+import { agentMetrics } from "../metrics.ts";
 import { failOver } from "./fail-over.ts";
 import { readinessOf } from "./readiness.ts";
 import type { AgentProcessConfig } from "./settings.ts";
@@ -30,6 +31,8 @@ export async function runAgent(
 ): Promise<void> {
   const { config, clock, random, log, registry, signal, announce } = process;
   const tls = openTls(config, { clock, log });
+  // Here already, although the first incarnation may have to wait for the end of the last one.
+  agentMetrics(registry);
   const toGateways = { channelCredentials: channelCredentials(tls) };
   const gateways = config.apiServers.map((address) => apiClient(AgentGatewayServiceService, address, toGateways));
   let host: AgentHost | undefined;
