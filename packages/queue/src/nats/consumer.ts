@@ -14,8 +14,8 @@ import { confirm, type Verdict } from "./confirm.ts";
 import type { Connection, Session } from "./connection.ts";
 import { NatsDelivery } from "./delivery.ts";
 import { type ExamineDeps, examine } from "./examine.ts";
-import { isStaleEpoch } from "./failures.ts";
-import { Inbox } from "./inbox.ts";
+import { isStaleEpoch, unavailable } from "./failures.ts";
+import { Inbox, ownShareOfAckWait } from "./inbox.ts";
 import type { NatsMetrics } from "./metrics.ts";
 import { type OpenDeps, openConsumer } from "./open-consumer.ts";
 import { Progress } from "./progress.ts";
@@ -65,16 +65,14 @@ export class NatsConsumer implements Consumer {
       if (signal.aborted) return [];
       this.#inbox.checkSilence();
       const { session } = connection;
-      if (session === undefined) {
-        await this.#change(signal);
-      } else if (!this.#isSound(session)) {
+      if (session !== undefined && !this.#isSound(session)) {
         await this.#settleFor(session, signal);
-      } else {
-        const taken = this.#inbox.take(max);
-        if (taken.length > 0) return taken;
-        this.#inbox.request(max);
-        await this.#change(signal, this.#inbox.patienceMs);
+        continue;
       }
+      const taken = this.#inbox.take(max);
+      if (taken.length > 0) return taken;
+      if (session !== undefined) this.#inbox.request(max);
+      await this.#change(signal, session && this.#inbox.patienceMs);
     }
   }
 
@@ -88,7 +86,7 @@ export class NatsConsumer implements Consumer {
     // What waits here for a pull is in nobody else's hands.
     const waiting = this.#inbox.waiting.filter(({ invisibleUntil }) => invisibleUntil > now);
     await this.#tell("+WPI", [...deliveries, ...waiting]);
-    for (const delivery of waiting) delivery.invisibleUntil = now + ackWaitMs * 0.9;
+    for (const delivery of waiting) delivery.invisibleUntil = now + ackWaitMs * ownShareOfAckWait;
   }
 
   async caughtUpTo(): Promise<EpochMs> {
@@ -98,15 +96,15 @@ export class NatsConsumer implements Consumer {
       const failure = await this.#settle(session);
       if (failure !== undefined) throw failure;
     }
-    let time: EpochMs;
     try {
-      time = await this.#progress.caughtUpTo(session.api);
+      const time = await this.#progress.caughtUpTo(session.api);
+      if (this.#endedBy === undefined) return time;
     } catch (error) {
-      if (isApiError(error, apiCode.consumerNotFound, apiCode.streamNotFound)) this.#inbox.raise("deleted");
-      throw error;
+      if (!isApiError(error, apiCode.consumerNotFound, apiCode.streamNotFound)) throw error;
+      this.#inbox.raise("deleted");
+      throw (await this.#settle(session)) ?? unavailable("the consumer was created anew; ask again", error);
     }
-    if (this.#endedBy !== undefined) throw this.#endedBy;
-    return time;
+    throw this.#endedBy;
   }
 
   /** Gives up the partition: the consumer is deleted, so that the next one of these lanes need not do it. */

@@ -5,7 +5,6 @@
 // after a stream has lost its tail the numbers below the floor belong to blocks that nobody has seen.
 import type { Clock, Random } from "@sluice/core";
 import { apiCode, type ConsumerInfo, isApiError } from "./api.ts";
-import type { Session } from "./connection.ts";
 import { staleEpoch } from "./failures.ts";
 import type { Inbox } from "./inbox.ts";
 import { higherEpoch } from "./open-consumer.ts";
@@ -15,6 +14,21 @@ export interface ExamineDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly replicas: 1 | 3;
+}
+
+/** What it needs of a session. */
+export interface ExaminedSession {
+  readonly serverId: string;
+  readonly api: {
+    consumer(name: string): Promise<Pick<ConsumerInfo, "delivered">>;
+    stream(): Promise<{ readonly state: { readonly last_seq: number } }>;
+    consumerNames(): Promise<readonly string[]>;
+  };
+}
+
+/** What it needs of an inbox. */
+export interface ExaminedInbox extends Pick<Inbox, "doubt" | "serverId" | "consumerSeq"> {
+  readonly session: ExaminedSession | undefined;
 }
 
 /** Why a consumer is created anew. */
@@ -41,14 +55,14 @@ const patienceMs = 400;
 /** Undefined: sound. Rejects with `STALE_EPOCH` when a higher epoch has replaced it. */
 export async function examine(
   { clock, random, replicas }: ExamineDeps,
-  session: Session,
+  session: ExaminedSession,
   share: OwnedShare,
-  inbox: Inbox,
+  inbox: ExaminedInbox,
 ): Promise<Cause | undefined> {
   if (inbox.doubt === "ghosts" || inbox.doubt === "stalled") return inbox.doubt;
   const isReconnected = inbox.serverId !== undefined && inbox.session !== session;
   if (isReconnected && replicas === 1 && inbox.serverId !== session.serverId) return "restart";
-  let info: ConsumerInfo;
+  let info: Pick<ConsumerInfo, "delivered">;
   try {
     info = await session.api.consumer(consumerName(share));
   } catch (error) {
@@ -65,7 +79,7 @@ export async function examine(
   return info.delivered.stream_seq > state.last_seq ? "position" : undefined;
 }
 
-async function refuseIfReplaced(session: Session, share: OwnedShare): Promise<void> {
-  const epoch = await higherEpoch(session, share);
+async function refuseIfReplaced(session: ExaminedSession, share: OwnedShare): Promise<void> {
+  const epoch = await higherEpoch(session.api, share);
   if (epoch !== undefined) throw staleEpoch(share, epoch);
 }

@@ -14,7 +14,7 @@ import type { NatsMetrics } from "./metrics.ts";
 import { streamName } from "./subjects.ts";
 
 /** Why a consumer must be examined before it is asked again. */
-export type Doubt = "connection" | "deleted" | "leader" | "silence" | "stalled" | "ghosts";
+export type Doubt = "connection" | "deleted" | "leader" | "silence" | "idle" | "stalled" | "ghosts";
 
 export interface InboxOptions {
   /** Of the consumer. */
@@ -31,6 +31,10 @@ const expiresMs = 10_000;
 const heartbeatMs = 2_000;
 /** Two heartbeats missed, and a busy machine. */
 const silenceMaxMs = 5_000;
+/** After so long without a request the consumer may be gone; a request to one that is gone is never answered. */
+const idleMaxMs = 1_000;
+/** A delivery is handed out for so long: it has taken time to come here, and will be delivered again. */
+export const ownShareOfAckWait = 0.9;
 
 export class Inbox {
   readonly #options: InboxOptions;
@@ -114,6 +118,7 @@ export class Inbox {
     }
     this.#expected = 0;
     this.#doubt = undefined;
+    this.#heardAt = this.#options.clock.monotonic();
   }
 
   detach(): void {
@@ -151,9 +156,12 @@ export class Inbox {
     this.#session.connection.publish(subject, JSON.stringify(body), { reply: this.#replySubject });
   }
 
-  /** Raises doubt when the server owes an answer for too long. */
+  /** Raises doubt when the server owes an answer for too long, or was not asked for long. */
   checkSilence(): void {
-    if (this.#expected > 0 && this.patienceMs <= 0) this.raise("silence");
+    if (this.#doubt !== undefined) return;
+    const silentMs = this.#options.clock.monotonic() - this.#heardAt;
+    if (this.#expected > 0 && silentMs >= silenceMaxMs) this.raise("silence");
+    else if (this.#expected === 0 && this.#deliveries.length === 0 && silentMs >= idleMaxMs) this.raise("idle");
   }
 
   /** What came, the oldest first; nothing that is delivered again by now. */
@@ -194,11 +202,10 @@ export class Inbox {
       metrics.undecodable.inc();
       log.error("removed a message that is no block", { subject: message.subject, bytes: message.data.length });
       message.respond("+TERM");
-      return;
+    } else {
+      const invisibleUntil = this.#heardAt + ackWaitMs * ownShareOfAckWait;
+      this.#deliveries.push(new NatsDelivery(block, ticket, this.#generation, invisibleUntil));
     }
-    // Until a part of `ack_wait` before the server gives it to the next one, since its way here took time.
-    const invisibleUntil = this.#heardAt + ackWaitMs * 0.9;
-    this.#deliveries.push(new NatsDelivery(block, ticket, this.#generation, invisibleUntil));
     this.#options.onChange();
   }
 

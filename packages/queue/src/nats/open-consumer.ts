@@ -8,8 +8,8 @@
 // Between two who open at the same time the server lets in one, and the other looks again: the higher epoch deletes what the
 // lower one created, the lower one gives up. A deleted consumer takes its acknowledgements with it, so that everything not
 // acked is delivered to the new one at once.
-import type { Clock, Random } from "@sluice/core";
-import { ApiError, apiCode, type ConsumerConfig, isApiError } from "./api.ts";
+import type { Clock, Epoch, Random } from "@sluice/core";
+import { ApiError, apiCode, type ConsumerConfig, isApiError, type JetStreamApi } from "./api.ts";
 import type { Session } from "./connection.ts";
 import { isStaleEpoch, staleEpoch } from "./failures.ts";
 import type { TaskStream } from "./stream.ts";
@@ -66,8 +66,11 @@ async function rivalsOf(session: Session, share: OwnedShare): Promise<OwnedShare
 }
 
 /** The epoch of an overlapping consumer that is higher, if there is one. */
-export async function higherEpoch(session: Session, share: OwnedShare): Promise<number | undefined> {
-  const names = await session.api.consumerNames();
+export async function higherEpoch(
+  api: Pick<JetStreamApi, "consumerNames">,
+  share: OwnedShare,
+): Promise<Epoch | undefined> {
+  const names = await api.consumerNames();
   return names
     .map(parseConsumerName)
     .find((other) => other !== undefined && other.epoch > share.epoch && sharesBlocks(other, share))?.epoch;

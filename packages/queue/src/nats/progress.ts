@@ -7,7 +7,9 @@ import { consumerName, filterOf, type OwnedShare } from "./subjects.ts";
 
 export interface ProgressDeps {
   readonly share: OwnedShare;
-  readonly inbox: Pick<Inbox, "consumerSeq" | "publishedUntil" | "waiting" | "waitingMs" | "raise">;
+  readonly inbox: Pick<Inbox, "consumerSeq" | "publishedUntil" | "waitingMs" | "raise"> & {
+    readonly waiting: readonly { readonly publishedAt: EpochMs }[];
+  };
   readonly clock: Clock;
   readonly metrics: NatsMetrics;
 }

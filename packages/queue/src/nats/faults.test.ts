@@ -1,0 +1,406 @@
+// What the driver does when servers, streams and consumers are taken away from it.
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "@sluice/core/testing";
+import { systemClock } from "@sluice/runtime";
+import { openFolder, startNats } from "@sluice/testbed";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { aBlock, never, partition, pullAll, seqsOf } from "../conformance/world.ts";
+import type { Consumer } from "../index.ts";
+import { consumerName, streamName } from "./subjects.ts";
+import { openDriver, openMeddler, untilUp } from "./testing/world.ts";
+
+const folder = openFolder({ name: "queue-faults" });
+let servers: Awaited<ReturnType<typeof startNats>> = [];
+
+beforeAll(async () => {
+  servers = await startNats({ dataDir: folder.path });
+});
+afterAll(async () => {
+  for (const each of servers) await each[Symbol.asyncDispose]();
+  folder.delete();
+});
+beforeEach(async () => {
+  await using meddler = await openMeddler(server());
+  await meddler.deleteStream().catch(() => undefined);
+});
+
+function server() {
+  const [first] = servers;
+  if (first === undefined) throw new Error("no server was started");
+  return first;
+}
+
+/** A driver that is up. No block is due again within a test but where its `ack_wait` is given. */
+async function upDriver(options: Parameters<typeof openDriver>[1] = {}) {
+  const driver = openDriver(servers, { ackWaitMs: 60_000, ...options });
+  await untilUp(driver);
+  return driver;
+}
+
+const numbers = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
+const blocksOf = (seqs: readonly number[]) => seqs.map((seq) => aBlock({ lane: seq % 32, seqs: [seq] }));
+
+async function pullNumbers(consumer: Consumer, count: number): Promise<number[]> {
+  return seqsOf(await pullAll(consumer, count));
+}
+
+describe("a server that goes", () => {
+  test("killed while blocks are held: all that is not acked is delivered again at once, and nothing stays behind", async () => {
+    await using driver = await upDriver();
+    const consumer = await driver.queue.open(partition());
+    await driver.queue.publish(blocksOf(numbers(1, 300)));
+    const held = await pullAll(consumer, 200);
+    await consumer.ack(held.slice(0, 150));
+
+    await server().stop("SIGKILL");
+    await eventually(() => !driver.health.isUp);
+    await server().start();
+
+    // Some of the acked ones come again: the server had not written down that they were.
+    const expected = new Set(numbers(151, 150));
+    while (expected.size > 0) {
+      const deliveries = await consumer.pull(64, never());
+      for (const seq of seqsOf(deliveries)) expected.delete(seq);
+      await consumer.ack(deliveries);
+    }
+    await using meddler = await openMeddler(server());
+    await eventually(async () => {
+      const aborted = new AbortController();
+      const rest = consumer.pull(64, aborted.signal);
+      aborted.abort();
+      await consumer.ack(await rest);
+      return (await meddler.stored()) === 0;
+    });
+  });
+
+  test("stopped and back: pulls wait, publishing is refused at once, and both go on", async () => {
+    await using driver = await upDriver();
+    const consumer = await driver.queue.open(partition());
+    const pulled = consumer.pull(1, never());
+    await server().stop();
+    await eventually(() => !driver.health.isUp);
+
+    const refused = expect(driver.queue.publish(blocksOf([1]))).rejects.toMatchObject({
+      code: "unavailable",
+      reason: "QUEUE_UNAVAILABLE",
+    });
+    await refused;
+    await expect(driver.queue.open(partition("0"))).rejects.toMatchObject({ reason: "QUEUE_UNAVAILABLE" });
+    await expect(consumer.caughtUpTo()).rejects.toMatchObject({ reason: "QUEUE_UNAVAILABLE" });
+    expect(await driver.count("publish_failures_total", { cause: "away" })).toBe(1);
+    await server().start();
+    await untilUp(driver);
+    await driver.queue.publish(blocksOf([2]));
+
+    expect(seqsOf(await pulled)).toEqual([2]);
+    expect(await driver.count("reconnects_total")).toBe(1);
+    expect(await driver.count("connected_state")).toBe(1);
+  });
+
+  test("what was refused while it was away is not sent later", async () => {
+    await using driver = await upDriver();
+    for (let restart = 0; restart < 2; restart++) {
+      const stopping = server().stop();
+      let refusals = 0;
+      for (let seq = 1; refusals < 50; seq++) await driver.queue.publish(blocksOf([seq])).catch(() => refusals++);
+      await stopping;
+      await server().start();
+      await untilUp(driver);
+    }
+    await driver.queue.publish(blocksOf([7]));
+    await using meddler = await openMeddler(server());
+    const published = await driver.count("published_blocks_total");
+    // Each time, one may have been stored although its acknowledgement went down with the server.
+    expect((await meddler.stored()) - published).toBeLessThanOrEqual(2);
+  });
+
+  test("frozen: a publish is refused within its deadline, the driver is down, and all goes on after it thaws", async () => {
+    await using driver = await upDriver();
+    const consumer = await driver.queue.open(partition());
+    const pulled = consumer.pull(1, never());
+    server().kill("SIGSTOP");
+    try {
+      await expect(driver.queue.publish(blocksOf([1]))).rejects.toMatchObject({
+        code: "timeout",
+        reason: "QUEUE_UNAVAILABLE",
+      });
+      await eventually(() => !driver.health.isUp, { timeoutMs: 30_000 });
+    } finally {
+      server().kill("SIGCONT");
+    }
+    await untilUp(driver);
+    await driver.queue.publish(blocksOf([2]));
+
+    const seen = seqsOf(await pulled);
+    while (!seen.includes(2)) seen.push(...(await pullNumbers(consumer, 1)));
+    expect(await driver.count("publish_failures_total", { cause: "late" })).toBe(1);
+  });
+
+  test("restored from an older copy: what is published afterwards is delivered at once", async () => {
+    const messages = join(folder.path, "nats-0", "data", "jetstream", "$G", "streams", streamName, "msgs");
+    const copy = join(folder.path, "copy");
+    await using driver = await upDriver();
+    const consumer = await driver.queue.open(partition());
+    await driver.queue.publish(blocksOf(numbers(1, 20)));
+    await consumer.ack(await pullAll(consumer, 10));
+    await server().stop();
+    cpSync(messages, copy, { recursive: true });
+    await server().start();
+    await untilUp(driver);
+    await driver.queue.publish(blocksOf(numbers(21, 30)));
+    const seen = new Set<number>();
+    while (seen.size < 40) for (const seq of await pullNumbers(consumer, 1)) seen.add(seq);
+
+    await server().stop();
+    rmSync(messages, { recursive: true });
+    cpSync(copy, messages, { recursive: true });
+    await server().start();
+    await untilUp(driver);
+    await driver.queue.publish(blocksOf(numbers(1_001, 5)));
+
+    const missing = new Set(numbers(1_001, 5));
+    while (missing.size > 0) for (const seq of await pullNumbers(consumer, 1)) missing.delete(seq);
+  });
+
+  test("that is not there yet: the driver is open, down, and comes up with it", async () => {
+    await server().stop();
+    await using driver = openDriver(servers);
+    await expect(driver.queue.publish(blocksOf([1]))).rejects.toMatchObject({ reason: "QUEUE_UNAVAILABLE" });
+    expect(driver.health.isUp).toBe(false);
+    await server().start();
+    await untilUp(driver);
+    await driver.queue.publish(blocksOf([1]));
+    expect(await driver.count("reconnects_total")).toBe(0);
+  });
+
+  test("and a driver that is closed while it is away lets go", async () => {
+    await server().stop();
+    const driver = openDriver(servers);
+    await driver[Symbol.asyncDispose]();
+    await expect(driver.queue.publish(blocksOf([1]))).rejects.toMatchObject({ reason: "QUEUE_UNAVAILABLE" });
+    await server().start();
+  });
+});
+
+describe("a stream or consumer that goes", () => {
+  test("the stream, while a pull waits: publishers and owners make both anew", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    await driver.queue.publish(blocksOf(numbers(1, 50)));
+    const held = await pullAll(consumer, 50);
+    const pulled = consumer.pull(1, never());
+    await meddler.deleteStream();
+
+    await driver.queue.publish(blocksOf([77]));
+
+    expect(seqsOf(await pulled)).toEqual([77]);
+    // Their positions in the stream belong to other blocks now.
+    await driver.queue.publish(blocksOf(numbers(100, 49)));
+    await consumer.ack(held);
+    await consumer.renew(held);
+    expect(await meddler.stored()).toBe(50);
+    expect(await pullNumbers(consumer, 49)).toEqual(numbers(100, 49));
+    expect(await driver.count("recreated_streams_total")).toBe(2);
+  });
+
+  test("the stream, while nobody publishes or pulls: it is back within seconds", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    await meddler.deleteStream();
+    await eventually(async () => (await meddler.stored()) === 0);
+    expect(await driver.count("recreated_streams_total")).toBe(2);
+  });
+
+  test("a stream that somebody configured otherwise is corrected; its caps are left alone", async () => {
+    await using meddler = await openMeddler(server());
+    await using driver = await upDriver();
+    const { config } = await meddler.manager.streams.info(streamName);
+    await meddler.manager.streams.update(streamName, { ...config, subjects: ["t.q0.>"], max_msgs: 17 });
+    await using _other = await upDriver();
+    const corrected = (await meddler.manager.streams.info(streamName)).config;
+    expect([corrected.subjects, corrected.max_msgs]).toEqual([["t.>"], 17]);
+    expect(driver.health.isUp).toBe(true);
+  });
+
+  test("the consumer, deleted by hand: it is made anew, and what it held is delivered again", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    await driver.queue.publish(blocksOf([1, 2]));
+    await consumer.ack((await pullAll(consumer, 2)).slice(0, 1));
+    const pulled = consumer.pull(1, never());
+    await meddler.manager.consumers.delete(streamName, consumerName(partition()));
+
+    expect(seqsOf(await pulled)).toEqual([2]);
+    expect(await driver.count("recreated_consumers_total", { cause: "missing" })).toBe(1);
+  });
+
+  test("the consumer, while nobody pulls: asking how far it is makes it anew", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    await meddler.manager.consumers.delete(streamName, consumerName(partition()));
+    await expect(consumer.caughtUpTo()).rejects.toMatchObject({ reason: "QUEUE_UNAVAILABLE" });
+    expect(await consumer.caughtUpTo()).toBe(Number.POSITIVE_INFINITY);
+    await driver.queue.publish(blocksOf([1]));
+    expect(await pullNumbers(consumer, 1)).toEqual([1]);
+  });
+
+  test("the consumer of an owner in another process, by its successor: the old owner is told", async () => {
+    await using old = await upDriver();
+    await using next = await upDriver();
+    const consumer = await old.queue.open(partition("0", 7));
+    const idle = await old.queue.open(partition("1", 8));
+    const refused = expect(consumer.pull(1, never())).rejects.toMatchObject({ code: "stale", reason: "STALE_EPOCH" });
+
+    await next.queue.open(partition("", 9));
+
+    await refused;
+    await expect(idle.caughtUpTo()).rejects.toMatchObject({ reason: "STALE_EPOCH" });
+    await expect(idle.pull(1, never())).rejects.toMatchObject({ reason: "STALE_EPOCH" });
+    await expect(old.queue.open(partition("01", 8))).rejects.toMatchObject({ reason: "STALE_EPOCH" });
+  });
+});
+
+describe("owners that meet", () => {
+  test("of many that open at the same time the highest epoch remains, alone", async () => {
+    await using one = await upDriver();
+    await using two = await upDriver();
+    await using meddler = await openMeddler(server());
+    await one.queue.publish(blocksOf(numbers(0, 32)));
+    const prefixes = ["", "0", "1", "01", "10", "", "0", "1"];
+
+    const opened = await Promise.allSettled(
+      prefixes.map((prefix, index) => (index % 2 ? one : two).queue.open(partition(prefix, index + 1))),
+    );
+
+    const refusals = opened.filter((result) => result.status === "rejected").map(({ reason }) => reason.reason);
+    expect(new Set(refusals).size).toBeLessThanOrEqual(1);
+    expect(refusals.every((reason) => reason === "STALE_EPOCH")).toBe(true);
+    const names = async () =>
+      (await meddler.manager.consumers.list(streamName).next()).map(({ name }) => name).toSorted();
+    expect(await names()).toEqual(["q0-0-2-7", "q0-1-2-8"]);
+  });
+
+  test("20,000 blocks held by one owner are delivered to the next, in order", async () => {
+    await using old = await upDriver();
+    await using next = await upDriver();
+    const consumer = await old.queue.open(partition("", 1));
+    const seqs = numbers(1, 20_000);
+    await old.queue.publish(blocksOf(seqs));
+    for (let held = 0; held < seqs.length; ) held += (await consumer.pull(512, never())).length;
+
+    const successor = await next.queue.open(partition("", 2));
+
+    expect(await pullNumbers(successor, seqs.length)).toEqual(seqs);
+    expect(await old.count("redelivered_blocks_total")).toBe(0);
+  });
+
+  test("128 consumers that open together list the others a few times only", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    let lists = 0;
+    meddler.connection.subscribe(`$JS.API.CONSUMER.NAMES.${streamName}`, { callback: () => lists++ });
+    await meddler.connection.flush();
+    const prefixes = numbers(0, 32).map((lane) => lane.toString(2).padStart(5, "0"));
+    const shares = prefixes.flatMap((prefix) => ([0, 1, 2, 3] as const).map((priority) => ({ prefix, priority })));
+
+    await Promise.all(shares.map((share) => driver.queue.open({ queue: "q0", epoch: 1, ...share })));
+
+    await meddler.connection.flush();
+    expect(lists).toBeGreaterThanOrEqual(1);
+    expect(lists).toBeLessThanOrEqual(4);
+  });
+
+  test("who gives a partition up leaves no consumer behind", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    await consumer[Symbol.asyncDispose]();
+    await expect(consumer.pull(1, never())).rejects.toMatchObject({ code: "cancelled" });
+    expect(await meddler.manager.consumers.list(streamName).next()).toEqual([]);
+  });
+});
+
+describe("what is in the stream", () => {
+  test("a message that is no block is removed, counted and passed over", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    for (const subject of ["t.q0.2.0.0.0.0.0", "t.q0.2.what", "t.q0.2.0.0.0.0.2"]) {
+      await meddler.connection.request(subject, "not a block");
+    }
+    await driver.queue.publish(blocksOf([1]));
+
+    const deliveries = await pullAll(consumer, 1);
+    await consumer.ack(deliveries);
+
+    expect(seqsOf(deliveries)).toEqual([1]);
+    expect(await driver.count("undecodable_messages_total")).toBe(3);
+    await eventually(async () => (await meddler.stored()) === 0);
+  });
+
+  test("a full stream refuses blocks until some are acked", async () => {
+    await using meddler = await openMeddler(server());
+    await using driver = await upDriver({ blocksMax: 3 });
+    await meddler.deleteStream();
+    const consumer = await driver.queue.open(partition());
+    await driver.queue.publish(blocksOf([1, 2]));
+
+    await expect(driver.queue.publish(blocksOf([3, 4]))).rejects.toMatchObject({
+      code: "exhausted",
+      reason: "QUEUE_UNAVAILABLE",
+    });
+
+    await consumer.ack(await pullAll(consumer, 3));
+    await driver.queue.publish(blocksOf([4]));
+    expect(await pullNumbers(consumer, 1)).toEqual([4]);
+    expect(await driver.count("publish_failures_total", { cause: "full" })).toBe(1);
+  });
+
+  test("what comes after a pull had enough waits for the next one, invisible to others as long as it is renewed", async () => {
+    await using driver = await upDriver({ ackWaitMs: 1_000 });
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    const pulled = consumer.pull(10, never());
+    await driver.queue.publish(blocksOf([1]));
+    const first = await pulled;
+    await driver.queue.publish(blocksOf([2, 3]));
+    const info = () => meddler.manager.consumers.info(streamName, consumerName(partition()));
+    await eventually(async () => (await info()).num_ack_pending === 3);
+
+    // Nothing was asked for since; the open request has brought them, and they are renewed with what is held.
+    for (let renewals = 0; renewals < 20; renewals++) {
+      await consumer.renew(first);
+      await systemClock.sleep(100);
+    }
+
+    expect(await consumer.caughtUpTo()).toBeLessThan(Number.POSITIVE_INFINITY);
+    expect(await pullNumbers(consumer, 2)).toEqual([2, 3]);
+    expect(await driver.count("redelivered_blocks_total")).toBe(0);
+  });
+
+  test("ten thousand blocks are published and stored in one call, beyond what may be in flight", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    await driver.queue.publish(blocksOf(numbers(1, 10_000)));
+    expect(await meddler.stored()).toBe(10_000);
+    expect(await driver.count("published_blocks_total")).toBe(10_000);
+  });
+
+  test("a block that no server can store is a bug of the caller", async () => {
+    await using driver = await upDriver();
+    const wrong = [
+      { seqs: [] },
+      { seqs: new Array<number>(257).fill(1) },
+      { seqs: [Number.POSITIVE_INFINITY] },
+      { lane: 32 },
+      { queue: "a.b" },
+    ];
+    for (const parts of wrong) {
+      await expect(driver.queue.publish([aBlock(parts)])).rejects.toMatchObject({ name: "AssertionFailed" });
+    }
+  });
+});
