@@ -1,4 +1,4 @@
-import { setMaxListeners } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { relative } from "node:path";
 import { AppError } from "@sluice/core";
 import { readConfig, untilSignal } from "@sluice/runtime";
@@ -23,7 +23,7 @@ async function run(signal: AbortSignal): Promise<void> {
   const cluster = await start(signal);
   if (!cluster) return;
   say(readyText(cluster, typedHere(cluster.dataDir)));
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  if (!signal.aborted) await once(signal, "abort");
   say("\nStopping. Ctrl-C again ends everything at once.");
   await cluster.stop();
   await cluster[Symbol.asyncDispose]();
