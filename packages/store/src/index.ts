@@ -212,8 +212,11 @@ export interface LaneRecords {
    * their stamp. Rows in `except` (held ones) stay.
    */
   unpark(owner: OwnedPartition, limit: number, except: readonly Seq[]): Promise<Announcement[] | Stale>;
-  /** When the next parked row of the partition is due, if that is within `withinMs`; else undefined. */
-  nextDue(owner: OwnedPartition, withinMs: number): Promise<EpochMs | undefined>;
+  /**
+   * In how many ms, by the store's clock, the next parked row of the partition is due, if that is within `withinMs`; else
+   * undefined. Not above 0: something is due now. Reads only.
+   */
+  dueIn(owner: OwnedPartition, withinMs: number): Promise<number | undefined>;
   /**
    * Rows of one priority that are neither final nor parked and were announced before `announcedBefore`, in the order of
    * their announcement, behind `after`. Reads only.

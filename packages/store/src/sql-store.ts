@@ -13,7 +13,7 @@ import { read } from "./read.ts";
 import { type SqlConnection, statement } from "./sql.ts";
 import { sweep, touch, waiting } from "./sweep.ts";
 import { countWaiting, get, requestStop } from "./tasks.ts";
-import { nextDue, unpark } from "./unpark.ts";
+import { dueIn, unpark } from "./unpark.ts";
 import { write } from "./write.ts";
 
 /** What every operation of the store gets. */
@@ -61,7 +61,7 @@ function laneRecords(database: Database): LaneRecords {
     read: (owner, seqs) => read(database, owner, seqs),
     write: (owner, writes) => write(database, owner, writes),
     unpark: (owner, limit, except) => unpark(database, owner, { limit, except }),
-    nextDue: (owner, withinMs) => nextDue(database, owner, withinMs),
+    dueIn: (owner, withinMs) => dueIn(database, owner, withinMs),
     sweep: (owner, options) => sweep(database, owner, options),
     touch: (owner, seqs) => touch(database, owner, seqs),
     marked: (owner, limit) => marked(database, owner, limit),

@@ -1,4 +1,4 @@
-import { type EpochMs, type OwnedPartition, patienceMs, priorities, type Seq, urgency } from "@sluice/core";
+import { type OwnedPartition, patienceMs, priorities, type Seq, urgency } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
 import { fenceParameters, inLanes, type Owned, ownedRows, withOwned, writeFence } from "./fence.ts";
 import type { Announcement, Stale } from "./index.ts";
@@ -49,10 +49,10 @@ ${withOwned("unparked r", announcementColumns("r"))}`,
  * Index: tasks_parked, its first entry of each priority in these lanes. Only as far as `$4` ms from now: a million rows that
  * are parked for an hour in lanes of others would be passed at every look.
  */
-export const nextDueStatement = statement(
-  "next_due",
+export const dueInStatement = statement(
+  "due_in",
   `
-select min(first.due_at) as due_at
+select min(first.due_at) - ${nowSql("$5")} as due_in
 from unnest('{${priorities.join(",")}}'::int2[]) as p (priority)
 cross join lateral (
   select t.due_at
@@ -77,13 +77,9 @@ export async function unpark(
   return rows.map(toAnnouncement).sort((a, b) => urgency(a) - urgency(b) || a.seq - b.seq);
 }
 
-export async function nextDue(
-  database: Database,
-  owner: OwnedPartition,
-  withinMs: number,
-): Promise<EpochMs | undefined> {
+export async function dueIn(database: Database, owner: OwnedPartition, withinMs: number): Promise<number | undefined> {
   const [queue, from, until] = fenceParameters(owner);
   const parameters = [queue, from, until, withinMs, database.now()];
-  const [row] = await database.sql.query<{ due_at: number | null }>(nextDueStatement, parameters);
-  return row?.due_at ?? undefined;
+  const [row] = await database.sql.query<{ due_in: number | null }>(dueInStatement, parameters);
+  return row?.due_in ?? undefined;
 }

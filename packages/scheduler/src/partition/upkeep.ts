@@ -76,18 +76,20 @@ export function unparkLoop(context: PartitionContext): Loop {
       if (ms > 0) await context.wakeUnpark.wait(signal, ms);
     },
     async () => {
-      const due = await context.store.lanes.unpark(context.owner, unparkMax, []);
-      if (due === "stale") return "stale";
-      if (due.length > 0) {
-        await context.queue.publish(blocksOf(context.owner.queue, due));
-        context.metrics.unparked.inc(due.length);
-      }
-      if (due.length === unparkMax) {
-        pauseMs = 0;
+      const dueInMs = await context.store.lanes.dueIn(context.owner, context.config.unparkEveryMs);
+      // Taking rows out locks the floor, which is a write: not every second for nothing.
+      if (dueInMs === undefined) return undefined;
+      if (dueInMs > 0) {
+        pauseMs = dueInMs;
         return undefined;
       }
-      const next = await context.store.lanes.nextDue(context.owner, context.config.unparkEveryMs);
-      if (next !== undefined) pauseMs = Math.max(1, Math.min(pauseMs, next - context.clock.now()));
+      const due = await context.store.lanes.unpark(context.owner, unparkMax, []);
+      if (due === "stale") return "stale";
+      if (due.length === 0) return undefined;
+      await context.queue.publish(blocksOf(context.owner.queue, due));
+      context.metrics.unparked.inc(due.length);
+      // More may be due, or soon.
+      pauseMs = 0;
       return undefined;
     },
   );

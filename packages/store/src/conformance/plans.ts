@@ -14,7 +14,7 @@ import { readStatement } from "../read.ts";
 import { type Statement, statement } from "../sql.ts";
 import { sweepStatement, touchStatement, waitingStatement } from "../sweep.ts";
 import { countWaitingStatement, getStatement, requestStopStatement } from "../tasks.ts";
-import { nextDueStatement, unparkStatement } from "../unpark.ts";
+import { dueInStatement, unparkStatement } from "../unpark.ts";
 import { writeStatement } from "../write.ts";
 import { account, aNewTask, aSettle, owner, type Subject } from "./subject.ts";
 
@@ -29,7 +29,7 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: readStatement, indexes: ["floors_pkey", "tasks_seq"] },
   { statement: writeStatement, indexes: ["floors_pkey", "tasks_seq"] },
   { statement: unparkStatement, indexes: ["floors_pkey", "tasks_parked", "tasks_seq"] },
-  { statement: nextDueStatement, indexes: ["tasks_parked"] },
+  { statement: dueInStatement, indexes: ["tasks_parked"] },
   { statement: sweepStatement, indexes: ["floors_pkey", "tasks_waiting"] },
   { statement: touchStatement, indexes: ["floors_pkey", "tasks_seq"] },
   { statement: waitingStatement, indexes: ["tasks_waiting"] },

@@ -208,7 +208,7 @@ export function describeWrites(subject: Subject): void {
 
     expect(held).toEqual([false, false, true]);
     expect(await subject.row(seq)).toMatchObject({ status: "Expired", dueAt: undefined });
-    expect(await subject.store.lanes.nextDue(owner, 86_400_000)).toBeUndefined();
+    expect(await subject.store.lanes.dueIn(owner, 86_400_000)).toBeUndefined();
   });
 
   test("writes to one row in one batch take effect in their order", async () => {
