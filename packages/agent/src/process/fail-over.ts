@@ -2,19 +2,25 @@
 // api-server that is gone.
 //
 //   using one of them ──it is unavailable──▶ the same call at the next one, until each was asked once
-//          └──a call was given up without an answer──▶ the next call at the next one
+//          └──no answer for `slowAfterMs`──▶ later calls at the next one; this one goes on waiting
 //
 // Every call of the gateway may be repeated: registrations carry their id, pieces of logs their number.
-import { AppError, type Random } from "@sluice/core";
+import { AppError, type Clock, type Random } from "@sluice/core";
 import type { AgentGatewayServiceService, Api, CallContext } from "@sluice/protocol";
 
 type Gateway = Api<typeof AgentGatewayServiceService>;
 
 /**
+ * Above the time that an api-server may take for a heartbeat while etcd or PostgreSQL hangs, so that agents do not run in
+ * circles then; and so short that two frozen api-servers in a row do not end an agent.
+ */
+const slowAfterMs = 4_000;
+
+/**
  * Uses one while it answers. Every agent goes through them in an order of its own, so that agents spread over the
  * api-servers, also those of one that has gone.
  */
-export function failOver(all: readonly Gateway[], random: Random): Gateway {
+export function failOver(all: readonly Gateway[], { clock, random }: { clock: Clock; random: Random }): Gateway {
   const gateways = all
     .map((gateway) => ({ gateway, order: random.next() }))
     .sort((a, b) => a.order - b.order)
@@ -29,12 +35,15 @@ export function failOver(all: readonly Gateway[], random: Random): Gateway {
   async function call<T>({ signal }: CallContext, ask: (gateway: Gateway) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       const index = current;
+      const answered = clock.timer(slowAfterMs, () => leave(index));
       try {
         return await ask(gateways[index] as Gateway);
       } catch (cause) {
         const isGone = cause instanceof AppError && (cause.code === "unavailable" || cause.code === "timeout");
-        if (isGone || signal.aborted) leave(index);
+        if (isGone) leave(index);
         if (!isGone || signal.aborted || tries >= gateways.length) throw cause;
+      } finally {
+        answered();
       }
     }
   }

@@ -64,7 +64,7 @@ export async function runAgent(
     registry,
     gateway: failOver(
       gateways.map(({ api }) => api),
-      random,
+      { clock, random },
     ),
     environment,
   });
