@@ -69,6 +69,8 @@ export interface Memory {
   takeAckable(): Delivery[];
   /** Every block of a priority that is not acked; for renewal. */
   openDeliveries(priority: Priority): Delivery[];
+  /** When the oldest block was enqueued that has a number which waits for its turn. */
+  oldestWaiting(): EpochMs | undefined;
 }
 
 /** A block with numbers that are not finished. It is acked when `open` is 0. */
@@ -76,6 +78,7 @@ interface OpenBlock {
   /** The block, and repeats of it with the same numbers. */
   readonly deliveries: Delivery[];
   readonly priority: Priority;
+  readonly enqueuedAt: EpochMs;
   /** In `blocks`. */
   readonly slot: number;
   open: number;
@@ -100,8 +103,8 @@ export function createMemory(): Memory {
 
   function open(delivery: Delivery): OpenBlock {
     const slot = freeSlots.pop() ?? blocks.length;
-    const { priority, seqs } = delivery.block;
-    const block: OpenBlock = { deliveries: [delivery], priority, slot, open: seqs.length };
+    const { priority, enqueuedAt, seqs } = delivery.block;
+    const block: OpenBlock = { deliveries: [delivery], priority, enqueuedAt, slot, open: seqs.length };
     blocks[slot] = block;
     count(delivery, 1);
     return block;
@@ -213,6 +216,17 @@ export function createMemory(): Memory {
       return taken;
     },
     openDeliveries: (priority) => blocks.flatMap((block) => (block?.priority === priority ? block.deliveries : [])),
+    oldestWaiting() {
+      const waits = (seq: Seq) => slots.has(seq) && !active.has(seq);
+      let oldest: EpochMs | undefined;
+      for (const block of blocks) {
+        if (block === undefined || (oldest !== undefined && block.enqueuedAt >= oldest)) continue;
+        // The last ones of a block are the last to have their turn. An older block in which none waits has a number that an
+        // agent has: there are not more of these than slots.
+        if (block.deliveries[0]?.block.seqs.findLast(waits) !== undefined) oldest = block.enqueuedAt;
+      }
+      return oldest;
+    },
   };
 }
 
