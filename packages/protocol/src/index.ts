@@ -1,5 +1,6 @@
 export * from "../gen/sluice/internal/v1/agent.ts";
 export * from "../gen/sluice/internal/v1/agent_gateway.ts";
+export * from "../gen/sluice/v1/cluster_service.ts";
 export * from "../gen/sluice/v1/function_service.ts";
 export * from "../gen/sluice/v1/task.ts";
 export * from "../gen/sluice/v1/task_service.ts";
