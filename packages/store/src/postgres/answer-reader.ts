@@ -4,6 +4,9 @@
 /** What is kept for the next answer; a larger buffer is let go. */
 const keptBytesMax = 1024 * 1024;
 
+/** More than a server sends at once; whoever claims more does not speak our protocol. */
+const messageBytesMax = 2 ** 30;
+
 const readyForQuery = "Z".charCodeAt(0);
 
 export class AnswerReader {
@@ -43,7 +46,7 @@ export class AnswerReader {
   #reachesEnd(bytes: Buffer): boolean {
     while (this.#next + 5 <= bytes.length) {
       const length = bytes.readInt32BE(this.#next + 1);
-      if (length < 4) throw new Error(`a message of ${length} bytes`);
+      if (length < 4 || length > messageBytesMax) throw new Error(`a message of ${length} bytes`);
       const end = this.#next + 1 + length;
       if (end > bytes.length) return false;
       const isReady = bytes[this.#next] === readyForQuery;

@@ -1,5 +1,5 @@
 import { TaskId } from "@sluice/core";
-import { eventually, seededRandom } from "@sluice/core/testing";
+import { seededRandom } from "@sluice/core/testing";
 import { type PostgresBackend, startPostgres } from "@sluice/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aNewTask } from "../conformance/subject.ts";

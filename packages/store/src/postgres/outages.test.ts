@@ -6,14 +6,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { aNewTask } from "../conformance/subject.ts";
 import type { StoreUnavailable } from "../failures.ts";
 import { statement } from "../sql.ts";
-import { backendPid, type Opened, open, rows } from "./testing.ts";
+import { backendPid, hold, type Opened, open, rows } from "./testing.ts";
 
 let postgres: PostgresBackend;
 let url = "";
 let databases = 0;
 beforeAll(async () => {
-  // With its usual promise: what was committed survives.
-  postgres = await startPostgres();
+  postgres = await startPostgres({ fsync: false });
+  await using admin = await open(postgres.url);
+  // What is committed survives the server, though not the machine.
+  await admin.sql.exec("alter role sluice set synchronous_commit = on");
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -139,7 +141,7 @@ describe("a connection that breaks", () => {
   });
 
   test("as its statement takes too long: the others go on", async () => {
-    await using opened = await open(url, { connectionsMax: 2, statementDeadlineMs: 400 });
+    await using opened = await open(url, { connectionsMax: 2, statementDeadlineMs: 1_500 });
     let pid = 0;
     const frozen = opened.sql.transaction(async (sql) => {
       pid = await backendPid(sql);
@@ -162,9 +164,60 @@ describe("a connection that breaks", () => {
   });
 });
 
+describe("calls that find no connection", () => {
+  test("wait for their turn, in their order", async () => {
+    await using opened = await open(url, { connectionsMax: 1 });
+    const held = await hold(opened.sql, async () => {});
+    const order: number[] = [];
+
+    const pings = [1, 2, 3].map((at) => opened.store.ping().then(() => order.push(at)));
+    await eventually(async () => (await opened.metric("sluice_postgres_waiting_calls")) === 3);
+    await held.commit();
+
+    await Promise.all(pings);
+    expect(order).toEqual([1, 2, 3]);
+  });
+
+  test("are refused after two seconds, and nothing was done", async () => {
+    await using opened = await open(url, { connectionsMax: 1 });
+    const held = await hold(opened.sql, async () => {});
+
+    await expect(opened.store.ping()).rejects.toMatchObject({ ...outage, outage: "no_connection" });
+
+    await held.commit();
+    await opened.store.ping();
+  });
+
+  test("are refused at once when too many wait already", async () => {
+    await using opened = await open(url, { connectionsMax: 1 });
+    const held = await hold(opened.sql, async () => {});
+    const waiting = Array.from({ length: 1_000 }, () => opened.store.ping());
+    await eventually(async () => (await opened.metric("sluice_postgres_waiting_calls")) === 1_000);
+
+    await expect(opened.store.ping()).rejects.toMatchObject({ ...outage, outage: "no_connection" });
+
+    await held.commit();
+    await Promise.all(waiting);
+  });
+});
+
+describe("a transaction", () => {
+  test("whose failure was passed over is not committed", async () => {
+    await using opened = await open(url, { connectionsMax: 1 });
+
+    const passedOver = opened.sql.transaction(async (sql) => {
+      await rows(sql, "insert into accounts values ('a', 0) returning account_id");
+      await rows(sql, "select 1 / 0").catch(() => {});
+    });
+
+    await expect(passedOver).rejects.toThrow();
+    expect(await rows(opened.sql, "select account_id from accounts")).toEqual([]);
+  });
+});
+
 describe("what the server refuses", () => {
   test("a statement that takes too long is ended by the server, and the connection works on", async () => {
-    await using opened = await open(url, { connectionsMax: 1, statementDeadlineMs: 300 });
+    await using opened = await open(url, { connectionsMax: 1, statementDeadlineMs: 1_000 });
     const pid = await backendPid(opened.sql);
 
     await expect(rows(opened.sql, "select pg_sleep(60)::text")).rejects.toMatchObject({ outage: "cancelled" });
