@@ -1,7 +1,7 @@
 import { agentSettings } from "@sluice/agent/settings";
+import { accessProblems, accessSettings, limitSettings } from "@sluice/api-server/settings";
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
-
-const MiB = 2 ** 20;
+import { retentionSettings } from "@sluice/scheduler/settings";
 
 const settings = {
   grpcHost: setting.text({ default: "127.0.0.1", why: "Address that the gRPC API listens on." }),
@@ -19,39 +19,15 @@ const settings = {
     form: "a folder",
     why: "Folder that holds everything; one instance at a time.",
   }),
-  auth: setting.choice({
-    default: "keys",
-    of: ["keys", "none"],
-    why: "Whether calls need an access key; none is for local play and binds loopback only.",
-  }),
-  accessKeyId: setting.text({
-    default: undefined,
-    variable: "SLUICE_ACCESS_KEY_ID",
-    why: "Id of the access key to create; default: made at the first start and printed.",
-  }),
-  accessKeySecret: setting.secret({
-    default: undefined,
-    variable: "SLUICE_ACCESS_KEY_SECRET",
-    why: "Secret of the access key to create.",
-  }),
+  ...accessSettings,
+  accessKeyId: { ...accessSettings.accessKeyId, defaultText: "made at the first start and printed" },
   masterKey: setting.secret({
     default: undefined,
     variable: "SLUICE_MASTER_KEY",
     why: "Encrypts secrets at rest: 64 hexadecimal digits; default: a file of mode 0600 in the data folder.",
   }),
-  payloadBytesMax: setting.bytes({ default: 128 * 1024, min: 1, max: 2 * MiB, why: "Larger payloads are refused." }),
-  waitingTasksMax: setting.integer({
-    default: 1_000_000,
-    min: 1,
-    max: 100_000_000,
-    why: "Tasks of one account that may be unfinished; more are refused until some end.",
-  }),
-  retentionMs: setting.durationMs({
-    default: 7 * 24 * 3_600_000,
-    min: 60_000,
-    max: 3_650 * 24 * 3_600_000,
-    why: "How long a finished task can be read; then its id may be used again.",
-  }),
+  ...limitSettings,
+  ...retentionSettings,
   ...agentSettings,
   logLevel: setting.choice({
     default: "warn",
@@ -64,24 +40,6 @@ export const standaloneSpec: ConfigSpec<typeof settings> = {
   service: "",
   summary: "Sluice in one process: api-server, scheduler and agent on embedded drivers. Serves until Ctrl-C.",
   settings,
-  check(config) {
-    const problems: string[] = [];
-    for (const [flag, host] of [
-      ["--grpc-host", config.grpcHost],
-      ["--http-host", config.httpHost],
-    ] as const) {
-      if (config.auth === "none" && !isLoopback(host)) {
-        problems.push(`--auth none lets everybody in: ${flag} must be a loopback address, not ${host}`);
-      }
-    }
-    if ((config.accessKeyId === undefined) !== (config.accessKeySecret === undefined)) {
-      problems.push("SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET must be given together");
-    }
-    return problems;
-  },
+  check: accessProblems,
 };
 export type StandaloneConfig = ConfigOf<typeof settings>;
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
-}

@@ -1,12 +1,19 @@
 // All of Sluice in one process: the same services as in a cluster, on embedded drivers, joined by plain calls.
-import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createAgentHost } from "@sluice/agent";
-import { type ApiServer, createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
+import { createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AppError, runAll, sharedQueues } from "@sluice/core";
-import { AgentServiceService, apiClient, joinTokenHeaders, serverOptions } from "@sluice/protocol";
+import { AgentServiceService, apiClient, joinTokenHeaders } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
-import { httpServer, inspectZip, type Logger, processMetrics, systemClock, systemRandom } from "@sluice/runtime";
+import {
+  grpcServer,
+  httpServer,
+  inspectZip,
+  type Logger,
+  processMetrics,
+  systemClock,
+  systemRandom,
+} from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
 import { Registry } from "prom-client";
 import { type ClientProfile, ensureAccessKey, type FirstKey } from "./credentials.ts";
@@ -35,8 +42,6 @@ export interface Serving {
 
 /** The embedded agent is reached by a call, not by an address. */
 const agentAddress = "embedded:1";
-/** How long a graceful stop waits for calls that are under way. */
-const callsMs = 2_000;
 
 /** Serves until the signal aborts; `onServing` is called once it is ready for work. */
 export async function runStandalone(
@@ -122,7 +127,9 @@ export async function runStandalone(
     registry,
     health: { store: () => store.ping().then(() => true), dispatch: isReady },
   });
-  await using grpc = await listenGrpc(config, apiServer);
+  await using grpc = await grpcServer({ host: config.grpcHost, port: config.grpcPort }, (server) =>
+    serveApi(server, apiServer, { reflection: true }),
+  );
   const profile: ClientProfile = {
     address: `${config.grpcHost}:${grpc.port}`,
     ...(key && { accessKeyId: key.accessKeyId, accessKeySecret: key.accessKeySecret }),
@@ -169,34 +176,4 @@ async function runInOrder(
     run(parts.last, secondEnded.signal),
   ]);
   if (failed.signal.aborted) throw failed.signal.reason;
-}
-
-interface GrpcListener extends AsyncDisposable {
-  readonly port: number;
-}
-
-async function listenGrpc(config: StandaloneConfig, apiServer: ApiServer): Promise<GrpcListener> {
-  const server = new Server(serverOptions);
-  serveApi(server, apiServer, { reflection: true });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${config.grpcHost}:${config.grpcPort}`, ServerCredentials.createInsecure(), (cause, bound) => {
-      if (cause)
-        reject(
-          new AppError("unavailable", "ADDRESS_UNAVAILABLE", `cannot listen on ${config.grpcHost}:${config.grpcPort}`, {
-            cause,
-          }),
-        );
-      else resolve(bound);
-    });
-  });
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      // Open streams would hold it for ever.
-      const timer = systemClock.timer(callsMs, () => server.forceShutdown());
-      await closed;
-      timer();
-    },
-  };
 }
