@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Clock, TlsFiles } from "@sluice/core";
 import { systemClock } from "./clock.ts";
-import type { ConfigOf } from "./config/config.ts";
+import { ConfigError, type ConfigOf } from "./config/config.ts";
 import { choice, text } from "./config/setting.ts";
 import type { Logger } from "./log.ts";
 
@@ -72,7 +72,7 @@ export function tlsProblems(config: TlsConfig, { serves }: { readonly serves: bo
   return [...problems, ...inFiles];
 }
 
-/** The certificates that `tlsProblems` found nothing wrong with; undefined: everything in the clear. */
+/** The certificates of a process; undefined: everything in the clear. Throws `ConfigError` for what `tlsProblems` tells. */
 export function openTls(config: TlsConfig, deps: TlsDeps): Tls | undefined {
   return config.tlsCa === undefined ? undefined : new WatchedTls(config, deps);
 }
@@ -87,7 +87,7 @@ class WatchedTls implements Tls {
 
   constructor(config: TlsConfig, deps: TlsDeps) {
     const { files, problems } = load(config, deps.clock.now());
-    if (files === undefined || problems.length > 0) throw new Error(problems.join("; "));
+    if (files === undefined || problems.length > 0) throw new ConfigError(problems);
     this.clientAuth = config.tlsClientAuth;
     this.#config = config;
     this.#deps = deps;
