@@ -5,7 +5,9 @@ import { agentMetrics } from "@sluice/agent";
 import { apiServerMetrics } from "@sluice/api-server";
 import { etcdMetrics } from "@sluice/coordination/etcd";
 import { loadBalancerMetrics } from "@sluice/load-balancer";
+import { natsMetrics } from "@sluice/queue/nats";
 import { schedulerMetrics } from "@sluice/scheduler";
+import { postgresMetrics } from "@sluice/store/postgres";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 
@@ -13,7 +15,15 @@ const page = readFileSync(join(import.meta.dirname, "../docs/metrics.md"), "utf8
 
 test("the page of metrics says what the services measure", async () => {
   const registry = new Registry();
-  for (const create of [apiServerMetrics, schedulerMetrics, loadBalancerMetrics, agentMetrics, etcdMetrics])
+  for (const create of [
+    apiServerMetrics,
+    schedulerMetrics,
+    loadBalancerMetrics,
+    agentMetrics,
+    etcdMetrics,
+    natsMetrics,
+    postgresMetrics,
+  ])
     create(registry);
   const measured = (await registry.getMetricsAsJSON()).map(
     ({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`,

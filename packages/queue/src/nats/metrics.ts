@@ -6,8 +6,8 @@ export function natsMetrics(registry: Registry) {
   const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter<L>({ name: `sluice_nats_${name}`, help, labelNames: [...labelNames], registers });
   return {
-    connected: new Gauge({
-      name: "sluice_nats_connected_state",
+    up: new Gauge({
+      name: "sluice_nats_up_state",
       help: "1 while a server is connected and the stream answers.",
       registers,
     }),

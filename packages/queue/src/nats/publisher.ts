@@ -97,7 +97,7 @@ export class Publisher {
 }
 
 function offer(session: Session, chunk: readonly Block[], leftMs: number): Promise<"stored" | "no stream"> {
-  return new Promise((resolve, reject) => {
+  return new Promise((settle, reject) => {
     let missing = chunk.length;
     const expected = session.replies.expect({ hear, fail: reject }, leftMs);
     function hear(message: Msg): void {
@@ -107,8 +107,8 @@ function offer(session: Session, chunk: readonly Block[], leftMs: number): Promi
         if (missing > 0) return;
       }
       expected.cancel();
-      if (refusal === undefined) resolve("stored");
-      else if (refusal === "no stream") resolve(refusal);
+      if (refusal === undefined) settle("stored");
+      else if (refusal === "no stream") settle(refusal);
       else reject(refusal);
     }
     try {

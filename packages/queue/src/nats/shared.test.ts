@@ -4,8 +4,8 @@ import { Shared } from "./shared.ts";
 
 /** Work that ends when it is told to. */
 function aWork() {
-  const runs: { resolve: (value: string) => void; reject: (error: Error) => void }[] = [];
-  const work = () => new Promise<string>((resolve, reject) => runs.push({ resolve, reject }));
+  const runs: { succeed: (value: string) => void; fail: (error: Error) => void }[] = [];
+  const work = () => new Promise<string>((succeed, fail) => runs.push({ succeed, fail }));
   return { runs, shared: new Shared(work) };
 }
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -19,10 +19,10 @@ test("all who ask before it has begun share a run; who asks later shares the nex
   await settle();
   expect(runs).toHaveLength(1);
 
-  runs[0]?.resolve("old");
+  runs[0]?.succeed("old");
   expect(await Promise.all(first)).toEqual(["old", "old", "old"]);
   await settle();
-  runs[1]?.resolve("new");
+  runs[1]?.succeed("new");
   expect(await Promise.all(second)).toEqual(["new", "new"]);
   expect(runs).toHaveLength(2);
 });
@@ -32,10 +32,10 @@ test("a run that fails fails for those who share it, and for nobody else", async
   const failing = shared.run();
   await settle();
   const next = shared.run();
-  runs[0]?.reject(new Error("no"));
+  runs[0]?.fail(new Error("no"));
   await expect(failing).rejects.toThrow("no");
   await settle();
-  runs[1]?.resolve("yes");
+  runs[1]?.succeed("yes");
   expect(await next).toBe("yes");
 });
 

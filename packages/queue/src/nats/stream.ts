@@ -12,6 +12,7 @@ import { apiCode, isApiError, type StreamConfig, type StreamInfo } from "./api.t
 import { payloadBytesMax } from "./block-codec.ts";
 import type { Connection, Session } from "./connection.ts";
 import type { NatsMetrics } from "./metrics.ts";
+import { Shared } from "./shared.ts";
 import { streamName, streamSubject } from "./subjects.ts";
 
 export interface TaskStreamOptions {
@@ -33,44 +34,31 @@ const failuresMax = 2;
 
 export class TaskStream {
   readonly #options: TaskStreamOptions;
+  #ensured: { readonly session: Session; readonly info: Shared<StreamInfo> } | undefined;
 
   constructor(options: TaskStreamOptions) {
     this.#options = options;
   }
 
   /** Creates the stream if it is missing, and corrects what differs from what we rely on. */
-  async ensure(session: Session): Promise<StreamInfo> {
-    const { log, metrics } = this.#options;
-    const wanted = this.#config();
-    let info: StreamInfo;
-    try {
-      info = await session.api.stream();
-    } catch (error) {
-      if (!isApiError(error, apiCode.streamNotFound)) throw error;
-      info = await session.api.createStream(wanted);
-      metrics.recreatedStreams.inc();
-      log.info("created the stream", { stream: streamName, replicas: wanted.num_replicas });
-      return info;
+  ensure(session: Session): Promise<StreamInfo> {
+    if (this.#ensured?.session !== session) {
+      this.#ensured = { session, info: new Shared(() => this.#ensure(session)) };
     }
-    // Its caps are set when it is created; an operator may change them.
-    const { subjects, retention, storage, discard, num_replicas } = wanted;
-    const relied = { subjects, retention, storage, discard, num_replicas };
-    if (isSame(relied, info.config)) return info;
-    log.warn("the stream is not as configured; correcting it", { stream: streamName });
-    return session.api.updateStream({ ...info.config, ...relied });
+    return this.#ensured.info.run();
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { connection, health, clock, random, log, metrics } = this.#options;
     const wake = createWake(clock);
+    const setUp = (isUp: boolean) => {
+      health.set(isUp);
+      metrics.up.set(isUp ? 1 : 0);
+    };
     const stopWatching = connection.watch(() => {
       if (connection.session === undefined) setUp(false);
       wake.notify();
     });
-    const setUp = (isUp: boolean) => {
-      health.set(isUp);
-      metrics.connected.set(isUp ? 1 : 0);
-    };
     let failures = 0;
     while (!signal.aborted) {
       const { session } = connection;
@@ -97,6 +85,27 @@ export class TaskStream {
     }
     stopWatching();
     setUp(false);
+  }
+
+  async #ensure(session: Session): Promise<StreamInfo> {
+    const { log, metrics } = this.#options;
+    const wanted = this.#config();
+    let info: StreamInfo;
+    try {
+      info = await session.api.stream();
+    } catch (error) {
+      if (!isApiError(error, apiCode.streamNotFound)) throw error;
+      info = await session.api.createStream(wanted);
+      metrics.recreatedStreams.inc();
+      log.info("created the stream", { stream: streamName, replicas: wanted.num_replicas });
+      return info;
+    }
+    // Its caps are set when it is created; an operator may change them.
+    const { subjects, retention, storage, discard, num_replicas } = wanted;
+    const relied = { subjects, retention, storage, discard, num_replicas };
+    if (isSame(relied, info.config)) return info;
+    log.warn("the stream is not as configured; correcting it", { stream: streamName });
+    return session.api.updateStream({ ...info.config, ...relied });
   }
 
   #config(): StreamConfig {
