@@ -117,7 +117,7 @@ test("whatever is lost or unheard, nobody holds a lane that somebody else holds"
   const shapes: Prefix[][] = [[""], ["0", "1"], ["0", "10", "11"]];
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random.next() * items.length)] as T;
   const holdings = new Set<{ readonly prefix: Prefix; readonly lease: Lease }>();
-  const enough = 30;
+  const enough = 15;
   let claims = 0;
   const claimant = async (ownerId: string) => {
     const lease = await coordinator.grant(60_000);

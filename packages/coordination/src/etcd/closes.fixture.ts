@@ -1,7 +1,8 @@
 // A process that uses etcd, or tries to, closes the driver, and must then end by itself.
 import { openTestEtcd } from "./test-etcd.fixture.ts";
 
-const etcd = openTestEtcd(process.argv.slice(2), { callDeadlineMs: 500 });
+const [host = "", callDeadlineMs] = process.argv.slice(2);
+const etcd = openTestEtcd([host], { callDeadlineMs: Number(callDeadlineMs) });
 const { coordinator } = etcd;
 coordinator.watch("/", () => undefined);
 const used = async () => {
