@@ -216,7 +216,8 @@ describe("the Dockerfile", () => {
   });
 
   test("its entrypoint runs the services, and nothing else", () => {
-    const run = (...args: string[]) => spawnSync("deploy/entrypoint.sh", args, { cwd: root, encoding: "utf8" });
+    const run = (...args: string[]) =>
+      spawnSync(join(root, "deploy/entrypoint.sh"), args, { cwd: root, encoding: "utf8" });
     expect(run("scheduler", "--help")).toMatchObject({
       status: 0,
       stdout: expect.stringContaining("sluice-scheduler"),

@@ -94,6 +94,8 @@ export class AgentLink {
   #pausedUntil = 0;
   #out: Channel<ToAgent> | undefined;
   #generation = 0;
+  /** Why the last stream broke, if that was told to people. */
+  #toldReason: string | undefined;
   readonly #partitions = new Map<string, PartitionState>();
   readonly #deps: AgentLinkDeps;
 
@@ -175,7 +177,7 @@ export class AgentLink {
   }
 
   async #stream(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#deps;
+    const { clock } = this.#deps;
     const generation = ++this.#generation;
     const out = createChannel<ToAgent>(framesMax);
     const controller = new AbortController();
@@ -195,7 +197,7 @@ export class AgentLink {
         this.#receive(frame);
       }
     } catch (cause) {
-      log.debug("agent stream broke", { agentId: this.agentId, cause: String(cause) });
+      this.#tellBroken(cause);
     } finally {
       this.#out = undefined;
       out.close();
@@ -208,6 +210,20 @@ export class AgentLink {
         state.port.onRoom();
       }
     }
+  }
+
+  /** A stream breaks now and then; one that the other side does not want is for people, and told once. */
+  #tellBroken(cause: unknown): void {
+    const { log } = this.#deps;
+    const { code, reason } = cause instanceof AppError ? cause : { code: undefined, reason: undefined };
+    const fields = { agentId: this.agentId, address: this.address, reason, cause: String(cause) };
+    const isForPeople =
+      code === "unauthenticated" ||
+      code === "forbidden" ||
+      /^(?:TLS|CERTIFICATE|CLIENT_CERTIFICATE)_/.test(reason ?? "");
+    if (isForPeople && reason !== this.#toldReason) log.warn("cannot attach to an agent", fields);
+    else log.debug("agent stream broke", fields);
+    this.#toldReason = isForPeople ? reason : undefined;
   }
 
   /** Pings, and breaks off a stream on which nothing comes back: a half-open link shows no error by itself. */

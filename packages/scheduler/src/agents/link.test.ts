@@ -1,0 +1,54 @@
+import { AppError } from "@sluice/core";
+import { FakeClock, seededRandom } from "@sluice/core/testing";
+import type { FromAgent } from "@sluice/protocol";
+import { type Logger, silentLogger } from "@sluice/runtime";
+import { expect, test } from "vitest";
+import { AgentLink } from "./link.ts";
+
+/** What a scheduler's log warns of while an agent answers every attach with `failures`, one after the other. */
+async function warningsOf(...failures: readonly AppError[]): Promise<unknown[]> {
+  const clock = new FakeClock();
+  const warnings: unknown[] = [];
+  const log: Logger = { ...silentLogger, warn: (_message, fields) => warnings.push(fields?.["reason"]) };
+  const left = [...failures];
+  const link = new AgentLink(
+    {
+      clock,
+      random: seededRandom(1),
+      log,
+      schedulerId: "s1",
+      connect: () => ({
+        api: {
+          // biome-ignore lint/correctness/useYield: it fails before there is anything to tell
+          async *attach(): AsyncGenerator<FromAgent> {
+            throw left.shift();
+          },
+        },
+        close: () => undefined,
+      }),
+      nextSession: () => 1,
+    },
+    { agentId: "a1", incarnation: 1, address: "a1:1", slots: 1, version: "1", renewedAt: 0, fenced: false },
+  );
+  const stop = new AbortController();
+  const running = link.run(stop.signal);
+  await clock.runUntil(() => left.length === 0);
+  await clock.settle();
+  stop.abort();
+  await running;
+  return warnings;
+}
+
+const away = new AppError("unavailable", "UNAVAILABLE", "cannot connect");
+const refused = new AppError("unauthenticated", "INVALID_JOIN_TOKEN", "the join token is missing");
+const untrusted = new AppError("unavailable", "CERTIFICATE_UNTRUSTED", "no authority");
+
+test("an agent that refuses the scheduler is told once, and one that is away is not", async () => {
+  expect(await warningsOf(refused, refused, refused)).toEqual(["INVALID_JOIN_TOKEN"]);
+  expect(await warningsOf(away, away)).toEqual([]);
+  expect(await warningsOf(untrusted, away, untrusted, refused)).toEqual([
+    "CERTIFICATE_UNTRUSTED",
+    "CERTIFICATE_UNTRUSTED",
+    "INVALID_JOIN_TOKEN",
+  ]);
+});
