@@ -1,11 +1,18 @@
 import type { Coordinator } from "@sluice/coordination";
 import { assert, type Clock, laneCount, type Random, runAll } from "@sluice/core";
-import { AgentGatewayServiceService, type Api, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import {
+  AgentGatewayServiceService,
+  type Api,
+  ClusterServiceService,
+  FunctionServiceService,
+  TaskServiceService,
+} from "@sluice/protocol";
 import { changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { Registry } from "prom-client";
 import { createAuthenticate } from "./accounts/authenticate.ts";
+import { createClusterApi } from "./cluster/cluster-api.ts";
 import type { ApiServerConfig } from "./config.ts";
 import type { InspectZip } from "./functions/code.ts";
 import { createFunctionApi } from "./functions/function-api.ts";
@@ -47,6 +54,7 @@ export interface ApiServerOptions {
 export interface ApiServer {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly functions: Api<typeof FunctionServiceService>;
+  readonly cluster: Api<typeof ClusterServiceService>;
   readonly gateway: Api<typeof AgentGatewayServiceService>;
   /**
    * Announces, renews agents and hears hints until the signal aborts. Then new submissions and waiting calls end with
@@ -138,6 +146,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     authenticate,
     inspectZip: options.inspectZip,
   });
+  const cluster = createClusterApi({ config, authenticate, coordinator, store, clock, log, metrics });
   const gateway = createGatewayApi({
     joinTokens: config.joinTokens,
     store,
@@ -169,6 +178,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   return {
     tasks: measured(TaskServiceService, tasks, { clock, log, metrics }),
     functions: measured(FunctionServiceService, functions, { clock, log, metrics }),
+    cluster: measured(ClusterServiceService, cluster, { clock, log, metrics }),
     gateway: measured(AgentGatewayServiceService, gateway, { clock, log, metrics }),
     async run(signal) {
       assert(!stopping.aborted, "an api-server runs once");

@@ -6,6 +6,8 @@ const dayMs = 86_400_000;
 export interface ApiServerConfig {
   /** `none`: every call acts for the account `local`; for local play only. */
   readonly auth: "keys" | "none";
+  /** Accounts that may look after the cluster. With `auth` `none` everybody may. */
+  readonly operatorAccounts: readonly string[];
   /** What an agent must present to join: any of them. Not empty. */
   readonly joinTokens: readonly string[];
 
@@ -59,6 +61,8 @@ export interface ApiServerConfig {
 
 export const defaultApiServerConfig: Omit<ApiServerConfig, "joinTokens"> = {
   auth: "keys",
+  // The account of the first access key.
+  operatorAccounts: ["default"],
   payloadBytesMax: 128 * KiB,
   delayMsMax: 30 * dayMs,
   expiresAfterMsMax: 7 * dayMs,

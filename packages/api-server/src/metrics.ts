@@ -89,6 +89,12 @@ export function apiServerMetrics(registry: Registry) {
       help: "Incarnations of agents that were registered",
       registers,
     }),
+    clusterCommands: new Counter({
+      name: "sluice_api_server_cluster_commands_total",
+      help: "Partitions that operators changed, by kind: split, merge or move",
+      labelNames: ["kind"] as const,
+      registers,
+    }),
     ready: new Gauge({
       name: "sluice_api_server_ready_state",
       help: "1 while the api-server takes calls and its store answers",

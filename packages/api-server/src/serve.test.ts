@@ -137,6 +137,7 @@ test("a list of many tasks fits into what a client accepts", async () => {
 test("reflection names the public services and no internal one", async () => {
   const { listServicesResponse } = await served.reflect({ listServices: "" });
   expect(listServicesResponse?.service.map(({ name }) => name).sort()).toEqual([
+    "sluice.v1.ClusterService",
     "sluice.v1.FunctionService",
     "sluice.v1.TaskService",
   ]);

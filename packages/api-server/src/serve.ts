@@ -4,6 +4,7 @@ import { ReflectionService } from "@grpc/reflection";
 import {
   AgentGatewayServiceService,
   addApi,
+  ClusterServiceService,
   FunctionServiceService,
   messageBytesMax,
   TaskServiceService,
@@ -20,7 +21,7 @@ export interface ServeOptions {
   readonly clientAuth?: "none" | "request" | "require";
 }
 
-const publicServices = ["sluice.v1.TaskService", "sluice.v1.FunctionService"];
+const publicServices = ["sluice.v1.TaskService", "sluice.v1.FunctionService", "sluice.v1.ClusterService"];
 /** A zip of 50 MiB and its settings. */
 const codeMessageBytesMax = 51 * 1024 * 1024;
 
@@ -36,6 +37,7 @@ export function serveApi(
   addApi(server, FunctionServiceService, apiServer.functions, {
     messageBytesMax: { createFunction: codeMessageBytesMax, updateFunction: codeMessageBytesMax },
   });
+  addApi(server, ClusterServiceService, apiServer.cluster);
   const { gateway } = apiServer;
   addApi(server, AgentGatewayServiceService, clientAuth === "none" ? gateway : guardGateway(gateway));
 

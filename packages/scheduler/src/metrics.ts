@@ -1,5 +1,8 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
+/** The gap in which nobody dispatches from a partition that moves is about the sum of both; its target is below a second. */
+const movingBuckets = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2];
+
 /** Every metric of the scheduler; `docs/metrics.md` explains them. */
 export function schedulerMetrics(registry: Registry) {
   const registers = [registry];
@@ -26,6 +29,18 @@ export function schedulerMetrics(registry: Registry) {
       "reannounced_tasks_total",
       "Tasks announced again by the sweeper; near 0 in a healthy cluster.",
     ),
+    takeOverDuration: new Histogram({
+      name: "sluice_scheduler_takeover_duration_seconds",
+      help: "From the start of a take-over to the ownership; the answers of the agents follow.",
+      buckets: movingBuckets,
+      registers,
+    }),
+    handOffDuration: new Histogram({
+      name: "sluice_scheduler_handoff_duration_seconds",
+      help: "From the decision to hand a partition off until its claim was released.",
+      buckets: movingBuckets,
+      registers,
+    }),
     fenced: counter("fenced_agents_total", "Agents fenced because they did not answer."),
     settleSize: new Histogram({
       name: "sluice_scheduler_settle_size_tasks",

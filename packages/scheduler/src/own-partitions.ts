@@ -65,6 +65,8 @@ interface Owned {
   readonly claim: Claim;
   readonly stop: AbortController;
   readonly done: Promise<void>;
+  /** Monotonic; undefined: it is not being handed off. */
+  handedOffAt: number | undefined;
 }
 
 /** How long one that leaves waits for others to be wished its partitions. */
@@ -91,7 +93,12 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
         return end(key);
       },
     );
-    owned.set(key, { partition, claim, stop, done });
+    owned.set(key, { partition, claim, stop, done, handedOffAt: undefined });
+  }
+
+  function handOff(ending: Owned): void {
+    ending.handedOffAt ??= clock.monotonic();
+    ending.partition.handOff();
   }
 
   async function end(key: string): Promise<void> {
@@ -99,6 +106,9 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
     owned.delete(key);
     // If the release is lost, the claim goes with its lease, or is recognised at the next take-over.
     if (ended) await release(coordinator, ended.claim).catch(() => undefined);
+    if (ended?.handedOffAt !== undefined) {
+      metrics.handOffDuration.observe((clock.monotonic() - ended.handedOffAt) / 1_000);
+    }
     wake.notify();
   }
 
@@ -113,12 +123,12 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
     if (wishes.length > 0) lastWished = [...wished.keys()];
     const revisions = new Map(claims.map((entry) => [entry.key.slice(claimsPrefix.length), entry.createRevision]));
     await releaseStray(claims);
-    for (const [key, { partition, claim, stop }] of owned) {
-      if (revisions.get(key) !== claim.createRevision) stop.abort();
-      else if (!wished.has(key)) partition.handOff();
+    for (const [key, each] of owned) {
+      if (revisions.get(key) !== each.claim.createRevision) each.stop.abort();
+      else if (!wished.has(key)) handOff(each);
     }
     if (await isCutOff()) {
-      for (const { partition } of owned.values()) partition.handOff();
+      for (const each of owned.values()) handOff(each);
       return;
     }
     if (isLeaving) return;
@@ -170,9 +180,12 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
   async function tryTakeOver(key: string, partition: PartitionName): Promise<void> {
     const { lease } = membership;
     if (owned.has(key) || !lease || !membership.isTrusted()) return;
+    const startedAt = clock.monotonic();
     try {
       const taken = await takeOver({ ...deps, schedulerId: membership.id }, partition, lease);
-      if (taken) start(taken);
+      if (!taken) return;
+      metrics.takeOverDuration.observe((clock.monotonic() - startedAt) / 1_000);
+      start(taken);
     } catch (cause) {
       log.warn("cannot take over", { partition: key, cause: String(cause) });
     }
@@ -201,7 +214,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
       } finally {
         for (const stop of stops) stop();
         const ending = [...owned.values()];
-        for (const { partition } of ending) partition.handOff();
+        for (const each of ending) handOff(each);
         await Promise.all(ending.map(({ done }) => done));
       }
     },

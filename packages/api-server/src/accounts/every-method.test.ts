@@ -1,6 +1,12 @@
 import { AppError } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
-import { type CallContext, FunctionServiceService, ListTasksRequest, TaskServiceService } from "@sluice/protocol";
+import {
+  type CallContext,
+  ClusterServiceService,
+  FunctionServiceService,
+  ListTasksRequest,
+  TaskServiceService,
+} from "@sluice/protocol";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -83,7 +89,26 @@ const functionRows: Readonly<Record<keyof typeof FunctionServiceService, Row>> =
   },
 };
 
-const rows = Object.entries({ ...taskRows, ...functionRows });
+const notAnOperator = { code: "forbidden", reason: "NOT_AN_OPERATOR" };
+const partition = { queue: "q0", prefix: "" };
+
+const clusterRows: Readonly<Record<keyof typeof ClusterServiceService, Row>> = {
+  getCluster: { call: (api, context) => api.cluster.getCluster({}, context), foreign: { fails: notAnOperator } },
+  splitPartition: {
+    call: (api, context) => api.cluster.splitPartition(partition, context),
+    foreign: { fails: notAnOperator },
+  },
+  mergePartition: {
+    call: (api, context) => api.cluster.mergePartition(partition, context),
+    foreign: { fails: notAnOperator },
+  },
+  movePartition: {
+    call: (api, context) => api.cluster.movePartition({ ...partition, to: "s1" }, context),
+    foreign: { fails: notAnOperator },
+  },
+};
+
+const rows = Object.entries({ ...taskRows, ...functionRows, ...clusterRows });
 let store: Store;
 let api: TestApi;
 let owner: TestAccount;
@@ -101,8 +126,9 @@ afterAll(async () => {
   await store[Symbol.asyncDispose]();
 });
 
-test("every method of both services has a row", () => {
-  const methods = [...Object.keys(TaskServiceService), ...Object.keys(FunctionServiceService)];
+test("every method of every public service has a row", () => {
+  const services = [TaskServiceService, FunctionServiceService, ClusterServiceService];
+  const methods = services.flatMap((service) => Object.keys(service));
   expect(rows.map(([method]) => method).sort()).toEqual(methods.sort());
 });
 

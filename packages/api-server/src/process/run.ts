@@ -20,7 +20,13 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
   const masterKey = Buffer.from(config.masterKey, "hex");
   const firstKey = createFirstKey({ config, store: backends.store, masterKey, clock, random, log });
   const apiServer = createApiServer({
-    config: { ...defaultApiServerConfig, ...limitsOf(config), auth: config.auth, joinTokens: config.joinTokens },
+    config: {
+      ...defaultApiServerConfig,
+      ...limitsOf(config),
+      auth: config.auth,
+      operatorAccounts: config.operatorAccounts.length > 0 ? config.operatorAccounts : [config.accessKeyAccount],
+      joinTokens: config.joinTokens,
+    },
     clock,
     random,
     log,

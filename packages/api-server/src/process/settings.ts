@@ -48,6 +48,7 @@ const settings = {
   apiServerId: setting.text({
     default: undefined,
     defaultText: "host name and a random suffix",
+    variable: "SLUICE_API_SERVER_ID",
     pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
     form: "1 to 128 letters, digits, `.`, `_` or `-`",
     why: "Name in logs.",
@@ -78,6 +79,13 @@ const settings = {
     pattern: /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/,
     form: "1 to 64 letters, digits, `_` or `-`",
     why: "Account of that access key.",
+  }),
+  operatorAccounts: setting.list({
+    default: [],
+    defaultText: "the account of that access key",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/,
+    form: "account ids: 1 to 64 letters, digits, `_` or `-`",
+    why: "Accounts that may look after the cluster (sluice cluster).",
   }),
   ...limitSettings,
   delayMsMax: setting.durationMs({
