@@ -29,7 +29,7 @@ test("the process tells everything that is wrong at once, no secret, and ends wi
   expect(status).toBe(2);
   expect(stderr).toContain("sluice-agent: cannot start");
   for (const wrong of [
-    "--agent-id (SLUICE_AGENT_AGENT_ID) is missing",
+    "--agent-id (SLUICE_AGENT_ID) is missing",
     "--api-servers must be addresses",
     "--slots must be a whole number from 1 to 10000",
     "--drain-ms must be a duration",

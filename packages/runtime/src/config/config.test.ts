@@ -129,7 +129,7 @@ test("the help lists every flag with its variable and default", () => {
     if (!isSecret) expect(help).toContain(`SLUICE_API_SERVER_${snake.toUpperCase()}`);
   }
   expect(help).toContain(
-    "--lease-ttl-ms [ms] How long a crash is unnoticed. (default: 6000; SLUICE_API_SERVER_LEASE_TTL_MS)",
+    "--lease-ttl-ms [ms] How long a crash is unnoticed. (default: 6s; SLUICE_API_SERVER_LEASE_TTL_MS)",
   );
   expect(help).toContain("(required; SLUICE_API_SERVER_DATABASE_URL)");
   expect(help).toContain("Only from the environment: SLUICE_MASTER_KEY Encrypts secrets.");

@@ -73,6 +73,7 @@ const durationUnits = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 
 export function durationMs<D extends number | undefined>(options: SettingOptions<D> & Range): Setting<number | D> {
   return setting(options, {
     unit: "ms",
+    defaultText: options.defaultText ?? inUnits(options.default, durationUnits),
     parse: (raw) => inRange(quantity(raw, durationUnits), options, "a duration such as 500ms, 10s, 5m, 24h or 7d"),
   });
 }
@@ -82,6 +83,7 @@ const byteUnits = { "": 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 export function bytes<D extends number | undefined>(options: SettingOptions<D> & Range): Setting<number | D> {
   return setting(options, {
     unit: "bytes",
+    defaultText: options.defaultText ?? inUnits(options.default, byteUnits),
     parse: (raw) => inRange(quantity(raw, byteUnits), options, "a size such as 4096, 128KiB or 4MiB"),
   });
 }
@@ -112,7 +114,7 @@ export function boolean(options: SettingOptions<boolean>): Setting<boolean> {
 export function list(options: SettingOptions<readonly string[]> & Form): Setting<readonly string[]> {
   return setting<readonly string[], readonly string[]>(options, {
     unit: "a,b,…",
-    defaultText: options.default.length === 0 ? undefined : options.default.join(","),
+    defaultText: options.defaultText ?? (options.default.length === 0 ? undefined : options.default.join(",")),
     parse: (raw) => {
       const items = raw.split(",").map((item) => item.trim());
       if (items.includes("")) return { problem: "must be texts separated by commas" };
@@ -141,6 +143,13 @@ function setting<T, D>(
     isSwitch: false,
     ...kind,
   };
+}
+
+/** As a person would write it: in the largest unit that fits evenly. */
+function inUnits(value: number | undefined, units: Readonly<Record<string, number>>): string | undefined {
+  if (value === undefined) return undefined;
+  const [unit, scale] = Object.entries(units).findLast(([, each]) => value >= each && value % each === 0) ?? ["", 1];
+  return `${value / scale}${unit}`;
 }
 
 function matches(raw: string, { pattern }: Form): boolean {

@@ -16,6 +16,7 @@ const settings = {
   schedulerId: setting.text({
     default: undefined,
     defaultText: "host name and a random suffix",
+    variable: "SLUICE_SCHEDULER_ID",
     pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
     form: "1 to 128 letters, digits, `.`, `_` or `-`",
     why: "Name in the cluster; unique, and another one in every life of the process.",
