@@ -1,6 +1,6 @@
-// What the store needs of a database connection. Behind it stand PGlite (`pglite.ts`, one connection) and, later, a pool
-// of PostgreSQL connections; so nothing here may assume that two statements run on the same connection, unless they run
-// in one `transaction`.
+// What the store needs of a database connection. Behind it stand PGlite (`pglite.ts`, one connection) and a pool of PostgreSQL
+// connections (`postgres.ts`); so nothing here may assume that two statements run on the same connection, unless they run in
+// one `transaction`.
 
 /** A statement with a stable name: drivers prepare it once per connection under that name. */
 export interface Statement {

@@ -12,12 +12,13 @@
 // whatever is heard meanwhile on another connection speaks for it. A server that accepts requests and is silent (frozen, or
 // behind a dead link) is noticed by `#watch`, as requests that stall.
 import { setMaxListeners } from "node:events";
-import { type AppError, type Clock, createHealthSignal, deadline, type HealthSignal, type Random } from "@sluice/core";
+import { type AppError, type Clock, createHealthSignal, type HealthSignal, type Random } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import { StoreUnavailable } from "../failures.ts";
 import type { PostgresMetrics } from "../metrics.ts";
 import type { ServerAddress } from "./connect.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { Connections } from "./connections.ts";
 import { openSession } from "./session.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -48,12 +49,12 @@ export class Pool {
   readonly #health = createHealthSignal();
   readonly #options: PoolOptions;
   readonly #waiters: Waiters;
-  readonly #live = new Set<PostgresConnection>();
-  /** Those of `#live` that nobody uses; the last one was used last. */
-  #idle: PostgresConnection[] = [];
-  /** Connections that are being opened, and the loops. */
-  readonly #working = new Set<Promise<void>>();
+  readonly #connections: Connections;
+  /** How many are being opened. */
   #connecting = 0;
+  /** What `close` waits for: connections that are being opened, and the loops. */
+  readonly #working = new Set<Promise<void>>();
+  #isHealing = false;
   /** Why calls are refused; undefined: up. */
   #downBy: AppError | undefined;
   /** A connection broke: `#watch` finds out whether the server is there. */
@@ -69,6 +70,7 @@ export class Pool {
     const { clock, metrics } = options;
     this.health = this.#health;
     this.#options = options;
+    this.#connections = new Connections(metrics);
     this.#waiters = new Waiters({ clock, metrics, countMax: waitersMax, deadlineMs: waitDeadlineMs });
     this.#downBy = new StoreUnavailable("away", new Error("there is no connection yet"));
     // Every connection that is being opened listens, and the loops.
@@ -84,8 +86,7 @@ export class Pool {
   /** A connection for the caller alone, until `release`. Rejects with `STORE_UNAVAILABLE`: nothing was done. */
   async acquire(): Promise<PostgresConnection> {
     if (this.#downBy !== undefined) throw new StoreUnavailable("away", this.#downBy);
-    const idle = this.#idle.pop();
-    this.#count();
+    const idle = this.#connections.takeIdle();
     if (idle !== undefined) return idle;
     if (this.#hasRoom()) this.#work(this.#grow());
     return await this.#waiters.join();
@@ -98,9 +99,8 @@ export class Pool {
       return;
     }
     if (this.#waiters.serve(connection)) return;
-    if (this.#isClosing) this.#drop(connection);
-    else this.#idle.push(connection);
-    this.#count();
+    this.#connections.putBack(connection);
+    if (this.#isClosing) this.#closeIdle();
   }
 
   /** Refuses what comes, and waits for the calls that run. */
@@ -110,14 +110,13 @@ export class Pool {
     this.#downBy = closed;
     this.#closing.abort(closed);
     this.#waiters.rejectAll(closed);
-    for (const connection of this.#idle) this.#drop(connection);
+    this.#closeIdle();
     const isEmpty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    const limit = deadline(clock, closeDeadlineMs);
-    limit.signal.addEventListener("abort", () => this.#breakAll(closed), { once: true });
-    if (this.#live.size > 0) await isEmpty;
-    limit.cancel();
+    const cancelTimer = clock.timer(closeDeadlineMs, () => this.#connections.breakAll(closed));
+    if (this.#connections.count > 0) await isEmpty;
+    cancelTimer();
     await Promise.all(this.#working);
     this.#health.set(false);
   }
@@ -130,7 +129,7 @@ export class Pool {
 
   #hasRoom(): boolean {
     const { connectionsMax, clock } = this.#options;
-    return this.#live.size + this.#connecting < connectionsMax && clock.monotonic() >= this.#growsAgainAt;
+    return this.#connections.count + this.#connecting < connectionsMax && clock.monotonic() >= this.#growsAgainAt;
   }
 
   /** Opens a connection, also to see whether the server is there. */
@@ -148,6 +147,9 @@ export class Pool {
   /** Down: connects until that succeeds. */
   async #heal(): Promise<void> {
     const { clock, random } = this.#options;
+    // One that still sleeps, after another connection stood meanwhile, goes on.
+    if (this.#isHealing) return;
+    this.#isHealing = true;
     for (let pauseMs = backoffMs.first; this.#downBy !== undefined && !this.#isClosing; ) {
       try {
         this.#admit(await this.#open());
@@ -158,6 +160,7 @@ export class Pool {
         pauseMs = Math.min(pauseMs * 2, backoffMs.max);
       }
     }
+    this.#isHealing = false;
   }
 
   #stillDown(error: StoreUnavailable): void {
@@ -168,8 +171,7 @@ export class Pool {
 
   async #open(): Promise<PostgresConnection> {
     const { address, statementDeadlineMs, clock, metrics } = this.#options;
-    this.#connecting++;
-    this.#count();
+    metrics.connections.set({ state: "connecting" }, ++this.#connecting);
     let outcome = "failed";
     try {
       const connection = await openSession(address, {
@@ -182,9 +184,8 @@ export class Pool {
       outcome = "connected";
       return connection;
     } finally {
-      this.#connecting--;
+      metrics.connections.set({ state: "connecting" }, --this.#connecting);
       metrics.connects.inc({ outcome });
-      this.#count();
     }
   }
 
@@ -201,30 +202,26 @@ export class Pool {
       this.#options.metrics.up.set(1);
       log.info("the store answers");
     }
-    if (this.#live.size >= connectionsMax) {
+    if (this.#connections.count >= connectionsMax) {
       // It was opened to see whether the server is there.
       connection.close();
       return;
     }
-    this.#live.add(connection);
+    this.#connections.add(connection);
     this.release(connection);
   }
 
   #onBroken(connection: PostgresConnection): void {
-    if (!this.#live.delete(connection)) return;
-    this.#idle = this.#idle.filter((each) => each !== connection);
+    if (!this.#connections.remove(connection)) return;
     this.#isDoubtful = true;
-    this.#count();
-    if (this.#live.size === 0) this.#onEmpty();
+    if (this.#connections.count === 0) this.#onEmpty();
   }
 
-  #drop(connection: PostgresConnection): void {
-    connection.close();
-    this.#onBroken(connection);
-  }
-
-  #breakAll(cause: AppError): void {
-    for (const connection of [...this.#live]) connection.break(cause);
+  #closeIdle(): void {
+    for (let idle = this.#connections.takeIdle(); idle !== undefined; idle = this.#connections.takeIdle()) {
+      idle.close();
+      this.#onBroken(idle);
+    }
   }
 
   // ------------------------------------------------------------------------------------------------ is the server there?
@@ -232,7 +229,7 @@ export class Pool {
   #refused(error: StoreUnavailable, startedAt: number): void {
     if (this.#downBy !== undefined) return;
     const isHeard = this.#heardAt() > startedAt;
-    const isFull = error.outage === "too_many_connections" && this.#live.size > 0;
+    const isFull = error.outage === "too_many_connections" && this.#connections.count > 0;
     if (isHeard || isFull) this.#growsAgainAt = this.#options.clock.monotonic() + backoffMs.max;
     else this.#goDown(error);
   }
@@ -244,7 +241,7 @@ export class Pool {
     metrics.up.set(0);
     metrics.outages.inc();
     log.warn("the store is away", { error: cause });
-    this.#breakAll(new StoreUnavailable("broken", cause));
+    this.#connections.breakAll(new StoreUnavailable("broken", cause));
     this.#waiters.rejectAll(new StoreUnavailable("away", cause));
     this.#work(this.#heal());
   }
@@ -262,7 +259,7 @@ export class Pool {
   #look(): void {
     const now = this.#options.clock.monotonic();
     let isStalled = false;
-    for (const connection of [...this.#live]) {
+    for (const connection of this.#connections.all()) {
       const { pending } = connection;
       if (pending === undefined) continue;
       const waitedMs = now - pending.sentAt;
@@ -281,21 +278,12 @@ export class Pool {
 
   /** When the server was heard for the last time. */
   #heardAt(): number {
-    return Math.max(this.#connectedAt, ...[...this.#live].map((connection) => connection.heardAt));
+    return Math.max(this.#connectedAt, this.#connections.heardAt);
   }
 
-  // -------------------------------------------------------------------------------------------------------- housekeeping
-
-  /** Background work that `close` waits for. What it rejects with is a bug, and ends the process. */
+  /** In the background. What it rejects with is a bug, and ends the process. */
   #work(work: Promise<void>): void {
     this.#working.add(work);
     void work.finally(() => this.#working.delete(work));
-  }
-
-  #count(): void {
-    const { connections } = this.#options.metrics;
-    connections.set({ state: "idle" }, this.#idle.length);
-    connections.set({ state: "busy" }, this.#live.size - this.#idle.length);
-    connections.set({ state: "connecting" }, this.#connecting);
   }
 }

@@ -1,9 +1,15 @@
 // A session: a connection on which the first request has been made.
-import { AppError, deadline } from "@sluice/core";
+import { AppError, type Clock, type Deadline } from "@sluice/core";
 import { StoreUnavailable } from "../failures.ts";
 import { sessionSettings } from "../sql.ts";
 import { connect, type ServerAddress } from "./connect.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
+
+export interface SessionOptions extends Pick<ConnectionOptions, "clock" | "onBroken"> {
+  readonly connectDeadlineMs: number;
+  readonly statementDeadlineMs: number;
+  readonly signal: AbortSignal;
+}
 
 /**
  * A connection that is ready for statements. Rejects with `STORE_UNAVAILABLE`, also after the deadline and when the signal
@@ -13,7 +19,7 @@ export async function openSession(
   address: ServerAddress,
   { clock, statementDeadlineMs, connectDeadlineMs, signal, onBroken }: SessionOptions,
 ): Promise<PostgresConnection> {
-  const limit = deadline(clock, connectDeadlineMs, signal);
+  const limit = connectDeadline(clock, connectDeadlineMs, signal);
   let connection: PostgresConnection | undefined;
   const end = () => connection?.break(new StoreUnavailable("away", limit.signal.reason));
   limit.signal.addEventListener("abort", end, { once: true });
@@ -34,11 +40,30 @@ export async function openSession(
   }
 }
 
-export interface SessionOptions extends Pick<ConnectionOptions, "clock" | "onBroken"> {
-  readonly connectDeadlineMs: number;
-  readonly statementDeadlineMs: number;
-  readonly signal: AbortSignal;
+/**
+ * A deadline with a moment of grace: when this process was held up, its timers come before what has arrived meanwhile is read,
+ * and a server that answered in time would look silent.
+ */
+function connectDeadline(clock: Clock, ms: number, parent: AbortSignal): Deadline {
+  const controller = new AbortController();
+  const onParentAbort = () => controller.abort(parent.reason);
+  let cancelTimer = clock.timer(ms, () => {
+    cancelTimer = clock.timer(graceMs, () =>
+      controller.abort(new DOMException(`no connection within ${ms} ms`, "TimeoutError")),
+    );
+  });
+  if (parent.aborted) onParentAbort();
+  parent.addEventListener("abort", onParentAbort, { once: true });
+  return {
+    signal: controller.signal,
+    cancel() {
+      cancelTimer();
+      parent.removeEventListener("abort", onParentAbort);
+    },
+  };
 }
+
+const graceMs = 100;
 
 /**
  * What the server does by itself about a session that is stuck or left alone. Ours notice first and go on; this is for what
@@ -51,11 +76,12 @@ const guards = (statementDeadlineMs: number): Readonly<Record<string, string>> =
   // does, holds up every statement that comes after it.
   lock_timeout: "5000",
   // A process that froze between the statements of a transaction.
-  idle_in_transaction_session_timeout: "10000",
+  idle_in_transaction_session_timeout: "6000",
   // A process that is gone, or gave up, while its statement goes on.
   client_connection_check_interval: "2000",
-  // A process that froze and does not read its answer: neither of the timeouts above ends a session that cannot send.
-  tcp_user_timeout: "15000",
+  // A process that froze and does not read its answer: none of the timeouts above ends a session that cannot send (the locks
+  // of such a one were there until this was set).
+  tcp_user_timeout: "6000",
 });
 
 /** Fails with "read-only transaction" on a server that takes no writes, such as a replica: this one is of no use. */
