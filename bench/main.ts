@@ -16,17 +16,20 @@ import {
 } from "./figures.ts";
 import { cpuMicrosPerTask, usageOf } from "./processes.ts";
 import { clusterTarget, standaloneTarget, type Target } from "./targets.ts";
+import { measureWaiting } from "./waiting.ts";
 
 const command = new Command("bench")
   .option("--standalone", "measure one process on the embedded drivers instead of a cluster", false)
   .option("--tasks <n>", "tasks of the end-to-end run", Number, 50_000)
   .option("--seed <n>", "makes the ids of tasks", Number, 1)
-  .option("--profile <folder>", "the services of the cluster write CPU profiles there; only the end-to-end run")
+  .option("--waiting <n>", "instead: a queue in which so many tasks wait", Number)
+  .option("--profile <folder>", "the services of the cluster write CPU profiles there when they end")
   .parse();
-const { standalone, tasks, seed, profile } = command.opts<{
+const { standalone, tasks, seed, waiting, profile } = command.opts<{
   standalone: boolean;
   tasks: number;
   seed: number;
+  waiting?: number;
   profile?: string;
 }>();
 
@@ -40,6 +43,11 @@ const aloneTasks = Math.ceil(tasks / 5);
 
 await using target = await (standalone ? standaloneTarget(instances) : clusterTarget(instances, profile));
 const { client } = target;
+if (waiting !== undefined) {
+  console.log(JSON.stringify(await measureWaiting(target, waiting, instances)));
+  await target[Symbol.asyncDispose]();
+  process.exit();
+}
 for (const benchFunction of [shared, alone]) await deploy(client, benchFunction, instances);
 
 // Starts the instances, and gives the store its first pages and the compiler its hot code.
