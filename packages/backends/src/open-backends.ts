@@ -19,6 +19,8 @@ export interface BackendDeps {
   readonly registry: Registry;
   /** Ends the wait for a database that is away. */
   readonly signal: AbortSignal;
+  /** After which a call to etcd is given up; shorter than the deadline of a renewal, so that another member can be asked. */
+  readonly etcdCallDeadlineMs?: number;
 }
 
 /** Disposed in the order in which they need each other: what is on its way to the queue, then the lease, then the store. */
@@ -42,7 +44,7 @@ const patienceMs = 2_000;
 
 /** Throws `TLS_FILE_UNREADABLE`. */
 export function openBackends(config: BackendConfig, deps: BackendDeps): Backends {
-  const { clock, random, log, registry, signal } = deps;
+  const { clock, random, log, registry, signal, etcdCallDeadlineMs } = deps;
   const tls = tlsOf(config);
   const kit = (component: string) => ({
     clock,
@@ -80,6 +82,7 @@ export function openBackends(config: BackendConfig, deps: BackendDeps): Backends
     hosts: config.etcdHosts,
     ...credentials(config.etcdUser, config.etcdPassword),
     namespace: config.etcdNamespace,
+    ...(etcdCallDeadlineMs !== undefined && { callDeadlineMs: etcdCallDeadlineMs }),
     ...tls.etcd,
     ...kit("etcd"),
   });

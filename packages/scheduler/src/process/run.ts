@@ -10,18 +10,23 @@ import { createScheduler } from "../scheduler.ts";
 import { readinessOf } from "./readiness.ts";
 import type { SchedulerProcessConfig } from "./settings.ts";
 
+/** Of the time for a renewal that one member of etcd may take: what is left is for asking another one. */
+const callShare = 0.8;
+
 export async function runScheduler(process: ServiceProcess<SchedulerProcessConfig>): Promise<void> {
   const { config, clock, random, registry, signal, announce } = process;
   const id = config.schedulerId ?? processName(random);
   const log = process.log.child({ schedulerId: id });
   const tls = openTls(config, { clock, log });
-  await using backends = openBackends(config, { clock, random, log, registry, signal });
+  const lease = config.leaseProfile === "fast" ? fastLeaseProfile : defaultLeaseProfile;
+  const etcdCallDeadlineMs = lease.renewDeadlineMs * callShare;
+  await using backends = openBackends(config, { clock, random, log, registry, signal, etcdCallDeadlineMs });
   const toAgents = { channelCredentials: channelCredentials(tls), headers: joinTokenHeaders(config.joinTokens) };
   const scheduler = createScheduler({
     config: {
       ...defaultSchedulerConfig,
       schedulerId: id,
-      lease: config.leaseProfile === "fast" ? fastLeaseProfile : defaultLeaseProfile,
+      lease,
       capacity: config.capacity,
       lookAheadTasksMax: config.lookAheadTasksMax,
       retentionMs: config.retentionMs,
