@@ -234,6 +234,18 @@ describe("a cluster of one scheduler, one agent and two api-servers", () => {
     expect(await greet("etcd")).toEqual(["Succeeded", "Hello, etcd"]);
   });
 
+  test("services that were there before PostgreSQL, NATS and etcd run tasks once those come", async () => {
+    await Promise.all(cluster.services.map((service) => service.stop("SIGKILL")));
+    await Promise.all(cluster.backends.map((each) => each.stop()));
+    await Promise.all(cluster.services.map((service) => service.start()));
+    for (const { name } of cluster.services) {
+      await expect.poll(() => of(name).catch(() => undefined), { timeout: 40_000 }).toMatchObject({ code: 503 });
+    }
+    await Promise.all(cluster.backends.map((each) => each.start()));
+    await allReady();
+    expect(await greet("you")).toEqual(["Succeeded", "Hello, you"]);
+  });
+
   test("the kill of either api-server costs the agent no heartbeat", async () => {
     const before = (await of("agent-0")).checks["registered"]?.["incarnation"];
     const ages: number[] = [];
