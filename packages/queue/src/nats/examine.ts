@@ -39,8 +39,9 @@ export type Cause =
   | "stream"
   /** A server that was killed has forgotten acks, or what the consumer had delivered. */
   | "restart"
-  /** What it delivered last went down with the connection. */
+  /** What it delivered last went down with the connection, as seen at once or later. */
   | "in_flight"
+  | "lost"
   /** The stream lost its end: the consumer stands behind it, and would deliver nothing until the stream gets there. */
   | "position"
   | "stalled"
@@ -59,7 +60,7 @@ export async function examine(
   share: OwnedShare,
   inbox: ExaminedInbox,
 ): Promise<Cause | undefined> {
-  if (inbox.doubt === "ghosts" || inbox.doubt === "stalled") return inbox.doubt;
+  if (inbox.doubt === "lost" || inbox.doubt === "stalled" || inbox.doubt === "ghosts") return inbox.doubt;
   const isReconnected = inbox.serverId !== undefined && inbox.session !== session;
   if (isReconnected && replicas === 1 && inbox.serverId !== session.serverId) return "restart";
   let info: Pick<ConsumerInfo, "delivered">;

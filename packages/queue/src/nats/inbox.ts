@@ -14,7 +14,7 @@ import type { NatsMetrics } from "./metrics.ts";
 import { streamName } from "./subjects.ts";
 
 /** Why a consumer must be examined before it is asked again. */
-export type Doubt = "connection" | "deleted" | "leader" | "silence" | "idle" | "stalled" | "ghosts";
+export type Doubt = "connection" | "deleted" | "leader" | "silence" | "idle" | "lost" | "stalled" | "ghosts";
 
 export interface InboxOptions {
   /** Of the consumer. */
@@ -194,6 +194,8 @@ export class Inbox {
     const { metrics, log, ackWaitMs } = this.#options;
     if (this.#expected > 0) this.#expected -= 1;
     this.#askedAt = this.#heardAt;
+    // In between something was sent to a connection that is gone; it would come again only after `ack_wait`.
+    if (ticket.consumerSeq > this.#consumerSeq + 1) this.raise("lost");
     this.#consumerSeq = Math.max(this.#consumerSeq, ticket.consumerSeq);
     if (ticket.deliveryCount === 1) this.#publishedUntil = Math.max(this.#publishedUntil, ticket.publishedAt);
     else metrics.redelivered.inc();

@@ -67,6 +67,17 @@ test("what the server has sent and is not here yet is not delivered either", asy
   expect(await ask()).toBe(69_000);
 });
 
+test("what is on its way in two calls, while nothing else comes, is lost", async () => {
+  const { server, inbox, ask } = aWorld();
+  server.info.consumer_seq = 13;
+  await ask();
+  inbox.consumerSeq = 11;
+  await ask();
+  expect(inbox.doubts).toEqual([]);
+  await ask();
+  expect(inbox.doubts).toEqual(["lost"]);
+});
+
 test("if the next block is gone by now, no more is certain than what came", async () => {
   const { server, ask } = aWorld();
   server.info.num_pending = 1;

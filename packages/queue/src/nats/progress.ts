@@ -29,6 +29,9 @@ export class Progress {
   readonly #name: string;
   readonly #filter: string;
   #calls = 0;
+  /** What had arrived when something was missing in the last call. */
+  #incompleteAt: number | undefined;
+  /** What had been delivered when nothing came in the last call. */
   #stalledAt: number | undefined;
   #suspectsGhosts = false;
 
@@ -43,6 +46,7 @@ export class Progress {
     const { inbox } = this.#deps;
     const info = await api.consumer(this.#name);
     const isComplete = await this.#hasArrived(info.delivered.consumer_seq);
+    this.#lookForLoss(isComplete);
     this.#lookForStall(info);
     this.#calls += 1;
     if (this.#suspectsGhosts || this.#calls % ghostsEvery === 0) await this.#lookForGhosts(api, info);
@@ -63,6 +67,16 @@ export class Progress {
       await clock.sleep(arrivalMs.every);
     }
     return true;
+  }
+
+  /** In two calls something was on its way, and nothing has come: it went to a connection that is gone. */
+  #lookForLoss(isComplete: boolean): void {
+    const { inbox } = this.#deps;
+    const before = this.#incompleteAt;
+    this.#incompleteAt = isComplete ? undefined : inbox.consumerSeq;
+    if (isComplete || before !== inbox.consumerSeq) return;
+    this.#incompleteAt = undefined;
+    inbox.raise("lost");
   }
 
   /** A request is open, blocks are waiting, and in two calls nothing has come. */

@@ -168,6 +168,25 @@ describe("what is in the stream", () => {
     await eventually(async () => (await meddler.stored()) === 0);
   });
 
+  test("a block that was sent to a connection that is gone is delivered again as soon as that shows", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const consumer = await driver.queue.open(partition());
+    const next = `$JS.API.CONSUMER.MSG.NEXT.${streamName}.${consumerName(partition())}`;
+    const steal = () => meddler.connection.request(next, undefined, { noMux: true, timeout: 5_000 });
+
+    await driver.queue.publish(blocksOf([1, 2]));
+    await steal();
+    expect(await pullNumbers(consumer, 2)).toEqual([1, 2]);
+
+    await driver.queue.publish(blocksOf([3]));
+    await steal();
+    const pulled = pullNumbers(consumer, 3);
+    for (let calls = 0; calls < 2; calls++) expect(await consumer.caughtUpTo()).toBeLessThan(Number.POSITIVE_INFINITY);
+    expect(await pulled).toEqual([1, 2, 3]);
+    expect(await driver.count("recreated_consumers_total", { cause: "lost" })).toBe(2);
+  });
+
   test("a full stream refuses blocks until some are acked", async () => {
     await using meddler = await openMeddler(server());
     await using driver = await upDriver({ blocksMax: 3 });
