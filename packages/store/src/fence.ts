@@ -14,6 +14,11 @@
 //   show is a row that nobody else may write while the floor equals my epoch.
 // - No row of `tasks` is locked before the floor row: a tuple reaches the update only after it passed `exists (allowed)`.
 //
+// Before the row comes the gate, which adds nothing to this but fairness. A row that is share-locked may be share-locked by
+// others while somebody waits to update it: with 8 writers of other lanes at work, a take-over waited for up to 9 s. At an
+// advisory lock they queue up: a take-over waits for the writes that run, and those that come after it wait for the take-over.
+// The row lock sits on top of the join with the gate, so it is taken after it.
+//
 // Reads take no lock: floor and rows come from one snapshot, so the rows are as they were at a moment when the floor
 // equalled the epoch. A lock would say the same of a later moment, which has passed, too, when the answer arrives; it
 // would cost a write to the floor row at every read.
@@ -25,10 +30,16 @@ export function fenceParameters(owner: OwnedPartition): [string, number, number,
   return [owner.queue, from, until, owner.epoch];
 }
 
-/** Two steps of a `with`: afterwards `allowed` has a row only if the owner may write. */
+/** The advisory lock of queue `$1`: owners that write share it, one that takes over has it alone. */
+export const gateKey = "hashtextextended('floor ' || $1::text, 0)";
+
+/** Steps of a `with`: afterwards `allowed` has a row only if the owner may write. */
 export const writeFence = `
+gate as materialized (
+  select pg_advisory_xact_lock_shared(${gateKey})::text as passed
+),
 locked as materialized (
-  select epochs from floors where queue = $1::text for share
+  select f.epochs from gate, floors f where f.queue = $1::text for share of f
 ),
 allowed as materialized (
   select from locked where $4::int8 = all (epochs[$2::int4 + 1 : $3::int4])

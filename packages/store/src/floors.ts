@@ -1,4 +1,5 @@
 import { type Epoch, laneCount, lanesOf, type OwnedPartition } from "@sluice/core";
+import { gateKey } from "./fence.ts";
 import { int8Array } from "./parameters.ts";
 import { statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
@@ -10,12 +11,16 @@ export const allFloorsStatement = statement("all_floors", "select queue, epochs 
 
 /**
  * Index: the primary key of floors. One statement is the whole compare-and-set: on a conflict it locks the row and compares
- * with its newest version, so of two take-overs one waits for the other and then sees its epoch.
+ * with its newest version, so of two take-overs one waits for the other and then sees its epoch. The gate (`fence.ts`) keeps
+ * writers from holding it up for longer than those take that are at work already.
  */
 export const raiseFloorStatement = statement(
   "raise_floor",
   `
-insert into floors as f (queue, epochs) values ($1::text, $5::int8[])
+with gate as materialized (
+  select pg_advisory_xact_lock(${gateKey})::text as passed
+)
+insert into floors as f (queue, epochs) select $1::text, $5::int8[] from gate
 on conflict (queue) do update
   set epochs[$2::int4 + 1 : $3::int4] = array_fill($4::int8, array[$3::int4 - $2::int4])
   where $4::int8 > all (f.epochs[$2::int4 + 1 : $3::int4])

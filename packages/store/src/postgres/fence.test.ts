@@ -96,6 +96,24 @@ test("writes of several owners of a queue do not wait for each other", async () 
   await write.commit();
 });
 
+test("a take-over is not starved: writes that come after it wait for it", async () => {
+  const left = { ...before, prefix: "0" };
+  const right = { ...before, prefix: "1" };
+  await Promise.all([opened.store.lanes.raiseFloor(left), opened.store.lanes.raiseFloor(right)]);
+  const { seq } = await aTask();
+  const running = await hold(opened.sql, ({ lanes }) => lanes.touch(left, []));
+  const takingOver = opened.store.lanes.raiseFloor({ ...right, epoch: 6 });
+  await untilBlocked(opened.sql);
+
+  // Of lanes that are not taken over; without the gate it would be done at once, and so would all that follow it.
+  const writing = opened.store.lanes.write(left, [aSettle(seq)]);
+  await untilBlocked(opened.sql, 2);
+  await running.commit();
+
+  expect(await takingOver).toBe(true);
+  expect(await writing).toEqual([true]);
+});
+
 test("a write whose row is being marked waits for the mark, and keeps it", async () => {
   await opened.store.lanes.raiseFloor(before);
   const { task, seq } = await aTask();
