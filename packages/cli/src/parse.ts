@@ -12,6 +12,19 @@ export function parseDuration(text: string): number {
   return Math.round(ms);
 }
 
+export interface PartitionName {
+  readonly queue: string;
+  readonly prefix: string;
+}
+
+/** `q0` or `q0/-`, the whole queue, or `q0/01`, the lanes whose bits begin so. */
+export function parsePartition(text: string): PartitionName {
+  const found = /^([^/]+)(?:\/(-|[01]{1,5}))?$/.exec(text);
+  if (!found) throw new InvalidArgumentError("Use QUEUE, or QUEUE/PREFIX with 1 to 5 digits 0 or 1, like q0/01.");
+  const [, queue = "", prefix = "-"] = found;
+  return { queue, prefix: prefix === "-" ? "" : prefix };
+}
+
 /** A whole number, 0 or more. */
 export function parseCount(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;

@@ -1,6 +1,15 @@
 // The command tree: what can be typed. What happens then is in `actions/`.
 import { priorities, taskStatuses } from "@sluice/client";
 import { Argument, Command, Option } from "commander";
+import {
+  clusterAgents,
+  clusterMembers,
+  clusterPartitions,
+  clusterStatus,
+  mergePartition,
+  movePartition,
+  splitPartition,
+} from "./actions/cluster.ts";
 import { deploy } from "./actions/deploy.ts";
 import { deleteFunction, getFunction, listFunctions } from "./actions/functions.ts";
 import { type InvokeOptions, invoke } from "./actions/invoke.ts";
@@ -11,7 +20,7 @@ import { get, list, stop, watch } from "./actions/tasks.ts";
 import { completionScript, type Shell, shells } from "./completion.ts";
 import type { Context } from "./context.ts";
 import type { ExitCode } from "./errors.ts";
-import { parseCount, parseDuration, parseTime, parseVariable } from "./parse.ts";
+import { type PartitionName, parseCount, parseDuration, parsePartition, parseTime, parseVariable } from "./parse.ts";
 
 /** How actions are run: with a connected client, or without. */
 export interface Runner {
@@ -45,6 +54,7 @@ export function createProgram(runner: Runner): Command {
   addInvoke(program, runner);
   addTasks(program, runner);
   addFunctions(program, runner);
+  addCluster(program, runner);
   program
     .command("status")
     .description("show whether the server answers, its health and its counts")
@@ -153,4 +163,41 @@ function addFunctions(program: Command, runner: Runner): void {
     .description("delete a function; its waiting tasks end as Invalid")
     .argument("<function>", "name of the function")
     .action((name: string) => runner.connected((context) => deleteFunction(context, name)));
+}
+
+function addCluster(program: Command, runner: Runner): void {
+  const cluster = program.command("cluster").description("look after the cluster; for operators");
+  cluster
+    .command("status")
+    .description("show who leads, how many are there, and what waits")
+    .action(() => runner.connected(clusterStatus));
+  cluster
+    .command("members")
+    .description("list the schedulers")
+    .action(() => runner.connected(clusterMembers));
+  cluster
+    .command("partitions")
+    .description("list the partitions with their owners, and what waits in them")
+    .argument("[queue]", "name of the queue; default: all")
+    .action((queue: string | undefined) => runner.connected((context) => clusterPartitions(context, queue)));
+  cluster
+    .command("agents")
+    .description("list the agents")
+    .action(() => runner.connected(clusterAgents));
+  const onPartition = (name: string, description: string, argument: string) =>
+    cluster
+      .command(name)
+      .description(description)
+      .addArgument(new Argument("<partition>", argument).argParser(parsePartition));
+  onPartition("split", "split a partition into its two halves", "the partition, such as q0 or q0/01").action(
+    (partition: PartitionName) => runner.connected((context) => splitPartition(context, partition)),
+  );
+  onPartition("merge", "merge two halves", "the partition that they become, such as q0 for q0/0 and q0/1").action(
+    (partition: PartitionName) => runner.connected((context) => mergePartition(context, partition)),
+  );
+  onPartition("move", "give a partition to another scheduler, for an hour", "the partition, such as q0 or q0/01")
+    .requiredOption("--to <scheduler>", "id of the scheduler")
+    .action((partition: PartitionName, options: { to: string }) =>
+      runner.connected((context) => movePartition(context, partition, options)),
+    );
 }

@@ -1,3 +1,4 @@
+import type { ClusterClient } from "./cluster.ts";
 import type { CallOptions } from "./connection.ts";
 import type { FunctionsClient } from "./functions.ts";
 import type { Health } from "./health.ts";
@@ -42,6 +43,8 @@ export interface SluiceClient extends AsyncDisposable {
   /** What an attempt wrote. Throws `NotFound`; and `Unavailable` when the connection breaks after the first piece. */
   log(functionName: string, taskId: string, options?: LogOptions): AsyncGenerator<LogChunk, void, undefined>;
   readonly functions: FunctionsClient;
+  /** For operators: who is there, who owns what, and how the queues are split. */
+  readonly cluster: ClusterClient;
   /** What the server says of itself; tried once, for at most 5 s. */
   health(options?: CallOptions): Promise<Health>;
   /** Waits for the answers of all submissions, then disconnects. End your own watches first. */

@@ -1,6 +1,13 @@
-import { apiClient, type Definition, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import {
+  apiClient,
+  ClusterServiceService,
+  type Definition,
+  FunctionServiceService,
+  TaskServiceService,
+} from "@sluice/protocol";
 import { Aborts } from "./aborts.ts";
 import type { SluiceClient } from "./client.ts";
+import { createClusterClient } from "./cluster.ts";
 import { type Connection, once } from "./connection.ts";
 import { InvalidArgument } from "./errors.ts";
 import { createFunctionsClient } from "./functions.ts";
@@ -45,15 +52,17 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     const { api, close } = apiClient(definition, address, clientOptions);
     return { api: explainClosing(definition, api, { address, tls: options.tls }), close };
   };
-  const [tasks, functions, health] = [open(TaskServiceService), open(FunctionServiceService), open(HealthService)];
-  const connection: Connection = { tasks: tasks.api, functions: functions.api, system, retryTimeoutMs };
+  const [tasks, functions] = [open(TaskServiceService), open(FunctionServiceService)];
+  const [cluster, health] = [open(ClusterServiceService), open(HealthService)];
+  const apis = { tasks: tasks.api, functions: functions.api, cluster: cluster.api };
+  const connection: Connection = { ...apis, system, retryTimeoutMs };
   const submitter = new Submitter(tasks.api, system, { ...defaults, ...options.submit, retryTimeoutMs });
   const prepare = createPreparer(system);
   const aborts = new Aborts();
 
   const close = async () => {
     await submitter.close();
-    for (const client of [tasks, functions, health]) client.close();
+    for (const client of [tasks, functions, cluster, health]) client.close();
   };
   return {
     submit: async (submission, { signal } = {}) => {
@@ -83,6 +92,7 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     stop: (function_, taskId, callOptions = {}) => stopTask(connection, { function: function_, taskId }, callOptions),
     log: (function_, taskId, logOptions = {}) => log(connection, { function: function_, taskId }, logOptions),
     functions: createFunctionsClient(connection),
+    cluster: createClusterClient(connection),
     health: (callOptions = {}) =>
       once(callOptions, (context) => health.api.check({}, { ...context, timeoutMs: 5_000 })),
     close,

@@ -1,4 +1,4 @@
-import type { Api, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import type { Api, ClusterServiceService, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
 import { toSluiceError } from "./errors.ts";
 import { retrying } from "./retry.ts";
 import type { System } from "./system.ts";
@@ -7,6 +7,7 @@ import type { System } from "./system.ts";
 export interface Connection {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly functions: Api<typeof FunctionServiceService>;
+  readonly cluster: Api<typeof ClusterServiceService>;
   readonly system: System;
   readonly retryTimeoutMs: number;
 }

@@ -1,4 +1,13 @@
 export type { SluiceClient } from "./client.ts";
+export type {
+  Cluster,
+  ClusterAgent,
+  ClusterClient,
+  ClusterMember,
+  ClusterPartition,
+  ClusterQueue,
+  PartitionChange,
+} from "./cluster.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export type { CallOptions } from "./connection.ts";
 export {

@@ -6,6 +6,8 @@ import { Server } from "@grpc/grpc-js";
 import {
   type Api,
   addApi,
+  type Cluster,
+  ClusterServiceService,
   type FunctionMessage,
   FunctionServiceService,
   type Rejected,
@@ -20,6 +22,7 @@ import {
   type TlsSource,
 } from "@sluice/protocol";
 import { HealthService } from "../health.ts";
+import { aCluster, clusterApi } from "./fake-cluster.ts";
 import { FakeTasks, failure } from "./fake-tasks.ts";
 
 export interface Faults {
@@ -51,6 +54,8 @@ export interface FakeServer extends AsyncDisposable {
   readonly faults: Faults;
   readonly tasks: FakeTasks;
   readonly functions: Map<string, FunctionMessage>;
+  /** What operators see; commands change it at once. */
+  cluster: Cluster;
   /** Sizes of the batches that came. */
   readonly batches: number[];
   readonly logs: Map<string, TaskLogChunk[]>;
@@ -67,6 +72,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     faults,
     tasks: new FakeTasks(faults),
     functions: new Map(),
+    cluster: aCluster(),
     batches: [],
     logs: new Map(),
     streamCount: 0,
@@ -86,7 +92,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   });
 }
 
-type State = Pick<FakeServer, "faults" | "tasks" | "functions" | "batches" | "logs" | "streamCount">;
+type State = Pick<FakeServer, "faults" | "tasks" | "functions" | "cluster" | "batches" | "logs" | "streamCount">;
 
 async function listen(state: State, options: FakeServerOptions, port: number): Promise<[Server, number]> {
   const server = new Server(serverOptions);
@@ -94,6 +100,7 @@ async function listen(state: State, options: FakeServerOptions, port: number): P
   addApi(server, FunctionServiceService, guarded(functionApi(state), state, options), {
     messageBytesMax: { createFunction: 64 * 1024 * 1024, updateFunction: 64 * 1024 * 1024 },
   });
+  addApi(server, ClusterServiceService, guarded(clusterApi(state), state, options));
   addApi(server, HealthService, { check: async () => "serving" as const });
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, serverCredentials(options.tls), (cause, value) =>

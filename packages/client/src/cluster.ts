@@ -1,0 +1,118 @@
+import {
+  type ClusterAgent as WireAgent,
+  AgentState as WireAgentState,
+  type PartitionChange as WireChange,
+  type ClusterPartition as WirePartition,
+  type ClusterQueue as WireQueue,
+} from "@sluice/protocol";
+import { type CallOptions, type Connection, repeat } from "./connection.ts";
+
+/** A scheduler. */
+export interface ClusterMember {
+  readonly id: string;
+  /** How much it takes on, relative to the others. */
+  readonly capacity: number;
+  /** It is about to leave. */
+  readonly draining: boolean;
+  /** It runs the load-balancer. */
+  readonly leader: boolean;
+}
+export interface ClusterPartition {
+  readonly queue: string;
+  /** 0 to 5 characters, each 0 or 1; empty: the whole queue. */
+  readonly prefix: string;
+  /** The scheduler that should own it. */
+  readonly wishedOwner: string | undefined;
+  /** The scheduler that owns it; undefined: none at this moment. */
+  readonly owner: string | undefined;
+  readonly claimRevision: number | undefined;
+  readonly epoch: number;
+  /** As the owner reported some seconds ago, within a fifth. */
+  readonly waiting: number;
+  /** Age of the oldest waiting task. */
+  readonly backlogAgeMs: number;
+  readonly dispatchedPerSecond: number;
+  /** Until then it stays with its owner, unless that one leaves; undefined: it may be moved. */
+  readonly restsUntilMs: number | undefined;
+}
+export interface ClusterQueue {
+  readonly name: string;
+  readonly partitions: readonly ClusterPartition[];
+  /** Until then the load-balancer neither splits nor merges; undefined: it may. */
+  readonly shapeRestsUntilMs: number | undefined;
+}
+export interface ClusterAgent {
+  readonly id: string;
+  readonly incarnation: number;
+  readonly address: string;
+  readonly slots: number;
+  readonly state: "alive" | "silent" | "fenced" | "unknown";
+  readonly version: string;
+  readonly renewedAtMs: number;
+}
+export interface Cluster {
+  readonly members: readonly ClusterMember[];
+  readonly queues: readonly ClusterQueue[];
+  readonly agents: readonly ClusterAgent[];
+}
+/** What a command has made of a queue: its partitions as they are wished, without owners and loads. */
+export interface PartitionChange {
+  readonly queue: ClusterQueue;
+  /** False: it was so already. */
+  readonly changed: boolean;
+}
+
+/** For accounts of operators; others get `Forbidden`. Every command may be repeated. */
+export interface ClusterClient {
+  get(options?: CallOptions): Promise<Cluster>;
+  /** Splits a partition into its halves. Throws `NotFound`, and `FailedPrecondition` for a single lane. */
+  split(queue: string, prefix: string, options?: CallOptions): Promise<PartitionChange>;
+  /** Merges the two halves of a prefix. Throws `NotFound`, and `FailedPrecondition` if they are not both partitions. */
+  merge(queue: string, prefix: string, options?: CallOptions): Promise<PartitionChange>;
+  /** Gives a partition to the scheduler `to`, where it stays for an hour. Throws `NotFound` and `FailedPrecondition`. */
+  move(queue: string, prefix: string, to: string, options?: CallOptions): Promise<PartitionChange>;
+}
+
+export function createClusterClient(connection: Connection): ClusterClient {
+  const { cluster: api } = connection;
+  return {
+    async get(options = {}) {
+      const { members, queues, agents } = await repeat(connection, options, (context) => api.getCluster({}, context));
+      return { members, queues: queues.map(queueFromWire), agents: agents.map(agentFromWire) };
+    },
+    split: async (queue, prefix, options = {}) =>
+      changeFromWire(await repeat(connection, options, (context) => api.splitPartition({ queue, prefix }, context))),
+    merge: async (queue, prefix, options = {}) =>
+      changeFromWire(await repeat(connection, options, (context) => api.mergePartition({ queue, prefix }, context))),
+    move: async (queue, prefix, to, options = {}) =>
+      changeFromWire(await repeat(connection, options, (context) => api.movePartition({ queue, prefix, to }, context))),
+  };
+}
+
+const states = new Map<number, ClusterAgent["state"]>([
+  [WireAgentState.ALIVE, "alive"],
+  [WireAgentState.SILENT, "silent"],
+  [WireAgentState.FENCED, "fenced"],
+]);
+
+function agentFromWire({ state, ...agent }: WireAgent): ClusterAgent {
+  return { ...agent, state: states.get(state) ?? "unknown" };
+}
+
+function changeFromWire({ queue, changed }: WireChange): PartitionChange {
+  return { queue: queueFromWire(queue ?? { name: "", partitions: [], shapeRestsUntilMs: 0 }), changed };
+}
+
+function queueFromWire({ name, partitions, shapeRestsUntilMs }: WireQueue): ClusterQueue {
+  return { name, partitions: partitions.map(partitionFromWire), shapeRestsUntilMs: shapeRestsUntilMs || undefined };
+}
+
+function partitionFromWire(partition: WirePartition): ClusterPartition {
+  return {
+    ...partition,
+    wishedOwner: partition.wishedOwner || undefined,
+    owner: partition.owner || undefined,
+    claimRevision: partition.claimRevision || undefined,
+    restsUntilMs: partition.restsUntilMs || undefined,
+  };
+}

@@ -1,0 +1,80 @@
+import {
+  AgentState,
+  type Api,
+  type Cluster,
+  type ClusterPartition,
+  type ClusterQueue,
+  type ClusterServiceService,
+} from "@sluice/protocol";
+import { failure } from "./fake-tasks.ts";
+
+/** A partition on the wire of which only some fields matter. */
+export function aPartition(fields: Partial<ClusterPartition> = {}): ClusterPartition {
+  const owner = fields.owner ?? "s1";
+  return {
+    queue: "q0",
+    prefix: "",
+    wishedOwner: owner,
+    owner,
+    claimRevision: 7,
+    epoch: 9,
+    waiting: 0,
+    backlogAgeMs: 0,
+    dispatchedPerSecond: 0,
+    restsUntilMs: 0,
+    ...fields,
+  };
+}
+
+/** Two schedulers, of which the first leads and owns the one queue, and an agent. */
+export function aCluster(): Cluster {
+  return {
+    members: [
+      { id: "s1", capacity: 1, draining: false, leader: true },
+      { id: "s2", capacity: 1, draining: false, leader: false },
+    ],
+    queues: [{ name: "q0", partitions: [aPartition()], shapeRestsUntilMs: 0 }],
+    agents: [
+      {
+        id: "a1",
+        incarnation: 1,
+        address: "host:1",
+        slots: 8,
+        state: AgentState.ALIVE,
+        version: "0.1.0",
+        renewedAtMs: 1_700_000_000_000,
+      },
+    ],
+  };
+}
+
+/** Does at once what it is told, on `state.cluster`. */
+export function clusterApi(state: { cluster: Cluster }): Api<typeof ClusterServiceService> {
+  const find = (name: string): ClusterQueue => {
+    const found = state.cluster.queues.find((queue) => queue.name === name);
+    if (!found) throw failure("NOT_FOUND", `there is no queue ${name}`);
+    return found;
+  };
+  const replace = (queue: ClusterQueue, at: string, by: ClusterPartition[]) => {
+    if (!queue.partitions.some(({ prefix }) => prefix === at))
+      throw failure("NOT_FOUND", `there is no partition ${at}`);
+    queue.partitions = queue.partitions.flatMap((partition) => (partition.prefix === at ? by : [partition]));
+    return { queue, changed: true };
+  };
+  return {
+    getCluster: async () => state.cluster,
+    async splitPartition({ queue, prefix }) {
+      const halves = [`${prefix}0`, `${prefix}1`].map((half) => aPartition({ queue, prefix: half }));
+      return replace(find(queue), prefix, halves);
+    },
+    async mergePartition({ queue, prefix }) {
+      const found = find(queue);
+      if (found.partitions.some((partition) => partition.prefix === prefix)) return { queue: found, changed: false };
+      replace(found, `${prefix}0`, [aPartition({ queue, prefix })]);
+      return replace(found, `${prefix}1`, []);
+    },
+    async movePartition({ queue, prefix, to }) {
+      return replace(find(queue), prefix, [aPartition({ queue, prefix, owner: to, restsUntilMs: 1_700_003_600_000 })]);
+    },
+  };
+}
