@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type SluiceClient, text } from "@sluice/client";
 import { type Cluster, startCluster } from "@sluice/cluster";
+import { createAuthority } from "@sluice/testbed/certificates";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { functionZip } from "./function-zip.ts";
 
@@ -277,4 +278,38 @@ describe("a cluster of one scheduler, one agent and two api-servers", () => {
       expect(JSON.parse(lastLine), name).toMatchObject({ level: "info", msg: "stopped" });
     }
   });
+});
+
+test("with certificates the services find each other and run a task; whoever names another role does not get in", async () => {
+  using authority = createAuthority();
+  const certificateOf = (role: string) => {
+    const names = [`URI:spiffe://sluice/${role}`, "DNS:localhost", "IP:127.0.0.1"];
+    const { cert, key } = authority.issue(role, { names });
+    return {
+      SLUICE_TLS_CA: authority.ca,
+      SLUICE_TLS_CERT: cert,
+      SLUICE_TLS_KEY: key,
+      SLUICE_TLS_CLIENT_AUTH: "request",
+    };
+  };
+  const environment = {
+    "api-server": certificateOf("api-server"),
+    scheduler: { ...certificateOf("scheduler"), SLUICE_TLS_CLIENT_AUTH: "none" },
+    agent: certificateOf("agent"),
+  };
+  // Its services are ready, so agents reach the api-server and the scheduler reaches the agent.
+  await using cluster = await startCluster({ apiServers: 1, schedulers: 1, agents: 1, fsync: false, environment });
+  await using client = connect({ ...cluster.profile, tls: { ca: readFileSync(authority.ca) } });
+  const codeZip = await functionZip({ "index.js": "exports.handler = async () => 'in private';" });
+  await client.functions.deploy({
+    name: "hello",
+    settings: { runtime: "nodejs20", handler: "index.handler" },
+    codeZip,
+  });
+  const { taskId } = await client.submit({ function: "hello" });
+  expect(text((await client.wait("hello", taskId)).result)).toBe("in private");
+
+  const impostor = await cluster.addService("agent", { environment: environment.scheduler });
+  await expect.poll(() => impostor.pid, { timeout: 40_000 }).toBeUndefined();
+  expect(readFileSync(impostor.logFile, "utf8")).toContain("WRONG_ROLE");
 });

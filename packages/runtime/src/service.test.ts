@@ -53,10 +53,16 @@ test("one that does not stop in time is ended with 1", async () => {
   expect(log.at(-1)).toMatchObject({ level: "error", msg: "did not stop in time" });
 });
 
+test("what the runtime warns of is a line of the log", async () => {
+  const { stderr, log } = await run(["--behaviour", "warn"], (child) => child.kill("SIGTERM"));
+  expect(log).toContainEqual(expect.objectContaining({ level: "warn", msg: "a warning of the runtime" }));
+  expect(stderr.trim().split("\n")).toHaveLength(log.length);
+});
+
 test("wrong settings end it with 2", async () => {
   const { code, stderr } = await run(["--behaviour", "wrong", "--colour", "red"]);
   expect(code).toBe(2);
-  expect(stderr).toContain("--behaviour must be one of serve, fail, reject, hang");
+  expect(stderr).toContain("--behaviour must be one of serve, fail, reject, hang, warn");
   expect(stderr).toContain("--colour is not a flag");
 });
 

@@ -55,6 +55,9 @@ export async function runService<S extends Settings>(
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.on(event, (cause: unknown) => end(1, () => log.error("a bug ends the process", { event, cause })));
   }
+  // Else it would print them between the lines of the log.
+  process.removeAllListeners("warning");
+  process.on("warning", (cause) => log.warn("a warning of the runtime", { cause }));
   const registry = new Registry();
   processMetrics(registry);
   try {
