@@ -2,7 +2,7 @@
 import { createAgentHost } from "@sluice/agent";
 import { createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
-import { AppError, runAll, sharedQueues } from "@sluice/core";
+import { AppError, laneCount, laneCountOf, runAll, sharedQueues } from "@sluice/core";
 import { AgentServiceService, apiClient, joinTokenHeaders } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
 import {
@@ -120,7 +120,8 @@ export async function runStandalone(
     },
   });
 
-  const isReady = () => scheduler.partitions.length === queueNames.length && agentHost.agent?.isReady === true;
+  const lanesOwned = () => scheduler.partitions.reduce((sum, { owner }) => sum + laneCountOf(owner.prefix), 0);
+  const isReady = () => lanesOwned() === queueNames.length * laneCount && agentHost.agent?.isReady === true;
   await using http = await httpServer({
     address: config.httpHost,
     port: config.httpPort,
