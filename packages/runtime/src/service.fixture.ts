@@ -11,7 +11,8 @@ await runService(
     stopWithinMs: () => 200,
     async run({ config, signal, announce, clock }) {
       announce("example is on nowhere");
-      if (config.behaviour === "fail") throw new AppError("precondition", "NO_DISK", "there is no disk");
+      if (config.behaviour === "fail")
+        throw new AppError("unavailable", "ADDRESS_UNAVAILABLE", "somebody else listens there");
       if (config.behaviour === "reject") void Promise.reject(new Error("nobody caught me"));
       if (config.behaviour === "warn") process.emitWarning("something is old");
       while (!signal.aborted || config.behaviour === "hang")

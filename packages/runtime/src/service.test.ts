@@ -38,7 +38,9 @@ test("a signal ends it with 0; one line on standard output says where it listens
 test("a failure ends it with 1 and is logged", async () => {
   const { code, log } = await run(["--behaviour", "fail"]);
   expect(code).toBe(1);
-  expect(log).toMatchObject([{ level: "error", reason: "NO_DISK", cause: { message: "there is no disk" } }]);
+  expect(log).toMatchObject([
+    { level: "error", reason: "ADDRESS_UNAVAILABLE", cause: { message: "somebody else listens there" } },
+  ]);
 });
 
 test("a rejection that nobody caught ends it with 1 and is logged", async () => {
