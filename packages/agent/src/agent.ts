@@ -62,6 +62,8 @@ export interface Agent {
   readonly runningCount: number;
   /** Attempts that run, or ended and are not confirmed. */
   readonly unconfirmedCount: number;
+  /** Writes what the journal holds back; called before anything reaches an instance. */
+  flushJournal(): void;
   /**
    * Registers and serves until the signal aborts, then drains and deregisters. Call it once. Rejects with `Fenced`, after
    * everything was killed, or with what the registration was refused with.
@@ -107,7 +109,8 @@ class Incarnation implements Agent {
     this.#lifeline = new Lifeline({ config, clock, random, log, metrics, gateway, watchdog, onFence });
     this.#logs = new LogUploader({ config, clock, random: random.fork("logs"), log, metrics, gateway });
     const warmRevisions = () => this.#runner.warmRevisions();
-    this.#reports = new Reports({ config, clock, metrics, gate, warmRevisions });
+    const beforeFrame = () => this.flushJournal();
+    this.#reports = new Reports({ config, clock, metrics, gate, beforeFrame, warmRevisions });
     this.#runner = new Runner({
       config,
       clock,
@@ -154,6 +157,17 @@ class Incarnation implements Agent {
   }
   get unconfirmedCount(): number {
     return this.#gate.count;
+  }
+
+  flushJournal(): void {
+    const { journal, log } = this.#deps;
+    try {
+      journal.flush();
+    } catch (cause) {
+      // It stops nothing that was accepted: after a crash that may be repeated, as without a journal.
+      this.#metrics.journalFailures.inc();
+      log.error("cannot write the journal", { cause: String(cause) });
+    }
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -29,14 +29,31 @@ test("what was started and not confirmed is recovered, without a proper end", ()
   expect(refsOf(journal)).toEqual([ref(1), ref(3, 2)]);
 });
 
+test("what starts and ends is written by a flush, together, and at the latest with the next batch", () => {
+  using journal = openFileJournal(path());
+  const text = () => readFileSync(path(), "utf8");
+  journal.accepted([ref(1), ref(2)]);
+  const accepted = text();
+  journal.started(ref(1));
+  journal.ended(ref(1), AttemptOutcome.fromPartial({ kind: OutcomeKind.SUCCEEDED }));
+  expect(text()).toBe(accepted);
+  journal.flush();
+  expect(text()).toMatch(/\n\*1 1\n=1 1 \S+\n$/);
+  journal.started(ref(2));
+  journal.confirmed([ref(1)]);
+  expect(text()).toMatch(/\n\*2 1\n-1 1\n$/);
+});
+
 test("an outcome survives, also a compaction, and a torn one is none", () => {
   const outcome = AttemptOutcome.fromPartial({ kind: OutcomeKind.SUCCEEDED, result: Buffer.from([0, 10, 255]) });
   const killed = openFileJournal(path());
   start(killed, [ref(1), ref(2)]);
   killed.ended(ref(1), outcome);
+  killed.flush();
   openFileJournal(path())[Symbol.dispose]();
   const again = openFileJournal(path());
   again.ended(ref(2), outcome);
+  again.flush();
   truncateSync(path(), statSync(path()).size - 1);
   using journal = openFileJournal(path());
   expect(journal.recover()).toEqual([
@@ -129,4 +146,5 @@ const refsOf = (journal: Journal) => journal.recover().map((recovered) => recove
 function start(journal: Journal, refs: readonly AttemptRef[]): void {
   journal.accepted(refs);
   for (const each of refs) journal.started(each);
+  journal.flush();
 }

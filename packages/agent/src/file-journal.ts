@@ -28,6 +28,8 @@ class AppendedFile implements FileJournal {
   readonly #path: string;
   readonly #live: Map<string, JournalEntry>;
   #file: number;
+  /** Lines that the next write takes along. */
+  #unwritten = "";
   #bytes = 0;
   #compactAt = compactAtBytes;
 
@@ -51,15 +53,20 @@ class AppendedFile implements FileJournal {
   started(attempt: AttemptRef): void {
     const entry = this.#live.get(journalKey(attempt));
     if (!entry) return;
-    this.#append(startedLine(attempt));
+    this.#unwritten += startedLine(attempt);
     entry.hasStarted = true;
   }
 
   ended(attempt: AttemptRef, outcome: AttemptOutcome): void {
     const entry = this.#live.get(journalKey(attempt));
     if (!entry) return;
-    this.#append(endedLine(attempt, outcome));
+    this.#unwritten += endedLine(attempt, outcome);
     entry.outcome = outcome;
+  }
+
+  flush(): void {
+    if (this.#unwritten === "") return;
+    this.#append("");
     this.#compactIfLarge();
   }
 
@@ -75,11 +82,15 @@ class AppendedFile implements FileJournal {
   }
 
   [Symbol.dispose](): void {
+    this.flush();
     closeSync(this.#file);
   }
 
+  /** With what waits. That is not tried again when it fails: a repeat after a crash is all that it costs. */
   #append(text: string): void {
-    this.#bytes += writeAll(this.#file, text);
+    const lines = this.#unwritten + text;
+    this.#unwritten = "";
+    this.#bytes += writeAll(this.#file, lines);
   }
 
   #compactIfLarge(): void {
@@ -88,6 +99,8 @@ class AppendedFile implements FileJournal {
 
   /** Complete or not at all: a new file takes the place of the old one. */
   #compact(): void {
+    // The table says the same.
+    this.#unwritten = "";
     const next = `${this.#path}.next`;
     rmSync(next, { force: true });
     const file = openSync(next, "a");

@@ -96,6 +96,7 @@ async function runIncarnation(
     workDir,
     environment: options.environment,
     instancesMax: options.instancesMax,
+    beforeSend: () => agent.flushJournal(),
   });
   const { agentId, address, joinToken, slots, instancesMax, drainMs } = options;
   const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, instancesMax, drainMs };

@@ -12,7 +12,9 @@ import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
  * **Not after a fence.** Owners may have given a fenced agent's attempts to others before it comes back, under the same
  * number if the owner that knew of them died as well. An agent that fences itself therefore resets the journal.
  *
- * Calls are synchronous: nothing starts before it is written. They throw when nothing can be written.
+ * Calls are synchronous. What `accepted` and `confirmed` are told is written when they return; what `started` and `ended`
+ * are told is written with the next call or by `flush`, which comes before an instance or an owner can hear of it. All but
+ * these two throw when nothing can be written.
  */
 export interface Journal {
   /** What earlier incarnations started and nobody confirmed. Called once, before anything else. */
@@ -26,6 +28,8 @@ export interface Journal {
   started(attempt: AttemptRef): void;
   /** Called when an attempt has ended, before anybody hears of it: its outcome survives the agent. */
   ended(attempt: AttemptRef, outcome: AttemptOutcome): void;
+  /** Called before anything leaves the agent. */
+  flush(): void;
   /** Called when the attempts have left the dedupe table. */
   confirmed(attempts: readonly AttemptRef[]): void;
   /** Forgets everything. */
@@ -48,6 +52,7 @@ export function createMemoryJournal(): Journal {
       const entry = live.get(journalKey(ref));
       if (entry) entry.outcome = outcome;
     },
+    flush() {},
     confirmed(attempts) {
       for (const ref of attempts) live.delete(journalKey(ref));
     },

@@ -78,7 +78,7 @@ export class Runner {
 
   /** Never rejects. */
   async #run(run: Run): Promise<void> {
-    const { clock, config, log, metrics, gate, pool, reports } = this.#deps;
+    const { clock, config, log, metrics, gate, pool, journal, reports } = this.#deps;
     const acceptedAt = clock.monotonic();
     let outcome: AttemptOutcome;
     try {
@@ -93,7 +93,7 @@ export class Runner {
     metrics.ended.inc({ outcome: outcomeNames.get(outcome.kind) ?? "unspecified" });
     metrics.attemptSeconds.observe((clock.monotonic() - acceptedAt) / 1000);
     if (!gate.end(run.entry, outcome)) return;
-    run.journalEnd(outcome);
+    journal.ended(run.entry.ref, outcome);
     reports.ended(run.entry);
   }
 
@@ -141,25 +141,10 @@ class Run implements Invocation {
 
   onStarted(instanceId: string): void {
     const { clock, journal, reports } = this.#deps;
-    this.#write(() => journal.started(this.entry.ref));
+    journal.started(this.entry.ref);
     this.entry.startedAtMs = clock.now();
     this.entry.instanceId = instanceId;
     reports.started(this.entry);
-  }
-
-  journalEnd(outcome: AttemptOutcome): void {
-    this.#write(() => this.#deps.journal.ended(this.entry.ref, outcome));
-  }
-
-  /** A failure stops nothing that was accepted: after a crash it may be repeated, as without a journal. */
-  #write(append: () => void): void {
-    const { log, metrics } = this.#deps;
-    try {
-      append();
-    } catch (cause) {
-      metrics.journalFailures.inc();
-      log.error("cannot write the journal", { cause: String(cause) });
-    }
   }
 
   onProgress(value: unknown): void {

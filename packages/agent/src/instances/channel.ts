@@ -5,6 +5,8 @@ import { type Frame, FrameReader, FrameWriter } from "./frames.ts";
 import type { Launched } from "./launch.ts";
 
 export interface ChannelEvents {
+  /** Something is about to be written to the runner. */
+  onSend(): void;
   onFrame(frame: Frame): void;
   /** Answers whether anybody kept the output. */
   onOutput(stream: OutputStream, chunk: Buffer): boolean;
@@ -31,7 +33,10 @@ export class Channel {
     const { child, stdout, stderr, fromRunner, toRunner } = launched;
     this.#launched = launched;
     this.#clock = clock;
-    this.#writer = new FrameWriter((bytes) => toRunner.write(bytes));
+    this.#writer = new FrameWriter((bytes) => {
+      events.onSend();
+      toRunner.write(bytes);
+    });
     this.exited = new Promise((resolve) => {
       child.once("exit", () => resolve());
       // Could not be started at all.

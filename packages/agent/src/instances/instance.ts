@@ -166,6 +166,7 @@ export class Instance {
   #open(launched: Launched, codeDir: string): Channel {
     const { clock, limits } = this.#options;
     const channel = new Channel(launched, clock, limits.resultBytesMax + frameOverheadBytes, {
+      onSend: () => this.#options.beforeSend?.(),
       onFrame: (frame) => this.#receive(frame),
       onOutput: (stream, chunk) => this.#distribute(stream, chunk),
       onViolation: (error) => this.#onViolation(error),

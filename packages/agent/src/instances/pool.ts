@@ -123,6 +123,8 @@ export interface InstancePoolOptions {
   /** Runtime → path of its interpreter, where the search in PATH would choose wrongly. */
   readonly interpreters?: Readonly<Record<string, string>>;
   readonly limits?: Partial<InstanceLimits>;
+  /** Called before attempts reach their process, once for many. */
+  readonly beforeSend?: () => void;
 }
 
 export interface InstanceLimits {

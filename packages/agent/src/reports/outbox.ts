@@ -15,6 +15,7 @@ export interface OutboxParts {
   readonly frameBytesMax: number;
   reporterOf(attempt: Attempt): Origin | undefined;
   status(): AgentStatus;
+  /** Called before a frame leaves. */
   onFrame(kind: string): void;
   onStalled(): void;
 }

@@ -13,6 +13,8 @@ export interface ReportsDeps {
   readonly clock: Clock;
   readonly metrics: AgentMetrics;
   readonly gate: Gate;
+  /** Called before a frame leaves. */
+  beforeFrame(): void;
   /** Revisions with a warm instance. */
   warmRevisions(): number[];
 }
@@ -61,7 +63,10 @@ export class Reports {
       frameBytesMax: config.frameBytesMax,
       reporterOf: (attempt) => gate.reporterOf(attempt),
       status: () => this.status(),
-      onFrame: (kind) => metrics.frames.inc({ kind }),
+      onFrame: (kind) => {
+        this.#deps.beforeFrame();
+        metrics.frames.inc({ kind });
+      },
       onStalled: () => metrics.streamsStalled.inc(),
     });
     this.#outboxes.set(outbox.streamId, outbox);

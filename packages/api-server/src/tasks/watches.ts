@@ -24,13 +24,14 @@ export interface WatchesOptions {
   readonly max: number;
 }
 
-/** Hints of the last moments: about one second at 20,000 changes a second. */
-const recentMax = 20_000;
+/** Hints of the last moments are kept in two halves, the older of which is dropped as a whole: at least half a second. */
+const halfMax = 10_000;
 
 export function createWatches({ clock, metrics, max }: WatchesOptions): Watches {
   const watches = new Map<Seq, Set<() => void>>();
   // A task may change between the read that told its number and the opening of the watch.
-  const recent = new Set<Seq>();
+  let recent = new Set<Seq>();
+  let before = new Set<Seq>();
   let size = 0;
 
   return {
@@ -42,7 +43,7 @@ export function createWatches({ clock, metrics, max }: WatchesOptions): Watches 
         isHinted = true;
         wake.notify();
       };
-      if (recent.has(seq)) listener();
+      if (recent.has(seq) || before.has(seq)) listener();
       const listeners = watches.get(seq) ?? new Set();
       watches.set(seq, listeners.add(listener));
       size += 1;
@@ -63,14 +64,12 @@ export function createWatches({ clock, metrics, max }: WatchesOptions): Watches 
       };
     },
     hint(seq) {
-      recent.delete(seq);
-      recent.add(seq);
-      if (recent.size > recentMax) {
-        for (const oldest of recent) {
-          recent.delete(oldest);
-          break;
-        }
+      if (recent.size >= halfMax) {
+        before = recent;
+        recent = new Set();
       }
+      recent.add(seq);
+      if (watches.size === 0) return;
       for (const listener of watches.get(seq) ?? []) listener();
     },
     get size() {
