@@ -14,6 +14,15 @@ export interface ChannelEvents {
   onViolation(error: unknown): void;
 }
 
+export interface ChannelOptions {
+  readonly launched: Launched;
+  readonly clock: Clock;
+  readonly frameBytesMax: number;
+  /** Whether several requests run at a time, so that their frames can share a write. */
+  readonly isShared: boolean;
+  readonly events: ChannelEvents;
+}
+
 // Output that nobody keeps is still read, else a handler that logs too much would hang; but slowly (25 MB/s), else it
 // would cost the agent a core.
 const discardedBytesPerPause = 256 * 1024;
@@ -29,14 +38,15 @@ export class Channel {
   readonly #writer: FrameWriter;
   #discardedBytes = 0;
 
-  constructor(launched: Launched, clock: Clock, frameBytesMax: number, events: ChannelEvents) {
+  constructor({ launched, clock, frameBytesMax, isShared, events }: ChannelOptions) {
     const { child, stdout, stderr, fromRunner, toRunner } = launched;
     this.#launched = launched;
     this.#clock = clock;
-    this.#writer = new FrameWriter((bytes) => {
+    const write = (bytes: Buffer) => {
       events.onSend();
       toRunner.write(bytes);
-    });
+    };
+    this.#writer = new FrameWriter(write, { joins: isShared });
     this.exited = new Promise((resolve) => {
       child.once("exit", () => resolve());
       // Could not be started at all.

@@ -112,18 +112,21 @@ export class FrameReader {
   }
 }
 
-/** Joins the frames of one turn of the event loop into one write. */
+/** Joins the frames of one turn of the event loop into one write, unless there will be but one: then it need not wait. */
 export class FrameWriter {
   readonly #write: (bytes: Buffer) => void;
+  readonly #joins: boolean;
   #frames: Buffer[] = [];
 
-  constructor(write: (bytes: Buffer) => void) {
+  constructor(write: (bytes: Buffer) => void, { joins }: { readonly joins: boolean }) {
     this.#write = write;
+    this.#joins = joins;
   }
 
   send(frame: Buffer): void {
     this.#frames.push(frame);
-    if (this.#frames.length === 1) setImmediate(() => this.#flush());
+    if (!this.#joins) this.#flush();
+    else if (this.#frames.length === 1) setImmediate(() => this.#flush());
   }
 
   #flush(): void {

@@ -165,11 +165,17 @@ export class Instance {
 
   #open(launched: Launched, codeDir: string): Channel {
     const { clock, limits } = this.#options;
-    const channel = new Channel(launched, clock, limits.resultBytesMax + frameOverheadBytes, {
-      onSend: () => this.#options.beforeSend?.(),
-      onFrame: (frame) => this.#receive(frame),
-      onOutput: (stream, chunk) => this.#distribute(stream, chunk),
-      onViolation: (error) => this.#onViolation(error),
+    const channel = new Channel({
+      launched,
+      clock,
+      frameBytesMax: limits.resultBytesMax + frameOverheadBytes,
+      isShared: this.#isShared,
+      events: {
+        onSend: () => this.#options.beforeSend?.(),
+        onFrame: (frame) => this.#receive(frame),
+        onOutput: (stream, chunk) => this.#distribute(stream, chunk),
+        onViolation: (error) => this.#onViolation(error),
+      },
     });
     const settings = runnerSettings(this.#options, codeDir);
     channel.send(encodeFrame(toRunner.initialize, 0, Buffer.from(JSON.stringify(settings))));
@@ -184,9 +190,10 @@ export class Instance {
     const memoryPeakMb = launched.cgroups.memoryPeakMb();
     await this.#kill(launched, 0);
     await channel.closed(lastOutputMs);
+    const now = this.#options.clock.monotonic();
     for (const flight of [...this.#flights.values()])
-      this.#end(flight, outcomes.crashed(this.#age(flight), memoryPeakMb));
-    const crash = outcomes.crashed(this.#options.clock.monotonic() - this.usedAt, memoryPeakMb);
+      this.#end(flight, outcomes.crashed(now - flight.startedAt, memoryPeakMb));
+    const crash = outcomes.crashed(now - this.usedAt, memoryPeakMb);
     this.#startup.crash(crash);
     this.#preStopDone.resolve();
     await rm(launched.temporaryDir, { recursive: true, force: true }).catch(() => undefined);
@@ -312,15 +319,9 @@ export class Instance {
   #receiveOfRequest(flight: Flight, type: number, body: Buffer): void {
     const { resultBytesMax } = this.#options.limits;
     switch (type) {
-      case fromRunner.result: {
-        // The runner has checked the size, but a handler that writes to its pipe has not.
-        const fits = body.byteLength <= resultBytesMax;
-        this.#answer(
-          flight,
-          fits ? { kind: "succeeded", result: body } : outcomes.resultTooLarge(body.byteLength, resultBytesMax),
-        );
+      case fromRunner.result:
+        this.#answer(flight, outcomes.succeeded(body, resultBytesMax));
         break;
-      }
       case fromRunner.failed:
         this.#answer(flight, outcomes.requestFailed(body, resultBytesMax));
         break;
@@ -391,9 +392,5 @@ export class Instance {
 
   get #isShared(): boolean {
     return this.spec.instanceConcurrency > 1;
-  }
-
-  #age(flight: Flight): number {
-    return this.#options.clock.monotonic() - flight.startedAt;
   }
 }

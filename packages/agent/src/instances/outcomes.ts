@@ -60,7 +60,13 @@ export function requestFailed(json: Uint8Array, resultBytesMax: number): Failed 
   return report.kind === "handled" ? { ...failure, errorType: "HandledInvocationError" } : failure;
 }
 
-export function resultTooLarge(bytes: number, bytesMax: number): Failed {
+/** The runner has checked the size, but a handler that writes to its pipe has not. */
+export function succeeded(result: Uint8Array, bytesMax: number): Outcome {
+  if (result.byteLength > bytesMax) return resultTooLarge(result.byteLength, bytesMax);
+  return { kind: "succeeded", result };
+}
+
+function resultTooLarge(bytes: number, bytesMax: number): Failed {
   // The same code returns the same result: another attempt would only repeat the work.
   const errorMessage = `The result has ${bytes} bytes; at most ${bytesMax} are kept. Store it elsewhere and return where`;
   return { ...withBody({ errorMessage, errorType: "ResultTooLarge" }, "fatal"), errorType: "ResultTooLarge" };

@@ -167,6 +167,8 @@ async function finish(request, type, body) {
   request.isDone = true;
   requests.delete(request.number);
   send(type, request.number, body);
+  // Nothing will share its write.
+  if (settings.concurrency === 1) flush();
 }
 
 async function drained() {
