@@ -2,7 +2,10 @@
 import { type AgentConfig, defaultAgentConfig } from "@sluice/agent";
 import { type ApiServerConfig, defaultApiServerConfig } from "@sluice/api-server";
 import type { LeaseProfile } from "@sluice/coordination";
-import { defaultSchedulerConfig, type SchedulerConfig } from "@sluice/scheduler";
+import { defaultSchedulerConfig, type SchedulerConfig, type SchedulerDeps } from "@sluice/scheduler";
+
+/** May look after the cluster; submits nothing. */
+export const operatorAccount = "operator";
 
 export function schedulerConfig(schedulerId: string, lease: LeaseProfile): SchedulerConfig {
   return {
@@ -16,8 +19,17 @@ export function schedulerConfig(schedulerId: string, lease: LeaseProfile): Sched
   };
 }
 
+/** Splits at the slightest backlog, and merges soon: in half a minute a cautious one would do nothing. */
+export const eagerBalancer: NonNullable<SchedulerDeps["balancer"]> = {
+  backlogAgeMaxMs: 300,
+  waitingMin: 1,
+  hotForMs: 500,
+  quietForMs: 3_000,
+  restMs: 2_000,
+};
+
 export function apiServerConfig(joinToken: string): ApiServerConfig {
-  return { ...defaultApiServerConfig, auth: "keys", joinTokens: [joinToken] };
+  return { ...defaultApiServerConfig, auth: "keys", operatorAccounts: [operatorAccount], joinTokens: [joinToken] };
 }
 
 export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken">): AgentConfig {

@@ -1,4 +1,8 @@
 // Lets the faults of a plan happen, each kind at its own pace, until it is told to heal.
+import { readMembers, readWishes } from "@sluice/coordination";
+import { AppError, parentOf } from "@sluice/core";
+import type { Api, ClusterServiceService, PartitionChange } from "@sluice/protocol";
+import type { CounterName } from "./counters.ts";
 import type { Dice } from "./dice.ts";
 import { calm, type FaultKind, type FaultPlan, faultKinds } from "./faults.ts";
 import type { World } from "./world.ts";
@@ -13,13 +17,15 @@ export interface FaultDriver {
 export function startFaults(world: World, plan: FaultPlan): FaultDriver {
   const dice = world.dice.fork("faults");
   const cures = new Set<() => void>();
+  const operator = world.operator("operator");
   let isHealed = false;
   world.rates = plan.rates;
 
   function schedule(kind: FaultKind, everyMs: number, own: Dice): void {
     world.clock.timer(own.between(1, 2 * everyMs), () => {
       if (isHealed) return;
-      strike(world, kind, own, cures);
+      if (kind === "cluster command") void command(world, operator, own);
+      else strike(world, kind, own, cures);
       schedule(kind, everyMs, own);
     });
   }
@@ -39,7 +45,7 @@ export function startFaults(world: World, plan: FaultPlan): FaultDriver {
   };
 }
 
-function strike(world: World, kind: FaultKind, dice: Dice, cures: Set<() => void>): void {
+function strike(world: World, kind: Exclude<FaultKind, "cluster command">, dice: Dice, cures: Set<() => void>): void {
   const { names, counters } = world;
   // Around the time to live of a lease for schedulers, and around the life of an agent for agents.
   const freezeMs = (longMs: number) =>
@@ -153,4 +159,24 @@ async function loseLease(world: World, dice: Dice): Promise<void> {
   world.counters.add("lease lost early");
   world.trace.add(`LEASE LOST ${key}`);
   await world.coordinator.revoke({ id: leaseId ?? "", ttlMs: 0 });
+}
+
+/** An operator splits, merges or moves something, at a moment that suits nobody. */
+async function command(world: World, operator: Api<typeof ClusterServiceService>, dice: Dice): Promise<void> {
+  const { partitions, queue } = dice.pick(await readWishes(world.coordinator));
+  const members = await readMembers(world.coordinator);
+  if (partitions.length === 0 || members.length === 0) return;
+  const { prefix } = dice.pick(partitions);
+  const [kind, call] = dice.pick<[CounterName, (context: { signal: AbortSignal }) => Promise<PartitionChange>]>([
+    ["partition split", (context) => operator.splitPartition({ queue, prefix }, context)],
+    ["partitions merged", (context) => operator.mergePartition({ queue, prefix: parentOf(prefix) ?? "" }, context)],
+    ["partition moved", (context) => operator.movePartition({ queue, prefix, to: dice.pick(members).id }, context)],
+  ]);
+  world.trace.add(`COMMAND ${kind} ${queue}/${prefix}`);
+  try {
+    const { changed } = await call({ signal: new AbortController().signal });
+    if (changed) world.counters.add(kind);
+  } catch (cause) {
+    if (!(cause instanceof AppError)) world.onBug(cause);
+  }
 }

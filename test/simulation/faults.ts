@@ -36,6 +36,7 @@ export const faultKinds = [
   "system outage",
   "stream break",
   "lease lost",
+  "cluster command",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -73,6 +74,7 @@ const everyMsMin: Readonly<Record<FaultKind, number>> = {
   "system outage": 12_000,
   "stream break": 500,
   "lease lost": 1_500,
+  "cluster command": 1_000,
 };
 
 export function planFaults(dice: Dice): FaultPlan {

@@ -11,6 +11,7 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_scheduler_takeovers_total: "take-over",
   sluice_scheduler_adopted_attempts_total: "adopted",
   sluice_scheduler_held_tasks_total: "held",
+  sluice_load_balancer_reshaped_partitions_total: "split or merged by the rule",
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
 

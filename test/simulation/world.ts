@@ -15,15 +15,17 @@ import {
   AgentGatewayServiceService,
   AgentServiceService,
   type Api,
+  ClusterServiceService,
+  type Definition,
   TaskServiceService,
   type ToAgent,
 } from "@sluice/protocol";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
-import { createScheduler, type Scheduler } from "@sluice/scheduler";
+import { createScheduler, type Scheduler, type SchedulerDeps } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
-import { agentConfig, apiServerConfig, schedulerConfig } from "./config.ts";
+import { agentConfig, apiServerConfig, eagerBalancer, operatorAccount, schedulerConfig } from "./config.ts";
 import { alteredFrames, alteredStore, type Control, Disguise, realSeq } from "./controls.ts";
 import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
@@ -52,6 +54,8 @@ export interface WorldOptions {
   readonly schedulers?: number;
   readonly agents?: number;
   readonly apiServers?: number;
+  /** Of the load-balancer, where it differs from production; default: as production, or eager. */
+  readonly balancer?: SchedulerDeps["balancer"];
 }
 
 export const queues = ["q0", "q1"] as const;
@@ -81,6 +85,7 @@ export class World {
   readonly signals: Signals;
   readonly #control: Control | undefined;
   readonly #lease: LeaseProfile;
+  readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
   readonly #disguise = new Disguise();
   readonly #processes = new Map<string, Process>();
   readonly #targets = new Map<string, Target>();
@@ -91,12 +96,13 @@ export class World {
     readonly apiServers: readonly string[];
   };
 
-  constructor({ seed, openStore, control, schedulers = 3, agents = 4, apiServers = 2 }: WorldOptions) {
+  constructor({ seed, openStore, control, schedulers = 3, agents = 4, apiServers = 2, balancer }: WorldOptions) {
     this.random = seededRandom(seed);
     this.dice = createDice(this.random.fork("world"));
     this.trace = createTrace(() => this.clock.monotonic());
     this.#control = control;
     this.#lease = this.dice.pick([defaultLeaseProfile, fastLeaseProfile]);
+    this.#balancer = balancer ?? (this.dice.chance(0.5) ? eagerBalancer : {});
     const { clock, trace, counters } = this;
     this.network = new Network({
       clock,
@@ -122,14 +128,14 @@ export class World {
     for (const name of this.names.agents) this.#addAgent(name);
   }
 
-  /** Wishes with the shapes of this seed, access keys, and every process. */
-  async start(accounts: readonly string[]): Promise<void> {
+  /** Wishes with the shapes of this seed (or this one), access keys, and every process. */
+  async start(accounts: readonly string[], { shape }: { shape?: readonly Prefix[] } = {}): Promise<void> {
     for (const [index, queue] of queues.entries()) {
-      const prefixes: readonly Prefix[] = this.dice.pick([[""], ["0", "1"], ["0", "10", "11"]]);
+      const prefixes: readonly Prefix[] = shape ?? this.dice.pick([[""], ["0", "1"], ["0", "10", "11"]]);
       const partitions = prefixes.map((prefix) => ({ prefix, ownerId: "nobody" }));
       await writeWish(this.coordinator, { queue: queue ?? String(index), partitions, modRevision: 0 });
     }
-    for (const account of accounts) {
+    for (const account of [...accounts, operatorAccount]) {
       const key = { accountId: AccountId(account), ...credentialOf(account) };
       await createAccessKey(this.server.store, masterKey, key);
     }
@@ -157,20 +163,14 @@ export class World {
   /** A client of an account, which calls the api-servers in turn. */
   client(name: string, account: string): { readonly node: SimNode; readonly tasks: Api<typeof TaskServiceService> } {
     const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
-    const { keyId, secret } = credentialOf(account);
-    const headers = { authorization: `Bearer ${keyId}:${secret}` };
-    const apis = this.names.apiServers.map((host) =>
-      simulatedClient(TaskServiceService, this.#route(node, host, "tasks", new Set())),
-    );
-    const dice = this.dice.fork(`${name} chooses`);
-    const tasks = new Proxy({} as Api<typeof TaskServiceService>, {
-      get: (_target, method) => (input: never, context: { signal: AbortSignal }) =>
-        (dice.pick(apis)[method as "getTask"] as (input: never, context: object) => unknown)(input, {
-          ...context,
-          headers,
-        }),
-    });
-    return { node, tasks };
+    return { node, tasks: this.#caller(TaskServiceService, { node, account, service: "tasks" }) };
+  }
+
+  /** An operator, who calls them as well. */
+  operator(name: string): Api<typeof ClusterServiceService> {
+    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
+    const repeatable = ["splitPartition", "mergePartition", "movePartition"];
+    return this.#caller(ClusterServiceService, { node, account: operatorAccount, service: "cluster", repeatable });
   }
 
   /** Nothing goes on afterwards; what is at the store is done first. */
@@ -190,6 +190,22 @@ export class World {
     this.trace.add(`BUG ${String(cause)}`);
     if (this.bugs.length < 20) this.bugs.push(text);
   };
+
+  #caller<D extends Definition>(definition: D, { node, account, service, repeatable = [] }: Caller): Api<D> {
+    const { keyId, secret } = credentialOf(account);
+    const headers = { authorization: `Bearer ${keyId}:${secret}` };
+    const apis = this.names.apiServers.map((host) =>
+      simulatedClient(definition, this.#route(node, host, service, new Set(repeatable))),
+    );
+    const dice = this.dice.fork(`${node.name} chooses`);
+    return new Proxy({} as Api<D>, {
+      get: (_target, method) => (input: never, context: { signal: AbortSignal }) =>
+        (dice.pick(apis)[method as keyof D] as (input: never, context: object) => unknown)(input, {
+          ...context,
+          headers,
+        }),
+    });
+  }
 
   #process(name: string): Process {
     const process = this.#processes.get(name);
@@ -260,6 +276,7 @@ export class World {
       inspectZip: async () => ({ files: 1, bytes: 1 }),
     });
     this.#targets.set(`${node.host} tasks`, targetOf(node, server.tasks));
+    this.#targets.set(`${node.host} cluster`, targetOf(node, server.cluster));
     this.#targets.set(`${node.host} gateway`, targetOf(node, server.gateway));
     return server;
   }
@@ -270,6 +287,7 @@ export class World {
       ...this.#ports(node),
       config: schedulerConfig(`${node.host}-${life}`, this.#lease),
       queues,
+      balancer: this.#balancer,
       connectAgent: (address) => ({
         api: this.#connectAgent(node, address.split(":")[0] ?? ""),
         close: () => undefined,
@@ -361,6 +379,13 @@ export class World {
       },
     };
   }
+}
+
+interface Caller {
+  readonly node: SimNode;
+  readonly account: string;
+  readonly service: string;
+  readonly repeatable?: readonly string[];
 }
 
 function credentialOf(account: string): { readonly keyId: string; readonly secret: string } {
