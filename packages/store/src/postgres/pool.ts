@@ -242,6 +242,7 @@ export class Pool {
     metrics.outages.inc();
     log.warn("the store is away", { error: cause });
     this.#connections.breakAll(new StoreUnavailable("broken", cause));
+    this.#isDoubtful = false;
     this.#waiters.rejectAll(new StoreUnavailable("away", cause));
     this.#work(this.#heal());
   }
