@@ -21,7 +21,7 @@ export interface Target extends AsyncDisposable {
 }
 
 /** Attempts at once: twice what the instances run, so that there is always a next one at hand. */
-const slots = 80;
+const slots = 160;
 
 /** `profileDir`: every service writes a CPU profile there when it ends. */
 export async function clusterTarget(instances: number, profileDir: string | undefined): Promise<Target> {

@@ -167,6 +167,8 @@ class ProcessPool implements InstancePool {
   readonly #interpreters: Interpreters;
   readonly #instances = new Map<string, Set<Instance>>();
   readonly #waiters = new Set<Waiter>();
+  /** How many of them there are of each function. */
+  readonly #waiting = new Map<string, number>();
   #count = 0;
   /** Instances that make room. */
   readonly #leaving = new Set<Instance>();
@@ -245,7 +247,7 @@ class ProcessPool implements InstancePool {
         resolve: (slot) => {
           cancelTimer?.();
           signal.removeEventListener("abort", onAbort);
-          this.#waiters.delete(waiter);
+          if (this.#waiters.delete(waiter)) this.#countWaiting(spec, -1);
           resolve(slot);
         },
       };
@@ -256,6 +258,7 @@ class ProcessPool implements InstancePool {
       // Behind others of its kind there is nothing for it that they have not been refused.
       const isBehind = this.#oldestIfAlone(spec) !== undefined;
       this.#waiters.add(waiter);
+      this.#countWaiting(spec, 1);
       if (!isBehind) this.#serve();
     });
     if (instance) return instance;
@@ -274,12 +277,15 @@ class ProcessPool implements InstancePool {
 
   /** Who waits longest, if everybody waits for this function. */
   #oldestIfAlone(spec: FunctionSpec): Waiter | undefined {
-    let oldest: Waiter | undefined;
-    for (const waiter of this.#waiters) {
-      if (waiter.spec !== spec && keyOf(waiter.spec) !== keyOf(spec)) return undefined;
-      oldest ??= waiter;
-    }
-    return oldest;
+    if (this.#waiting.size !== 1 || !this.#waiting.has(keyOf(spec))) return undefined;
+    return this.#waiters.values().next().value;
+  }
+
+  #countWaiting(spec: FunctionSpec, change: 1 | -1): void {
+    const key = keyOf(spec);
+    const count = (this.#waiting.get(key) ?? 0) + change;
+    if (count > 0) this.#waiting.set(key, count);
+    else this.#waiting.delete(key);
   }
 
   /** Gives free slots to those who wait, oldest first, and free places to the functions with the fewest instances. */
