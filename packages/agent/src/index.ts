@@ -5,6 +5,7 @@ export { createCodeFetch, type FetchCodeDeps } from "./fetch-code.ts";
 export { type FileJournal, openFileJournal } from "./file-journal.ts";
 export { type AgentHost, type AgentHostOptions, createAgentHost } from "./host.ts";
 export * from "./instances/pool.ts";
+export type { StopSignal } from "./instances/stop-signal.ts";
 export { createMemoryJournal, type Journal } from "./journal.ts";
 export { Fenced, type FenceReason } from "./lifeline/fenced.ts";
 export { agentMetrics } from "./metrics.ts";

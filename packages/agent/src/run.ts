@@ -13,6 +13,7 @@ import { fenceToken } from "./fence-token.ts";
 import type { Attempt } from "./gate/attempt.ts";
 import type { Gate } from "./gate/gate.ts";
 import type { FunctionSpec, InstancePool, Invocation, Outcome } from "./instances/pool.ts";
+import { StopSource } from "./instances/stop-signal.ts";
 import type { Journal } from "./journal.ts";
 import type { LogSink } from "./logs/attempt-sink.ts";
 import type { LogUploader } from "./logs/log-uploader.ts";
@@ -60,15 +61,13 @@ export class Runner {
     const run = this.#running.get(attempt);
     if (!run) return;
     run.isStopAsked = true;
-    run.controller.abort(new DOMException("the task was stopped", "AbortError"));
+    run.stop.abort();
   }
 
   /** Stops everything that runs and gives it back to its owners, to be run elsewhere. */
   handBack(): void {
     this.#isHandingBack = true;
-    for (const { controller } of this.#running.values()) {
-      controller.abort(new DOMException("the agent is shutting down", "AbortError"));
-    }
+    for (const { stop } of this.#running.values()) stop.abort();
   }
 
   /** Those of the revisions that ran lately. */
@@ -82,7 +81,7 @@ export class Runner {
     const acceptedAt = clock.monotonic();
     let outcome: AttemptOutcome;
     try {
-      const ended = await pool.run(run.spec, run, run.controller.signal);
+      const ended = await pool.run(run.spec, run, run.stop);
       outcome = this.#handedBack(run, ended) ?? outcomeOf(ended, clock.now(), config.resultBytesMax);
     } catch (cause) {
       log.error("the instance pool failed", { taskId: run.taskId, attempt: run.attempt, cause: String(cause) });
@@ -108,7 +107,7 @@ export class Runner {
 class Run implements Invocation {
   readonly entry: Attempt;
   readonly spec: FunctionSpec;
-  readonly controller = new AbortController();
+  readonly stop = new StopSource();
   readonly sink: LogSink;
   isStopAsked = false;
   readonly requestId: string;

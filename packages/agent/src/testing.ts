@@ -20,6 +20,7 @@ import { Registry } from "prom-client";
 import { type Agent, type AgentDeps, createAgent } from "./agent.ts";
 import { type AgentConfig, defaultAgentConfig } from "./config.ts";
 import type { InstancePool, Invocation, Outcome, FunctionSpec as PoolSpec } from "./instances/pool.ts";
+import type { StopSignal } from "./instances/stop-signal.ts";
 import { createMemoryJournal, type Journal } from "./journal.ts";
 
 export const silentLog: Logger = {
@@ -43,7 +44,7 @@ export const aConfig = (overrides: Partial<AgentConfig> = {}): AgentConfig => ({
 export interface Flight {
   readonly spec: PoolSpec;
   readonly invocation: Invocation;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   end(outcome: Outcome): void;
 }
 
@@ -60,7 +61,7 @@ export class FakePool implements InstancePool {
   disposeCount = 0;
   readonly #running = new Set<Flight>();
 
-  async run(spec: PoolSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
+  async run(spec: PoolSpec, invocation: Invocation, signal: StopSignal): Promise<Outcome> {
     this.onRun();
     return new Promise((resolve) => {
       const flight: Flight = {
@@ -74,7 +75,7 @@ export class FakePool implements InstancePool {
       };
       this.flights.push(flight);
       this.#running.add(flight);
-      signal.addEventListener("abort", () => this.obeys && flight.end({ kind: "stopped" }), { once: true });
+      signal.addEventListener("abort", () => this.obeys && flight.end({ kind: "stopped" }));
     });
   }
 

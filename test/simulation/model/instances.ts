@@ -1,6 +1,6 @@
 // Modelled instances behind the agent's `InstancePool`: one process per attempt, which lives on its host and not in the
 // agent. It writes the ledger.
-import type { FunctionSpec, InstancePool, Invocation, Outcome } from "@sluice/agent";
+import type { FunctionSpec, InstancePool, Invocation, Outcome, StopSignal } from "@sluice/agent";
 import type { SimNode } from "../net/node.ts";
 import { type RunStep, stepOf } from "./behaviour.ts";
 import type { Host, Instance } from "./host.ts";
@@ -41,7 +41,7 @@ class ModelledPool implements InstancePool {
     return this.#warm.has(revision);
   }
 
-  run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
+  run(spec: FunctionSpec, invocation: Invocation, signal: StopSignal): Promise<Outcome> {
     if (this.#isClosed) return Promise.resolve(failed("InstanceUnavailable", "retryable"));
     if (signal.aborted) return Promise.resolve({ kind: "stopped" });
     return new Promise((resolve) => {
@@ -57,7 +57,7 @@ class ModelledPool implements InstancePool {
         });
       });
       const stop = () => void process.kill("stopped");
-      signal.addEventListener("abort", stop, { once: true });
+      signal.addEventListener("abort", stop);
       this.#own.add(process);
       host.instances.add(process);
       process.start();

@@ -19,6 +19,7 @@ import * as outcomes from "./outcomes.ts";
 import type { FunctionSpec, InstanceLimits, InstancePoolOptions, Invocation, Outcome } from "./pool.ts";
 import { runnerSettings } from "./runner-settings.ts";
 import { Startup, type StartupOptions } from "./startup.ts";
+import type { StopSignal } from "./stop-signal.ts";
 import { deferred, within } from "./within.ts";
 
 export interface InstanceOptions extends Omit<InstancePoolOptions, "limits">, StartupOptions {
@@ -97,7 +98,7 @@ export class Instance {
   }
 
   /** Runs a request in a reserved slot. */
-  async run(invocation: Invocation, log: AttemptLog, signal: AbortSignal): Promise<Outcome> {
+  async run(invocation: Invocation, log: AttemptLog, signal: StopSignal): Promise<Outcome> {
     if (!this.isReady) {
       const failure = await within(this.#startup.answer, signal);
       if (failure) return failure;
@@ -225,7 +226,7 @@ export class Instance {
 
   // ---- Requests ----
 
-  #fly(channel: Channel, flight: Flight, signal: AbortSignal): Promise<Outcome> {
+  #fly(channel: Channel, flight: Flight, signal: StopSignal): Promise<Outcome> {
     const { clock } = this.#options;
     const { invocation, number } = flight;
     const { requestId, taskId, attempt, retryCount, fenceToken } = invocation;

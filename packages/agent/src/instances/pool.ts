@@ -12,6 +12,7 @@ import type { Cgroups } from "./cgroup.ts";
 import { Instance } from "./instance.ts";
 import { Interpreters } from "./interpreters.ts";
 import { expired, notStarted, stopped } from "./outcomes.ts";
+import type { StopSignal } from "./stop-signal.ts";
 
 /** What to run; one revision of a function. */
 export interface FunctionSpec {
@@ -94,7 +95,7 @@ export interface InstancePool extends AsyncDisposable {
    * it shares with others (`instanceConcurrency` > 1) cannot be killed alone; when it times out or is stopped and
    * ignores `context.signal` beyond the grace, its code may go on until the others are done and the instance ends.
    */
-  run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome>;
+  run(spec: FunctionSpec, invocation: Invocation, signal: StopSignal): Promise<Outcome>;
   /** A free slot of a running instance, for placement. */
   hasWarm(revision: number): boolean;
   /** Processes, including those that are starting or ending. */
@@ -188,7 +189,7 @@ class ProcessPool implements InstancePool {
     return this.#all().some((instance) => instance.spec.revision === revision && instance.isReady && instance.hasRoom);
   }
 
-  async run(spec: FunctionSpec, invocation: Invocation, signal: AbortSignal): Promise<Outcome> {
+  async run(spec: FunctionSpec, invocation: Invocation, signal: StopSignal): Promise<Outcome> {
     const log = new AttemptLog(invocation.onLog.bind(invocation), this.#limits.logBytesMax);
     const instance = this.#warm(spec) ?? (await this.#acquire(spec, invocation, log, signal));
     if (!(instance instanceof Instance)) return instance;
@@ -231,7 +232,7 @@ class ProcessPool implements InstancePool {
     spec: FunctionSpec,
     { requestId: startRequestId, startBefore }: Invocation,
     log: AttemptLog,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<Instance | Outcome> {
     const interpreter = await this.#interpreters.find(spec.runtime);
     if ("missing" in interpreter) return { kind: "invalid", reason: "InvalidFunction", message: interpreter.missing };

@@ -1,27 +1,26 @@
 import type { Clock } from "@sluice/core";
+import type { StopSignal } from "./stop-signal.ts";
 
 /** What `promise` resolves to, or undefined once the signal aborts or the time is over. Leaves no timer behind. */
 export async function within<T>(
   promise: Promise<T>,
-  signal: AbortSignal | undefined,
+  signal: StopSignal | undefined,
   clock?: Clock,
   ms?: number,
 ): Promise<T | undefined> {
   const done = new AbortController();
-  const stop = signal ? AbortSignal.any([signal, done.signal]) : done.signal;
-  const waits: Promise<T | undefined>[] = [promise];
-  if (clock && ms !== undefined) waits.push(clock.sleep(ms, stop).then(() => undefined));
-  if (signal) waits.push(aborted(stop));
+  const stopped = deferred<undefined>();
+  const stop = () => stopped.resolve(undefined);
+  const waits: Promise<T | undefined>[] = [promise, stopped.promise];
+  if (clock && ms !== undefined) waits.push(clock.sleep(ms, done.signal).then(() => undefined));
+  if (signal?.aborted) stop();
+  else signal?.addEventListener("abort", stop);
   try {
     return await Promise.race(waits);
   } finally {
+    signal?.removeEventListener("abort", stop);
     done.abort();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  if (signal.aborted) return Promise.resolve(undefined);
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined), { once: true }));
 }
 
 export interface Deferred<T> {
