@@ -26,12 +26,12 @@ import type {
   AttemptStarted,
   DispatchAttempt,
   FromAgent,
-  FunctionSpec,
   InventoryEntry,
   ToAgent,
 } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
-import type { AgentRecord } from "@sluice/store";
+import type { AgentRecord, FunctionRecord } from "@sluice/store";
+import { functionSpec } from "./function-spec.ts";
 
 export type AgentApi = Api<typeof AgentServiceService>;
 
@@ -140,11 +140,11 @@ export class AgentLink {
   }
 
   /** False: not attached (any more); nothing was sent. */
-  dispatch(port: PartitionPort, attempts: DispatchAttempt[], functions: Iterable<FunctionSpec>): boolean {
+  dispatch(port: PartitionPort, attempts: DispatchAttempt[], functions: Iterable<FunctionRecord>): boolean {
     const state = this.#attachedState(port);
     if (!state) return false;
-    const unsent = [...functions].filter((spec) => !state.sent.has(spec.revision));
-    for (const spec of unsent) state.sent.add(spec.revision);
+    const unsent = [...functions].filter(({ revision }) => !state.sent.has(revision)).map(functionSpec);
+    for (const { revision } of unsent) state.sent.add(revision);
     const { session } = state;
     return this.#push({
       frame: { $case: "dispatch", value: { session, incarnation: this.incarnation, functions: unsent, attempts } },

@@ -10,7 +10,7 @@ import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { factsOf } from "./dispatch.ts";
-import { type ActiveTask, originOf } from "./memory.ts";
+import { type ActiveTask, rememberRow } from "./memory.ts";
 import { lostWrite, outcomeWrite, refusedWrite } from "./outcome.ts";
 
 const retryMs = 200;
@@ -175,16 +175,15 @@ function adoptEntry(
   }
   if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {
     // An owner between that one and me may have given the same attempt to an agent that has not answered yet.
-    const held = known ?? context.memory.activate(row.seq, originOf(row), "held");
+    const held = known ?? context.memory.activateRow(row, "held");
     held.state = "held";
     context.suspects.set(ref.seq, link);
     return;
   }
   context.suspects.delete(ref.seq);
-  const { payload, ...facts } = row;
-  const task = known ?? context.memory.activate(row.seq, originOf(row), "dispatched");
+  const task = known ?? context.memory.activateRow(row, "dispatched");
+  rememberRow(task, row);
   task.state = "dispatched";
-  task.row = facts;
   task.attempt = ref.attempt;
   task.function = read.functions.get(flowKey(row));
   joinAgent(task, link);

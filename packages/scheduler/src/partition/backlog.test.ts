@@ -13,8 +13,9 @@ test("the oldest number that waits is found behind older ones that run", async (
   const enter = (seqs: readonly number[], agoMs: number, priority: Priority) => {
     const block = { ...flow, queue: "q0", lane: 0, priority, seqs, enqueuedAt: clock.now() - agoMs };
     const waiting = memory.enter({ block, deliveryCount: 1 });
-    if (waiting) order.add(flow, block.enqueuedAt, waiting, seqs.length);
-    return block;
+    if (!waiting) throw new Error("its numbers are new");
+    order.add(flow, block.enqueuedAt, waiting, seqs.length);
+    return waiting;
   };
   await clock.advance(60_000);
   expect(backlogOf({ clock, memory, order })).toEqual({ waiting: 0, ageMs: 0 });
@@ -26,14 +27,14 @@ test("the oldest number that waits is found behind older ones that run", async (
 
   for (const seq of [1, 2]) {
     order.take();
-    memory.activate(seq, oldest, "dispatched");
+    memory.activate(seq, oldest);
   }
   order.take();
-  memory.activate(3, older, "held");
+  memory.activate(3, older);
   expect(backlogOf({ clock, memory, order })).toEqual({ waiting: 2, ageMs: 5_000 });
 
   order.take();
-  memory.activate(4, older, "dispatched");
+  memory.activate(4, older);
   memory.forget(4);
   expect(backlogOf({ clock, memory, order })).toEqual({ waiting: 1, ageMs: 1_000 });
 });

@@ -1,20 +1,18 @@
 // Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
-import { flowKey, type Loop, type Seq } from "@sluice/core";
-import type { DispatchAttempt, FunctionSpec } from "@sluice/protocol";
+import { type Loop, lanesOf } from "@sluice/core";
+import type { DispatchAttempt } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { type Placing, place, roomFor } from "../agents/place.ts";
+import { place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
-import { functionSpec } from "./function-spec.ts";
-import type { ActiveTask, Origin } from "./memory.ts";
+import { type ActiveTask, rememberRow } from "./memory.ts";
 import { lostWrite, refusedWrite } from "./outcome.ts";
+import { attachedLinks, pick, placingOf } from "./pick.ts";
 import { planRow } from "./plan.ts";
 import { ackFinished } from "./pull.ts";
 
 const retryMs = 200;
-/** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
-const heldMax = 10_000;
 
 export function dispatchLoop(context: PartitionContext, port: PartitionPort, startAt: number): Loop {
   const { clock, config } = context;
@@ -31,62 +29,6 @@ export function dispatchLoop(context: PartitionContext, port: PartitionPort, sta
   };
 }
 
-/** The next numbers, at most as many as their agents have room for. */
-function pick(context: PartitionContext): ActiveTask[] {
-  const { order, memory } = context;
-  const links = context.agents.links.filter((link) => link.isAttached(context.owner));
-  let room = Math.min(
-    context.config.batchSize,
-    links.reduce((sum, link) => sum + link.free, 0),
-  );
-  const roomOfFlow = new Map<string, number>();
-  const picked: ActiveTask[] = [];
-  const now = context.clock.now();
-  order.unblockAll();
-  while (room > 0) {
-    const waiting = order.peek();
-    if (!waiting) break;
-    const { origin } = waiting;
-    const seq = waiting.seqs[waiting.next] as Seq;
-    if (!memory.has(seq) || memory.active(seq)) {
-      // Finished, or named by an agent, since it was put in order.
-      order.take(0);
-      waiting.next++;
-      continue;
-    }
-    const key = flowKey(origin);
-    const left = roomOfFlow.get(key) ?? (isHeldBack(context, key) ? 0 : flowRoom(context, links, origin));
-    roomOfFlow.set(key, left - 1);
-    if (left <= 0) {
-      order.block(origin);
-      continue;
-    }
-    order.take();
-    waiting.next++;
-    const task = memory.activate(seq, origin, "reading");
-    task.dequeuedAt = now;
-    picked.push(task);
-    room--;
-  }
-  return picked;
-}
-
-/** Many of its rows wait for agents that have not answered: reading more would only fill the memory. */
-function isHeldBack({ unanswered, held }: PartitionContext, key: string): boolean {
-  return unanswered.size > 0 && held.count >= heldMax && held.flows.has(key);
-}
-
-function flowRoom(context: PartitionContext, links: readonly AgentLink[], origin: Origin): number {
-  const known = context.functions.peek(origin);
-  if (!known) return Number.POSITIVE_INFINITY;
-  const placing = placingOf(known);
-  return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
-}
-
-function placingOf({ revision, settings }: FunctionRecord): Placing {
-  return { revision, instanceConcurrency: settings.instanceConcurrency, instancesMax: settings.instancesMax };
-}
-
 async function dispatchBatch(
   context: PartitionContext,
   port: PartitionPort,
@@ -95,12 +37,11 @@ async function dispatchBatch(
 ): Promise<void> {
   context.dispatching++;
   try {
+    const seqs = picked.map(({ seq }) => seq);
+    const flows = new Map(picked.map(({ flowKey, origin }) => [flowKey, origin]));
     const [rows, functions] = await Promise.all([
-      context.store.lanes.read(
-        context.owner,
-        picked.map(({ seq }) => seq),
-      ),
-      context.functions.read(picked.map(({ origin }) => origin)),
+      context.store.lanes.read(context.owner, seqs),
+      context.functions.read([...flows.values()]),
     ]);
     if (signal.aborted) return;
     if (rows === "stale") {
@@ -130,93 +71,99 @@ function act(
   rows: ReadonlyMap<number, TaskRow>,
   functions: ReadonlyMap<string, FunctionRecord | undefined>,
 ): void {
-  const { memory, owner } = context;
-  const now = context.clock.now();
-  const batches = new Map<AgentLink, Batch>();
+  const { memory, owner, suspects } = context;
+  const { epoch, prefix } = owner;
+  const allAnswered = context.unanswered.size === 0;
+  const facts = { now: context.clock.now(), epoch, lanes: lanesOf(prefix), allAnswered };
+  const assignments = new Assignments(context);
   for (const task of picked) {
     if (!isReading(context, task)) continue;
     const row = rows.get(task.seq);
-    const key = flowKey(task.origin);
-    task.function = functions.get(key);
-    const facts = { now, ...owner, lane: task.origin.lane, function: task.function };
-    const plan = planRow(row, {
-      ...facts,
-      allAnswered: context.unanswered.size === 0,
-      isSuspect: context.suspects.has(task.seq),
-    });
-    if (plan.kind === "hold") {
-      task.state = "held";
-      context.held.count++;
-      context.held.flows.add(key);
-      context.metrics.held.inc();
+    const { lane } = task.origin;
+    task.function = functions.get(task.flowKey);
+    const isSuspect = suspects.size > 0 && suspects.has(task.seq);
+    const plan = planRow(row, { lane, isSuspect, function: task.function }, facts);
+    if (plan === "hold") {
+      hold(context, task);
       continue;
     }
-    const reportedBy = context.suspects.get(task.seq);
-    context.suspects.delete(task.seq);
-    if (plan.kind === "forget" || row === undefined) {
+    const reportedBy = suspects.get(task.seq);
+    suspects.delete(task.seq);
+    if (plan === "forget" || row === undefined) {
       memory.forget(task.seq);
       continue;
     }
-    const { payload, ...rest } = row;
-    task.row = rest;
-    task.attempt = row.attempt;
-    switch (plan.kind) {
-      case "dispatch":
-        assign(context, task, row, batches);
-        break;
-      case "stop":
-      case "expire":
-      case "invalid":
-        refuse(context, task, plan.kind);
-        break;
-      case "lost":
-        task.state = "settling";
-        pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: reportedBy });
-        break;
-    }
+    rememberRow(task, row);
+    if (plan === "dispatch") assignments.add(task, row);
+    else if (plan === "lost") {
+      task.state = "settling";
+      pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: reportedBy });
+    } else refuse(context, task, plan);
   }
-  for (const [link, batch] of batches) send(context, port, link, batch);
+  for (const [link, batch] of assignments.batches) send(context, port, link, batch);
   ackFinished(context);
+}
+
+function hold(context: PartitionContext, task: ActiveTask): void {
+  task.state = "held";
+  context.held.count++;
+  context.held.flows.add(task.flowKey);
+  context.metrics.held.inc();
 }
 
 interface Batch {
   readonly tasks: ActiveTask[];
   readonly attempts: DispatchAttempt[];
-  readonly functions: Map<number, FunctionSpec>;
+  readonly functions: Map<number, FunctionRecord>;
 }
 
-/** Gives the attempt to an agent with room, or puts it back if nobody has any. */
-function assign(context: PartitionContext, task: ActiveTask, row: TaskRow, batches: Map<AgentLink, Batch>): void {
-  const record = task.function;
-  if (!record) return;
-  const placing = placingOf(record);
-  const links = context.agents.links.filter((link) => link.isAttached(context.owner));
-  const link = place(links, placing, context.random);
-  if (!link) {
-    putBack(context, task);
-    return;
+/** Attempts of one batch, by the agent that they were given to. */
+class Assignments {
+  readonly batches = new Map<AgentLink, Batch>();
+  readonly #context: PartitionContext;
+  readonly #links: readonly AgentLink[];
+
+  constructor(context: PartitionContext) {
+    this.#context = context;
+    this.#links = attachedLinks(context);
   }
-  task.state = "dispatched";
-  joinAgent(task, link);
-  let batch = batches.get(link);
-  if (!batch) {
-    batch = { tasks: [], attempts: [], functions: new Map() };
-    batches.set(link, batch);
+
+  /** Gives the attempt to an agent with room, or puts it back if nobody has any. */
+  add(task: ActiveTask, row: TaskRow): void {
+    const record = task.function;
+    if (!record) return;
+    const link = place(this.#links, placingOf(record), this.#context.random);
+    if (!link) {
+      putBack(this.#context, task);
+      return;
+    }
+    task.state = "dispatched";
+    joinAgent(task, link);
+    const batch = this.#batchOf(link);
+    const { queue, epoch } = this.#context.owner;
+    batch.tasks.push(task);
+    batch.functions.set(record.revision, record);
+    batch.attempts.push({
+      seq: task.seq,
+      attempt: row.attempt,
+      queue,
+      lane: row.lane,
+      epoch,
+      expiresAtMs: row.expiresAt ?? 0,
+      functionRevision: record.revision,
+      taskId: row.taskId,
+      retries: row.retries,
+      payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
+    });
   }
-  batch.tasks.push(task);
-  batch.functions.set(record.revision, functionSpec(record));
-  batch.attempts.push({
-    seq: task.seq,
-    attempt: row.attempt,
-    queue: context.owner.queue,
-    lane: row.lane,
-    epoch: context.owner.epoch,
-    expiresAtMs: row.expiresAt ?? 0,
-    functionRevision: record.revision,
-    taskId: row.taskId,
-    retries: row.retries,
-    payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
-  });
+
+  #batchOf(link: AgentLink): Batch {
+    const known = this.batches.get(link);
+    if (known) return known;
+    const batch: Batch = { tasks: [], attempts: [], functions: new Map() };
+    this.batches.set(link, batch);
+    return batch;
+  }
 }
 
 function send(context: PartitionContext, port: PartitionPort, link: AgentLink, batch: Batch): void {

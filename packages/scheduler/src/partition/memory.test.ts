@@ -1,5 +1,6 @@
 import { AccountId, FunctionName } from "@sluice/core";
 import type { Delivery } from "@sluice/queue";
+import type { TaskRow } from "@sluice/store";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createMemory } from "./memory.ts";
@@ -17,6 +18,7 @@ const delivery = (seqs: number[]) => ({
   },
 });
 
+const rowOf = (seq: number) => ({ ...delivery([seq]).block, seq, attempt: 1 }) as unknown as TaskRow;
 const seqsOf = (deliveries: readonly Delivery[]) => deliveries.map(({ block }) => block.seqs);
 
 test("a block can be acked when all its numbers are finished", () => {
@@ -62,7 +64,7 @@ test("a block that is delivered again and again does not fill the memory", () =>
 
 test("a number that an agent named is remembered without a block", () => {
   const memory = createMemory();
-  memory.activate(9, delivery([9]).block, "dispatched");
+  memory.activateRow(rowOf(9), "dispatched");
   expect(memory.has(9)).toBe(true);
   expect(memory.enter(delivery([9]))).toBeUndefined();
   memory.forget(9);
@@ -80,7 +82,7 @@ test("whatever is repeated and in whatever order it ends, each block is acked ex
     fc.property(blocks, order, named, (lists, finishing, active) => {
       const memory = createMemory();
       const seqLists = lists.flatMap(([list, count]) => Array.from({ length: count }, () => list));
-      for (const seq of active) memory.activate(seq, delivery([seq]).block, "dispatched");
+      for (const seq of active) memory.activateRow(rowOf(seq), "dispatched");
       const entered = seqLists.flatMap((seqs) => memory.enter(delivery(seqs))?.seqs ?? []);
       const known = new Set(seqLists.flat());
       for (const seq of active) known.delete(seq);

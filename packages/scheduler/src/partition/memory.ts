@@ -10,7 +10,7 @@
 // A million numbers wait in a bad hour, so one that waits is no object: it is an entry of its block's list, of which the
 // order holds one item, and an entry of a table that says which block it is from. That is 40 bytes instead of 210, and an
 // eighth of the time to enter. It becomes an object when its turn comes, or when an agent names it.
-import type { Epoch, EpochMs, Flow, Lane, Priority, Seq } from "@sluice/core";
+import { type Epoch, type EpochMs, type Flow, flowKey, type Lane, type Priority, type Seq } from "@sluice/core";
 import type { Delivery } from "@sluice/queue";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
@@ -27,22 +27,23 @@ export interface Origin extends Flow {
 /** Numbers that wait for their turn one after the other: those that a block brought, or one that was put back. */
 export interface Waiting {
   readonly origin: Origin;
+  readonly flowKey: string;
   readonly seqs: readonly Seq[];
   /** Index of the number whose turn is next. */
   next: number;
 }
 
-/** What settling needs of a row; the payload is not kept. */
-export type RowFacts = Omit<TaskRow, "payload">;
-
 /** A number whose turn has come. */
 export interface ActiveTask {
   readonly seq: Seq;
   readonly origin: Origin;
+  readonly flowKey: string;
   state: "reading" | "held" | "dispatched" | "settling";
-  row: RowFacts | undefined;
   function: FunctionRecord | undefined;
+  /** These three as the row says; 0 until it was read. */
   attempt: number;
+  retries: number;
+  lostAttempts: number;
   /** Of the agent that has the attempt. */
   link: AgentLink | undefined;
   agentId: string | undefined;
@@ -60,8 +61,10 @@ export interface Memory {
   activeTasks(): Iterable<ActiveTask>;
   /** Takes in a block. Returns the numbers that are new, if any; the others joined what was there. */
   enter(delivery: Delivery): Waiting | undefined;
-  /** Makes a number active: the reading of its row starts, or an agent named it. */
-  activate(seq: Seq, origin: Origin, state: ActiveTask["state"]): ActiveTask;
+  /** Makes a number that waits active: the reading of its row starts. */
+  activate(seq: Seq, waiting: Pick<Waiting, "origin" | "flowKey">): ActiveTask;
+  /** Makes a number active that an agent or a mark named, and whose row was read. */
+  activateRow(row: TaskRow, state: ActiveTask["state"]): ActiveTask;
   /** Back to waiting; the caller puts it in order again. */
   deactivate(task: ActiveTask): Waiting;
   /** Finished: settled, parked or not ours. Blocks without open numbers can be taken from `takeAckable`. */
@@ -151,6 +154,26 @@ export function createMemory(): Memory {
     else joined.set(seq, [block]);
   }
 
+  function activate(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["state"]): ActiveTask {
+    const task: ActiveTask = {
+      seq,
+      origin,
+      flowKey,
+      state,
+      function: undefined,
+      attempt: 0,
+      retries: 0,
+      lostAttempts: 0,
+      link: undefined,
+      agentId: undefined,
+      dequeuedAt: undefined,
+      stopSent: false,
+    };
+    active.set(seq, task);
+    slots.add(seq, noBlock);
+    return task;
+  }
+
   return {
     get size() {
       return slots.size;
@@ -175,37 +198,28 @@ export function createMemory(): Memory {
         else join(seq, block);
       }
       if (fresh.length === 0) return undefined;
-      return { origin: delivery.block, seqs: fresh.length === seqs.length ? seqs : fresh, next: 0 };
+      const origin = delivery.block;
+      return { origin, flowKey: flowKey(origin), seqs: fresh.length === seqs.length ? seqs : fresh, next: 0 };
     },
-    activate(seq, origin, state) {
-      const task: ActiveTask = {
-        seq,
-        origin,
-        state,
-        row: undefined,
-        function: undefined,
-        attempt: 0,
-        link: undefined,
-        agentId: undefined,
-        dequeuedAt: undefined,
-        stopSent: false,
-      };
-      active.set(seq, task);
-      slots.add(seq, noBlock);
+    activate: (seq, { origin, flowKey }) => activate(seq, origin, flowKey, "reading"),
+    activateRow(row, state) {
+      const { accountId, functionName, lane, priority, enqueuedAt } = row;
+      const origin = { accountId, functionName, lane, priority, enqueuedAt };
+      const task = activate(row.seq, origin, flowKey(row), state);
+      rememberRow(task, row);
       return task;
     },
-    deactivate({ seq, origin }) {
+    deactivate({ seq, origin, flowKey }) {
       active.delete(seq);
-      return { origin, seqs: [seq], next: 0 };
+      return { origin, flowKey, seqs: [seq], next: 0 };
     },
     forget(seq) {
       active.delete(seq);
-      const slot = slots.get(seq);
+      const slot = slots.take(seq);
       if (slot === undefined) return;
-      slots.delete(seq);
       const block = blocks[slot];
       if (block) finishOne(block);
-      const others = joined.get(seq);
+      const others = joined.size > 0 ? joined.get(seq) : undefined;
       if (!others) return;
       joined.delete(seq);
       for (const other of others) finishOne(other);
@@ -230,9 +244,11 @@ export function createMemory(): Memory {
   };
 }
 
-/** Without the rest of the row, which may be large. */
-export function originOf({ accountId, functionName, lane, priority, enqueuedAt }: Origin): Origin {
-  return { accountId, functionName, lane, priority, enqueuedAt };
+/** What settling needs of a row. The rest is not kept: its payload may be large. */
+export function rememberRow(task: ActiveTask, { attempt, retries, lostAttempts }: TaskRow): void {
+  task.attempt = attempt;
+  task.retries = retries;
+  task.lostAttempts = lostAttempts;
 }
 
 /** Whether an earlier owner may have dispatched a row. */

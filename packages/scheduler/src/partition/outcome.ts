@@ -98,13 +98,13 @@ function failedWrite(
   errorClass: "fatal" | "retryable" | "flow_control" | "lost",
   facts: OutcomeFacts,
 ): SettleWrite | ParkWrite {
-  const row = task.row;
+  const { attempt, retries, lostAttempts } = task;
   const retry = decideRetry(
     {
       class: errorClass,
-      retries: row?.retries ?? 0,
-      lostAttempts: row?.lostAttempts ?? 0,
-      throttledAttempts: Math.max(0, task.attempt - 1 - (row?.retries ?? 0) - (row?.lostAttempts ?? 0)),
+      retries,
+      lostAttempts,
+      throttledAttempts: Math.max(0, attempt - 1 - retries - lostAttempts),
       ...(ended.outcome.retryAfterMs > 0 && { retryAfterMs: ended.outcome.retryAfterMs }),
       config: { maxAsyncRetryAttempts: facts.maxAsyncRetryAttempts, lostAttemptsMax: facts.lostAttemptsMax },
     },

@@ -1,7 +1,7 @@
 import { AccountId, FunctionName, TaskId } from "@sluice/core";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import { describe, expect, test } from "vitest";
-import { type PlanFacts, planRow } from "./plan.ts";
+import { type PlanFacts, planRow, type RowContext, type RowPlan } from "./plan.ts";
 
 const flow = { accountId: AccountId("a"), functionName: FunctionName("f") };
 const row = (facts: Partial<TaskRow> = {}): TaskRow => ({
@@ -23,9 +23,9 @@ const row = (facts: Partial<TaskRow> = {}): TaskRow => ({
   payload: new Uint8Array(),
   ...facts,
 });
-const facts = (changes: Partial<PlanFacts> = {}): PlanFacts => ({
+const facts = (changes: Partial<PlanFacts & RowContext> = {}): PlanFacts & RowContext => ({
   epoch: 5,
-  prefix: "",
+  lanes: { from: 0, until: 32 },
   lane: 3,
   now: 1_000,
   allAnswered: true,
@@ -35,13 +35,13 @@ const facts = (changes: Partial<PlanFacts> = {}): PlanFacts => ({
 });
 
 describe("a row whose turn has come", () => {
-  test.each<[string, TaskRow | undefined, PlanFacts, string]>([
+  test.each<[string, TaskRow | undefined, PlanFacts & RowContext, RowPlan]>([
     ["is dispatched", row(), facts(), "dispatch"],
     ["is forgotten when it is gone", undefined, facts(), "forget"],
     ["is forgotten when it is final", row({ status: "Succeeded", endedAt: 1 }), facts(), "forget"],
     ["is forgotten when it is parked", row({ dueAt: 5_000 }), facts(), "forget"],
     ["is forgotten when it moved to another lane", row({ lane: 4 }), facts(), "forget"],
-    ["is forgotten when its lane is not mine", row({ lane: 3 }), facts({ prefix: "1" }), "forget"],
+    ["is forgotten when its lane is not mine", row({ lane: 3 }), facts({ lanes: { from: 16, until: 32 } }), "forget"],
     ["is held while an agent may be running it", row({ stamp: 4 }), facts({ allAnswered: false }), "hold"],
     [
       "is not held when nobody before me can have dispatched it",
@@ -64,7 +64,7 @@ describe("a row whose turn has come", () => {
     ["expires when its time has passed", row({ expiresAt: 1_000 }), facts(), "expire"],
     ["does not expire before", row({ expiresAt: 1_001 }), facts(), "dispatch"],
     ["is invalid without its function", row(), facts({ function: undefined }), "invalid"],
-  ])("%s", (_name, given, known, kind) => {
-    expect(planRow(given, known).kind).toBe(kind);
+  ])("%s", (_name, given, known, plan) => {
+    expect(planRow(given, known, known)).toBe(plan);
   });
 });

@@ -52,12 +52,15 @@ export class SeqTable {
     this.#values[at] = value;
   }
 
-  delete(seq: Seq): void {
+  /** Removes it. Returns its value. */
+  take(seq: Seq): number | undefined {
     const at = this.#find(seq);
-    if (this.#keys[at] === empty) return;
+    if (this.#keys[at] === empty) return undefined;
+    const value = this.#values[at];
     this.#close(at);
     this.#size -= 1;
     if (this.#keys.length > capacityMin && this.#size * 8 < this.#keys.length) this.#rehash(this.#keys.length / 2);
+    return value;
   }
 
   /** Where it is, or else where it belongs. */

@@ -7,7 +7,7 @@ import type { PartitionPort } from "../agents/link.ts";
 import { blocksOf } from "../announce.ts";
 import { type PartitionContext, pushWrite } from "./context.ts";
 import { every } from "./every.ts";
-import { mayBeOld, originOf } from "./memory.ts";
+import { mayBeOld } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 
 const marksMax = 1_000;
@@ -48,10 +48,7 @@ function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow)
   }
   const isParked = row.dueAt !== undefined;
   if (!isParked && mayBeOld(row, context.owner.epoch) && context.unanswered.size > 0) return;
-  const { payload, ...facts } = row;
-  const task = context.memory.activate(row.seq, originOf(row), "settling");
-  task.row = facts;
-  task.attempt = row.attempt;
+  const task = context.memory.activateRow(row, "settling");
   const write = row.stopRequested
     ? refusedWrite(task, "Stopped", undefined, context.clock.now())
     : refusedWrite(

@@ -1,0 +1,69 @@
+// Whose turn is next: by fair share and urgency, as far as there is room.
+import type { Seq } from "@sluice/core";
+import type { FunctionRecord } from "@sluice/store";
+import type { AgentLink } from "../agents/link.ts";
+import { type Placing, roomFor } from "../agents/place.ts";
+import type { PartitionContext } from "./context.ts";
+import type { ActiveTask, Origin } from "./memory.ts";
+
+/** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
+const heldMax = 10_000;
+
+/** The next numbers, at most as many as their agents have room for. Their rows are being read from now on. */
+export function pick(context: PartitionContext): ActiveTask[] {
+  const { order, memory } = context;
+  const links = attachedLinks(context);
+  let room = Math.min(
+    context.config.batchSize,
+    links.reduce((sum, link) => sum + link.free, 0),
+  );
+  const roomOfFlow = new Map<string, number>();
+  const picked: ActiveTask[] = [];
+  const now = context.clock.now();
+  order.unblockAll();
+  while (room > 0) {
+    const waiting = order.peek();
+    if (!waiting) break;
+    const { origin, flowKey } = waiting;
+    const seq = waiting.seqs[waiting.next] as Seq;
+    if (!memory.has(seq) || memory.active(seq)) {
+      // Finished, or named by an agent, since it was put in order.
+      order.take(0);
+      waiting.next++;
+      continue;
+    }
+    const left = roomOfFlow.get(flowKey) ?? (isHeldBack(context, flowKey) ? 0 : flowRoom(context, links, origin));
+    roomOfFlow.set(flowKey, left - 1);
+    if (left <= 0) {
+      order.block(origin);
+      continue;
+    }
+    order.take();
+    waiting.next++;
+    const task = memory.activate(seq, waiting);
+    task.dequeuedAt = now;
+    picked.push(task);
+    room--;
+  }
+  return picked;
+}
+
+/** Many of its rows wait for agents that have not answered: reading more would only fill the memory. */
+function isHeldBack({ unanswered, held }: PartitionContext, flowKey: string): boolean {
+  return unanswered.size > 0 && held.count >= heldMax && held.flows.has(flowKey);
+}
+
+function flowRoom(context: PartitionContext, links: readonly AgentLink[], origin: Origin): number {
+  const known = context.functions.peek(origin);
+  if (!known) return Number.POSITIVE_INFINITY;
+  const placing = placingOf(known);
+  return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
+}
+
+export function placingOf({ revision, settings }: FunctionRecord): Placing {
+  return { revision, instanceConcurrency: settings.instanceConcurrency, instancesMax: settings.instancesMax };
+}
+
+export function attachedLinks({ agents, owner }: PartitionContext): AgentLink[] {
+  return agents.links.filter((link) => link.isAttached(owner));
+}
