@@ -11,6 +11,8 @@ import {
   type Clock,
   covers,
   createChannel,
+  laneCount,
+  lanesOf,
   type OwnedPartition,
   partitionKey,
   type Random,
@@ -97,6 +99,8 @@ export class AgentLink {
   /** Why the last stream broke, if that was told to people. */
   #toldReason: string | undefined;
   readonly #partitions = new Map<string, PartitionState>();
+  /** The same by queue and lane. */
+  readonly #byLane = new Map<string, (PartitionState | undefined)[]>();
   readonly #deps: AgentLinkDeps;
 
   constructor(deps: AgentLinkDeps, record: AgentRecord) {
@@ -131,12 +135,14 @@ export class AgentLink {
   attach(port: PartitionPort): void {
     const state: PartitionState = { port, session: 0, attached: false, sent: new Set() };
     this.#partitions.set(partitionKey(port.owner), state);
+    this.#indexLanes();
     this.#sendAttach([state]);
   }
 
   detach(port: PartitionPort): void {
     const key = partitionKey(port.owner);
     if (this.#partitions.get(key)?.port === port) this.#partitions.delete(key);
+    this.#indexLanes();
   }
 
   /** False: not attached (any more); nothing was sent. */
@@ -335,10 +341,25 @@ export class AgentLink {
     attempts: readonly T[],
     hand: (port: PartitionPort, attempts: readonly T[]) => void,
   ): void {
-    for (const { port, attached } of [...this.#partitions.values()]) {
-      if (!attached) continue;
-      const own = attempts.filter(({ ref }) => ref && belongs(port.owner, ref));
-      if (own.length > 0) hand(port, own);
+    const shares = new Map<PartitionPort, T[]>();
+    for (const attempt of attempts) {
+      const state = attempt.ref && this.#byLane.get(attempt.ref.queue)?.[attempt.ref.lane];
+      if (!state?.attached) continue;
+      const share = shares.get(state.port);
+      if (share) share.push(attempt);
+      else shares.set(state.port, [attempt]);
+    }
+    for (const [port, share] of shares) hand(port, share);
+  }
+
+  #indexLanes(): void {
+    this.#byLane.clear();
+    for (const state of this.#partitions.values()) {
+      const { queue, prefix } = state.port.owner;
+      const lanes = this.#byLane.get(queue) ?? new Array<PartitionState | undefined>(laneCount);
+      this.#byLane.set(queue, lanes);
+      const { from, until } = lanesOf(prefix);
+      lanes.fill(state, from, until);
     }
   }
 }

@@ -227,7 +227,7 @@ function endTask(
           },
           factsOf(context, task),
         );
-  context.metrics.ended.inc({ kind: kindName(outcome.kind) });
+  context.metrics.ended.inc({ kind: kindNames.get(outcome.kind) ?? "UNSPECIFIED" });
   pushWrite(context, { write, confirmTo: link });
 }
 
@@ -281,6 +281,4 @@ function keyOf(ref: AttemptRef | undefined): string {
   return ref ? `${ref.seq}-${ref.attempt}` : "";
 }
 
-function kindName(kind: OutcomeKind): string {
-  return Object.entries(OutcomeKind).find(([, value]) => value === kind)?.[0] ?? "UNSPECIFIED";
-}
+const kindNames = new Map<OutcomeKind, string>(Object.entries(OutcomeKind).map(([name, kind]) => [kind, name]));

@@ -44,6 +44,8 @@ export function outcomeWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts
 /** The end of a task that was never started, or whose attempt ended it. */
 export function finalWrite(task: ActiveTask, status: FinalStatus, ended: Ended | undefined, now: EpochMs): SettleWrite {
   const error = ended ? errorOf(ended.outcome) : undefined;
+  const events = runEvents(task, ended);
+  events.push({ status, at: endOf(ended, now), attempt: task.attempt, ...detailOf(error) });
   return {
     kind: "settle",
     seq: task.seq,
@@ -55,7 +57,7 @@ export function finalWrite(task: ActiveTask, status: FinalStatus, ended: Ended |
     startedAt: ended?.startedAt,
     agentId: ended?.agentId,
     instanceId: ended?.instanceId,
-    events: [...runEvents(task, ended), { status, at: endOf(ended, now), attempt: task.attempt, ...detailOf(error) }],
+    events,
   };
 }
 

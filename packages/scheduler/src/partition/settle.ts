@@ -67,11 +67,13 @@ function finish(
 ): void {
   const confirmed = new Map<AgentLink, AttemptRef[]>();
   const changed: number[] = [];
+  const settled = new Map<string, number>();
   let parked = false;
   for (const [index, { write, confirmTo }] of group.entries()) {
     if (applied[index]) {
       changed.push(write.seq);
-      context.metrics.settled.inc({ status: write.kind === "settle" ? write.status : write.kind });
+      const status = write.kind === "settle" ? write.status : write.kind;
+      settled.set(status, (settled.get(status) ?? 0) + 1);
     } else context.metrics.refusedWrites.inc();
     if (write.kind === "running") continue;
     parked ||= write.kind === "park";
@@ -82,6 +84,7 @@ function finish(
     if (refs) refs.push(ref);
     else confirmed.set(confirmTo, [ref]);
   }
+  for (const [status, count] of settled) context.metrics.settled.inc({ status }, count);
   for (const [link, refs] of confirmed) link.confirm(port, refs);
   ackFinished(context);
   if (changed.length > 0) context.signals.send(changedTopic, changed.join(","));
