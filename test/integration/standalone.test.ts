@@ -139,8 +139,11 @@ describe("after a kill -9 in the middle of work", () => {
     const starts = attemptsOf(ledger, "start");
     expect([...new Set(starts)]).toHaveLength(starts.length);
     const ranAgain = tasks.filter(({ attempt }) => attempt > 1).map(({ taskId }) => taskId);
-    // What ran again had been started before the kill; what had not been started is still at its first attempt.
-    for (const id of ranAgain) expect(atRestart.started).toContain(`${id} 1`);
+    // What ran again had been started before the kill, or was on its way into an instance and may have been; what waited for
+    // one is still at its first attempt.
+    const unseen = ranAgain.filter((id) => !atRestart.started.includes(`${id} 1`));
+    // Two instances of concurrency 10.
+    expect(unseen.length).toBeLessThanOrEqual(20);
     const interrupted = atRestart.started
       .filter((attempt) => !atRestart.ended.includes(attempt))
       .map((attempt) => attempt.split(" ")[0] ?? "");
