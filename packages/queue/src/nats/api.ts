@@ -10,10 +10,7 @@ import { streamName } from "./subjects.ts";
 export const apiCode = {
   consumerNotFound: 10014,
   noMessage: 10037,
-  streamNameInUse: 10058,
   streamNotFound: 10059,
-  /** A work-queue stream refuses a second consumer for the same subjects. */
-  consumerOverlaps: [10099, 10100],
   /** "maximum messages exceeded" and "maximum bytes exceeded": a publish that was not stored. */
   storeFailed: 10077,
 } as const;
@@ -52,10 +49,7 @@ export interface StreamConfig {
 
 export interface StreamInfo {
   readonly config: StreamConfig;
-  readonly created: string;
   readonly state: {
-    readonly messages: number;
-    readonly first_seq: number;
     readonly last_seq: number;
     /** Messages by subject, of the subjects that were asked for. */
     readonly subjects?: Readonly<Record<string, number>>;
@@ -76,13 +70,12 @@ export interface ConsumerConfig {
 
 export interface ConsumerInfo {
   readonly delivered: { readonly consumer_seq: number; readonly stream_seq: number };
-  readonly ack_floor: { readonly consumer_seq: number; readonly stream_seq: number };
   readonly num_ack_pending: number;
-  readonly num_waiting: number;
   readonly num_pending: number;
 }
 
-const deadlineMs = 5_000;
+/** While a cluster elects a leader nobody answers; who asks again soon learns soon that it has one. */
+const deadlineMs = 3_000;
 
 export class JetStreamApi {
   readonly #replies: Replies;

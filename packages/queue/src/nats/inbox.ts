@@ -103,12 +103,12 @@ export class Inbox {
 
   /** The consumer is sound: listens on this session, and trusts it again. */
   attach(session: Session): void {
+    this.#serverId = session.serverId;
     // It is lost already; the next one follows.
     if (session.connection.isClosed()) return;
     if (this.#session !== session) {
       this.detach();
       this.#session = session;
-      this.#serverId = session.serverId;
       this.#subject = `${session.inbox}.${this.#options.name}`;
       this.#subscription = session.connection.subscribe(`${this.#subject}.*`, {
         callback: (error, message) => {

@@ -8,7 +8,7 @@
 // Between two who open at the same time the server lets in one, and the other looks again: the higher epoch deletes what the
 // lower one created, the lower one gives up. A deleted consumer takes its acknowledgements with it, so that everything not
 // acked is delivered to the new one at once.
-import type { Clock, Epoch, Random } from "@sluice/core";
+import { AppError, type Clock, type Epoch, type Random } from "@sluice/core";
 import { ApiError, apiCode, type ConsumerConfig, isApiError, type JetStreamApi } from "./api.ts";
 import type { Session } from "./connection.ts";
 import { isStaleEpoch, staleEpoch } from "./failures.ts";
@@ -24,7 +24,7 @@ export interface OpenDeps {
 
 /** A cluster that lost a leader takes up to 8 s to answer; an owner tries again anyway. */
 const deadlineMs = 10_000;
-const retryMs = 50;
+const retryMs = 100;
 /**
  * Blocks that one consumer may have delivered without an ack: more than an owner looks ahead, because repeats count as well.
  * What bounds it in truth is that an owner pulls no more than it has room for.
@@ -44,12 +44,15 @@ export async function openConsumer(deps: OpenDeps, session: Session, share: Owne
     } catch (error) {
       if (isStaleEpoch(error) || clock.monotonic() >= giveUpAt) throw error;
       if (isApiError(error, apiCode.streamNotFound)) await stream.ensure(session);
-      // What else the API refuses may pass: a leader is being elected, or somebody else's consumer was faster.
-      else if (!(error instanceof ApiError)) throw error;
-      else if (!isApiError(error, ...apiCode.consumerOverlaps)) await clock.sleep(retryMs);
+      else if (!mayPass(error)) throw error;
       await clock.sleep(retryMs * random.next());
     }
   }
+}
+
+/** Not when the connection is lost; but when somebody else's consumer was faster, or a leader is being elected. */
+function mayPass(error: unknown): boolean {
+  return error instanceof ApiError || (error instanceof AppError && error.code === "timeout");
 }
 
 /** The older consumers of the same blocks, and the one of the same name. */

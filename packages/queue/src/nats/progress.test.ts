@@ -25,8 +25,7 @@ function aWorld() {
   const api = {
     async consumer(): Promise<ConsumerInfo> {
       const { consumer_seq, stream_seq, num_ack_pending, num_pending } = server.info;
-      const delivered = { consumer_seq, stream_seq };
-      return { delivered, ack_floor: { consumer_seq: 0, stream_seq: 0 }, num_ack_pending, num_waiting: 0, num_pending };
+      return { delivered: { consumer_seq, stream_seq }, num_ack_pending, num_pending };
     },
     count: async () => server.stored,
     storedAt: async () => server.nextStoredAt,

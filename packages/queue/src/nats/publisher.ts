@@ -11,6 +11,7 @@ import { ApiError, apiCode, type ErrorAnswer } from "./api.ts";
 import { encodeBlock } from "./block-codec.ts";
 import type { Connection, Session } from "./connection.ts";
 import { away, full, late, unavailable } from "./failures.ts";
+import { inTime } from "./in-time.ts";
 import type { NatsMetrics } from "./metrics.ts";
 import { hasNoResponders } from "./replies.ts";
 import { Room } from "./room.ts";
@@ -89,7 +90,7 @@ export class Publisher {
         metrics.published.inc(chunk.length);
         return;
       }
-      await stream.ensure(session);
+      await inTime(clock, batch.giveUpAt - clock.monotonic(), stream.ensure(session));
       // One that exists and yet does not listen has no leader just now.
       await clock.sleep(retryMs * random.next());
     }
