@@ -7,6 +7,8 @@ import {
   readWishes,
   type Wish,
   wishKey,
+  writeLoads,
+  writeWish,
 } from "@sluice/coordination";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { type CoordinatorCall, createFaultyCoordinator, type Fault } from "@sluice/coordination/testing";
@@ -18,6 +20,7 @@ import { expect, test } from "vitest";
 import { createLoadBalancer, type LoadBalancer } from "./index.ts";
 
 const queues = ["q0", "q1", "q2", "q3", "q4", "q5"];
+const hotLoad = { waiting: 50_000, backlogAgeMs: 20_000, dispatchedPerSecond: 900 };
 /** A lease, its last renewal, and a round or two. */
 const healedWithinMs = fastLeaseProfile.ttlMs + fastLeaseProfile.renewEveryMs + 3_000;
 
@@ -131,6 +134,31 @@ test("a campaign whose answer was lost is found in the next round", async () => 
   await cluster.clock.advance(5_000);
   expect(cluster.leaders()).toEqual(["a"]);
   expect((await cluster.owners()).size).toBe(queues.length * laneCount);
+});
+
+test("a partition that stays hot is split by the leader; what was changed on command is left alone", async () => {
+  await using cluster = startCluster("a", "b");
+  const { clock, coordinator } = cluster;
+  await clock.advance(5_000);
+  const wishes = await readWishes(coordinator);
+  const ownerOf = (wish: Wish | undefined) => wish?.partitions[0]?.ownerId;
+  const [first, second] = wishes.filter((wish) => ownerOf(wish) === ownerOf(wishes[0]));
+  if (first === undefined || second === undefined) throw new Error("no wishes are written");
+  await writeWish(coordinator, { ...second, shapeRestsUntil: clock.now() + 3_600_000 });
+  for (let round = 0; round < 6; round++) {
+    for (const { id, membership } of cluster.nodes.values()) {
+      if (membership.lease === undefined) throw new Error("no lease");
+      const partitions = [first, second].map(({ queue }) => ({ queue, prefix: "", ...hotLoad }));
+      await writeLoads(coordinator, { memberId: id, partitions, isCut: false }, membership.lease);
+    }
+    await clock.advance(2_000);
+  }
+  const shapes = new Map((await readWishes(coordinator)).map((wish) => [wish.queue, wish.partitions]));
+  expect(shapes.get(first.queue)?.map(({ prefix }) => prefix)).toEqual(["0", "1"]);
+  expect(new Set(shapes.get(first.queue)?.map(({ ownerId }) => ownerId)).size).toBe(2);
+  expect(shapes.get(second.queue)?.map(({ prefix }) => prefix)).toEqual([""]);
+  const leader = cluster.nodes.get(cluster.leaders()[0] ?? "");
+  expect(await leader?.registry.metrics()).toContain('sluice_load_balancer_reshaped_partitions_total{kind="split"} 1');
 });
 
 test("after any sequence of joins and leaves every lane is wished to exactly one live member", async () => {

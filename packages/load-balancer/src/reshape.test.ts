@@ -72,6 +72,10 @@ test("nothing is split for nobody: alone, with members that drain, or that have 
   expect(decided(wishes, hot, hotForMs, [a, b, c])).toMatchObject({ kind: "split" });
 });
 
+test("nothing is split that waits for agents alone", () => {
+  expect(decided([wholeOn("a")], { "q0/-": { ...hotLoad, dispatchedPerSecond: 0 } }, hotForMs)).toBeUndefined();
+});
+
 test("as many members as there are get a part of a hot queue, and no more parts are made", () => {
   const quarters: Wish = {
     ...wholeOn("a"),

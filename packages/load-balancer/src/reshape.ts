@@ -49,7 +49,10 @@ export function reshape(input: ReshapeInput, config: ReshapeConfig = defaultResh
   const all = ready.flatMap((wish) =>
     wish.partitions.map((partition): Candidate => candidateOf(wish, partition, input)),
   );
-  const hot = all.filter(({ heat, since }) => heat === "hot" && input.now.monotonic - since >= config.hotForMs);
+  // Where nothing is dispatched, everything waits for agents, and another owner would wait with them.
+  const isHot = ({ heat, since, dispatchedPerSecond }: Candidate) =>
+    heat === "hot" && input.now.monotonic - since >= config.hotForMs && dispatchedPerSecond > 0;
+  const hot = all.filter(isHot);
   for (const candidate of hot.sort(byUrgency)) {
     const change = relieve(candidate, members, rest);
     if (change !== undefined) return change;
