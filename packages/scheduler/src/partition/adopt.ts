@@ -100,6 +100,8 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
           if (task.state === "dispatched") endTask(context, link, task, { ...ended, outcome });
         } else unknown.push({ ref, outcome, startedAtMs: ended.startedAtMs, instanceId: ended.instanceId });
       }
+      // Their slots are free now, not only when the outcomes are committed.
+      context.wakeDispatch.notify();
       if (unknown.length === 0) return;
       // An end that was reported before, or that an earlier owner never heard of.
       const adoption: Adoption = { ended: [] };

@@ -12,7 +12,7 @@ import {
 } from "@sluice/core";
 import type { Consumer, Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
-import type { Store, TaskWrite } from "@sluice/store";
+import type { Store } from "@sluice/store";
 import type { AgentDirectory } from "../agents/directory.ts";
 import type { AgentLink } from "../agents/link.ts";
 import type { SchedulerConfig } from "../config.ts";
@@ -20,6 +20,7 @@ import type { FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
+import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
 
 /** What every partition gets from its scheduler. */
 export interface PartitionDeps {
@@ -39,13 +40,6 @@ export interface PartitionDeps {
   readonly isTrusted: () => boolean;
 }
 
-/** A write on its way to the store, and whom to tell once it is committed. */
-export interface PendingWrite {
-  readonly write: TaskWrite;
-  /** Has a result of this attempt that it may forget. */
-  readonly confirmTo: AgentLink | undefined;
-}
-
 export interface PartitionContext extends PartitionDeps {
   readonly owner: OwnedPartition;
   /** One per priority; opened at take-over. */
@@ -62,7 +56,7 @@ export interface PartitionContext extends PartitionDeps {
   /** What was held since the take-over, until everybody has answered. Written by `dispatch` and `adopt`. */
   readonly held: { count: number; readonly flows: Set<string> };
   /** Taken by `settle`. */
-  readonly pending: PendingWrite[];
+  readonly pending: PendingWrites;
   readonly wakeDispatch: Wake;
   readonly wakeSettle: Wake;
   /** By priority. */
@@ -74,6 +68,8 @@ export interface PartitionContext extends PartitionDeps {
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
   dispatching: number;
+  /** Mean of the rows that were read last. Written by `dispatch`. */
+  payloadBytes: number;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */

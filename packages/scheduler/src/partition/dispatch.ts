@@ -48,6 +48,9 @@ async function dispatchBatch(
       context.stepDown("a read was refused by the floor");
       return;
     }
+    if (rows.length > 0) {
+      context.payloadBytes = rows.reduce((sum, { payload }) => sum + payload.byteLength, 0) / rows.length;
+    }
     act(context, port, picked, new Map(rows.map((row) => [row.seq, row])), functions);
   } catch (cause) {
     if (signal.aborted) return;
@@ -100,7 +103,7 @@ function act(
       pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: reportedBy });
     } else refuse(context, task, plan);
   }
-  for (const [link, batch] of assignments.batches) send(context, port, link, batch);
+  for (const batch of assignments.batches) send(context, port, batch);
   ackFinished(context);
 }
 
@@ -111,15 +114,21 @@ function hold(context: PartitionContext, task: ActiveTask): void {
   context.metrics.held.inc();
 }
 
+/** Attempts that go to an agent in one frame. */
 interface Batch {
+  readonly link: AgentLink;
   readonly tasks: ActiveTask[];
   readonly attempts: DispatchAttempt[];
   readonly functions: Map<number, FunctionRecord>;
+  bytes: number;
 }
 
-/** Attempts of one batch, by the agent that they were given to. */
+/** Well below what one message may have; a larger payload goes alone. */
+const frameBytesMax = 1024 * 1024;
+
 class Assignments {
-  readonly batches = new Map<AgentLink, Batch>();
+  readonly batches: Batch[] = [];
+  readonly #open = new Map<AgentLink, Batch>();
   readonly #context: PartitionContext;
   readonly #links: readonly AgentLink[];
 
@@ -139,7 +148,7 @@ class Assignments {
     }
     task.state = "dispatched";
     joinAgent(task, link);
-    const batch = this.#batchOf(link);
+    const batch = this.#batchFor(link, row.payload.byteLength);
     const { queue, epoch } = this.#context.owner;
     batch.tasks.push(task);
     batch.functions.set(record.revision, record);
@@ -157,27 +166,30 @@ class Assignments {
     });
   }
 
-  #batchOf(link: AgentLink): Batch {
-    const known = this.batches.get(link);
-    if (known) return known;
-    const batch: Batch = { tasks: [], attempts: [], functions: new Map() };
-    this.batches.set(link, batch);
+  #batchFor(link: AgentLink, bytes: number): Batch {
+    let batch = this.#open.get(link);
+    if (batch === undefined || batch.bytes + bytes > frameBytesMax) {
+      batch = { link, tasks: [], attempts: [], functions: new Map(), bytes: 0 };
+      this.#open.set(link, batch);
+      this.batches.push(batch);
+    }
+    batch.bytes += bytes;
     return batch;
   }
 }
 
-function send(context: PartitionContext, port: PartitionPort, link: AgentLink, batch: Batch): void {
-  if (link.dispatch(port, batch.attempts, batch.functions.values())) {
-    context.metrics.dispatched.inc(batch.attempts.length);
-    context.dispatched += batch.attempts.length;
+function send(context: PartitionContext, port: PartitionPort, { link, tasks, attempts, functions }: Batch): void {
+  if (link.dispatch(port, attempts, functions.values())) {
+    context.metrics.dispatched.inc(attempts.length);
+    context.dispatched += attempts.length;
     context.log.debug("dispatched attempts", {
       agentId: link.agentId,
-      taskIds: batch.attempts.map(({ taskId }) => taskId),
+      taskIds: attempts.map(({ taskId }) => taskId),
     });
     return;
   }
-  // Nothing was sent, so nothing can be running.
-  for (const task of batch.tasks) putBack(context, task);
+  // Nothing of it was sent, so nothing can be running.
+  for (const task of tasks) putBack(context, task);
 }
 
 function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "expire" | "invalid"): void {

@@ -7,9 +7,10 @@ import type { Consumer } from "@sluice/queue";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
-import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type PendingWrite } from "./context.ts";
+import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { createMemory, type Waiting } from "./memory.ts";
+import { PendingWrites } from "./pending-writes.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
 import { settleLoop } from "./settle.ts";
 import { sweepLoop } from "./sweep.ts";
@@ -54,9 +55,10 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     unanswered: new Set<string>(),
     suspects: new Map<Seq, AgentLink | undefined>(),
     held: { count: 0, flows: new Set<string>() },
-    pending: [] as PendingWrite[],
+    pending: new PendingWrites(),
     draining: false,
     dispatching: 0,
+    payloadBytes: 0,
     dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;
@@ -68,7 +70,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
 
   async function drain(signal: AbortSignal): Promise<void> {
     const until = deps.clock.monotonic() + handOffMaxMs;
-    const isBusy = () => context.dispatching > 0 || context.pending.length > 0;
+    const isBusy = () => context.dispatching > 0 || context.pending.size > 0;
     while (!signal.aborted && isBusy() && deps.clock.monotonic() < until) await deps.clock.sleep(handOffLookMs, signal);
     ended.abort();
   }

@@ -9,14 +9,17 @@ import type { ActiveTask, Origin } from "./memory.ts";
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
 const heldMax = 10_000;
 
+/** What the payloads of one read should not exceed, as far as those of the last one tell. */
+const readBytesMax = 4 * 1024 * 1024;
+
 /** The next numbers, at most as many as their agents have room for. Their rows are being read from now on. */
 export function pick(context: PartitionContext): ActiveTask[] {
-  const { order, memory } = context;
+  const { order, memory, config } = context;
+  if (context.pending.isFull) return [];
   const links = attachedLinks(context);
-  let room = Math.min(
-    context.config.batchSize,
-    links.reduce((sum, link) => sum + link.free, 0),
-  );
+  const free = links.reduce((sum, link) => sum + link.free, 0);
+  const readMax = Math.max(1, Math.floor(readBytesMax / Math.max(1, context.payloadBytes)));
+  let room = Math.min(config.batchSize, readMax, free);
   const roomOfFlow = new Map<string, number>();
   const picked: ActiveTask[] = [];
   const now = context.clock.now();

@@ -5,7 +5,8 @@ import type { Loop } from "@sluice/core";
 import type { AttemptRef } from "@sluice/protocol";
 import { changedTopic } from "@sluice/queue";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import type { PartitionContext, PendingWrite } from "./context.ts";
+import type { PartitionContext } from "./context.ts";
+import type { PendingWrite } from "./pending-writes.ts";
 import { ackFinished } from "./pull.ts";
 
 const retryMs = 200;
@@ -13,10 +14,10 @@ const retryMs = 200;
 export function settleLoop(context: PartitionContext, port: PartitionPort): Loop {
   return async (signal) => {
     while (!signal.aborted) {
+      if (context.pending.size === 0) await context.wakeSettle.wait(signal, context.config.unparkEveryMs);
       const group = takeGroup(context);
-      if (group.length === 0) await context.wakeSettle.wait(signal, context.config.unparkEveryMs);
-      else if (!(await settle(context, port, group, signal))) {
-        context.pending.unshift(...group);
+      if (group.length > 0 && !(await settle(context, port, group, signal))) {
+        context.pending.putBack(group);
         await context.clock.sleep(retryMs, signal);
       }
     }
@@ -26,7 +27,7 @@ export function settleLoop(context: PartitionContext, port: PartitionPort): Loop
 /** That an attempt runs is not worth a write once it has ended. */
 function takeGroup(context: PartitionContext): PendingWrite[] {
   return context.pending
-    .splice(0, context.config.batchSize)
+    .take(context.config.batchSize)
     .filter(({ write }) => write.kind !== "running" || context.memory.active(write.seq)?.state === "dispatched");
 }
 
