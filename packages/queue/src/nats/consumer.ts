@@ -190,10 +190,10 @@ export class NatsConsumer implements Consumer {
 
   #current(deliveries: readonly Delivery[]): NatsDelivery[] {
     const { generation } = this.#inbox;
-    return deliveries.filter((delivery) => {
+    return deliveries.filter((delivery): delivery is NatsDelivery => {
       assert(delivery instanceof NatsDelivery, "a delivery goes back, as it is, to the queue that it came from");
       return delivery.generation === generation;
-    }) as NatsDelivery[];
+    });
   }
 
   async #tell(verdict: Verdict, deliveries: readonly Delivery[]): Promise<void> {

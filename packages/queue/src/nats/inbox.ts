@@ -33,6 +33,8 @@ const heartbeatMs = 2_000;
 const silenceMaxMs = 5_000;
 /** After so long without a request the consumer may be gone; a request to one that is gone is never answered. */
 const idleMaxMs = 1_000;
+/** Whoever fills the stream with something else must not fill the log as well. */
+const complaintEveryMs = 60_000;
 /** A delivery is handed out for so long: it has taken time to come here, and will be delivered again. */
 export const ownShareOfAckWait = 0.9;
 
@@ -54,6 +56,7 @@ export class Inbox {
   #consumerSeq = 0;
   #publishedUntil: EpochMs = 0;
   #doubt: Doubt | undefined = "connection";
+  #complainsFrom = 0;
 
   constructor(options: InboxOptions) {
     this.#options = options;
@@ -109,7 +112,7 @@ export class Inbox {
     if (this.#session !== session) {
       this.detach();
       this.#session = session;
-      this.#subject = `${session.inbox}.${this.#options.name}`;
+      this.#subject = `${session.inbox}.${this.#options.name}.${this.#generation}`;
       this.#subscription = session.connection.subscribe(`${this.#subject}.*`, {
         callback: (error, message) => {
           if (error === null) this.#hear(message);
@@ -128,13 +131,14 @@ export class Inbox {
     this.#expected = 0;
   }
 
-  /** The consumer was created anew: it delivers everything again, and its positions begin anew. */
+  /** The consumer was created anew: it delivers everything again, and its positions begin anew. Call `attach` next. */
   renewGeneration(): void {
+    // What the old one sent last may still be on its way, to a subject that nobody listens to any more.
+    this.detach();
     this.#generation += 1;
     this.#deliveries = [];
     this.#consumerSeq = 0;
     this.#publishedUntil = 0;
-    this.#expected = 0;
   }
 
   raise(doubt: Doubt): void {
@@ -202,7 +206,10 @@ export class Inbox {
     const block = parseBlock(message.subject, message.data);
     if (block === undefined) {
       metrics.undecodable.inc();
-      log.error("removed a message that is no block", { subject: message.subject, bytes: message.data.length });
+      if (this.#heardAt >= this.#complainsFrom) {
+        log.error("removes messages that are no blocks", { subject: message.subject, bytes: message.data.length });
+        this.#complainsFrom = this.#heardAt + complaintEveryMs;
+      }
       message.respond("+TERM");
     } else {
       const invisibleUntil = this.#heardAt + ackWaitMs * ownShareOfAckWait;

@@ -75,7 +75,7 @@ export async function openMeddler(server: Pick<Backend, "address">): Promise<Med
 export async function openWorld(server: Backend, options: DriverOptions = {}): Promise<QueueUnderTest & Driver> {
   await using meddler = await openMeddler(server);
   await meddler.deleteStream().catch(() => undefined);
-  const ackWaitMs = 1_000;
+  const ackWaitMs = 1_500;
   const driver = openDriver([server], { ackWaitMs, ...options });
   await untilUp(driver);
   return { ...driver, ackWaitMs, pass: (ms) => systemClock.sleep(ms) };
