@@ -26,7 +26,8 @@ export type TransactionState = "none" | "open" | "failed";
 interface Request {
   readonly sentAt: number;
   readonly deadlineMs: number;
-  resolve(answer: Answer): void;
+  /** Reads everything at once: the bytes behind the answer are used again. */
+  answer(answer: Answer): void;
   reject(error: AppError): void;
 }
 
@@ -71,21 +72,23 @@ export class PostgresConnection {
     return this.#request;
   }
 
-  async query<Row>(statement: Statement, parameters: readonly Parameter[], deadlineMs: number): Promise<Row[]> {
+  query<Row>(statement: Statement, parameters: readonly Parameter[], deadlineMs: number): Promise<Row[]> {
     const known = this.#prepared.get(statement.name);
     const request = encodeRequest(statement, parameters, { prepare: known === undefined });
-    const answer = await this.#exchange(request, deadlineMs);
-    const columns = known ?? answer.columns;
-    if (statement.name !== "" && columns !== undefined) this.#prepared.set(statement.name, columns);
-    if (answer.failure !== undefined) throw this.#failed(toAppError(answer.failure, statement.name));
-    assert(columns !== undefined, "a statement that was prepared has columns");
-    return answer.rows.map((row) => decodeRow(columns, row) as Row);
+    return this.#exchange(request, deadlineMs, (answer) => {
+      const columns = known ?? answer.columns;
+      if (statement.name !== "" && columns !== undefined) this.#prepared.set(statement.name, columns);
+      if (answer.failure !== undefined) throw this.#failed(toAppError(answer.failure, statement.name));
+      assert(columns !== undefined, "a statement that was prepared has columns");
+      return answer.rows.map((row) => decodeRow(columns, row) as Row);
+    });
   }
 
   /** A script of statements without results. */
-  async exec(script: string, deadlineMs: number): Promise<void> {
-    const { failure } = await this.#exchange(encodeScript(script), deadlineMs);
-    if (failure !== undefined) throw this.#failed(toAppError(failure, "script"));
+  exec(script: string, deadlineMs: number): Promise<void> {
+    return this.#exchange(encodeScript(script), deadlineMs, ({ failure }) => {
+      if (failure !== undefined) throw this.#failed(toAppError(failure, "script"));
+    });
   }
 
   /** Ends it at once; the request that waits is rejected. What the server makes of that request is not known. */
@@ -105,14 +108,21 @@ export class PostgresConnection {
     this.#socket.end(terminate, () => this.#socket.destroy());
   }
 
-  #exchange(bytes: Uint8Array, deadlineMs: number): Promise<Answer> {
+  #exchange<Result>(bytes: Uint8Array, deadlineMs: number, read: (answer: Answer) => Result): Promise<Result> {
     assert(this.#request === undefined, "one request at a time");
     return new Promise((resolve, reject) => {
       if (this.#brokenBy !== undefined) {
         reject(this.#brokenBy);
         return;
       }
-      this.#request = { sentAt: this.#clock.monotonic(), deadlineMs, resolve, reject };
+      const answer = (complete: Answer) => {
+        try {
+          resolve(read(complete));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#request = { sentAt: this.#clock.monotonic(), deadlineMs, answer, reject };
       this.#socket.write(bytes);
     });
   }
@@ -122,20 +132,22 @@ export class PostgresConnection {
     try {
       const bytes = this.#reader.push(chunk);
       if (bytes === undefined) return;
+      const answer = decodeAnswer(bytes);
       const request = this.#request;
       this.#request = undefined;
       this.#transaction = transactionStates.get(bytes.at(-1) ?? 0) ?? "none";
-      // The bytes are read before the next chunk arrives: promises settle first.
-      request?.resolve(decodeAnswer(bytes));
+      request?.answer(answer);
     } catch (cause) {
       this.break(new StoreUnavailable("broken", cause));
     }
   }
 
   /** What the server said before the connection broke, such as that an administrator ended it, tells more than the socket. */
-  #lastWords(cause: Error): AppError {
+  #lastWords(cause: Error): StoreUnavailable {
     const { failure } = decodeAnswer(this.#reader.unfinished());
-    return failure === undefined ? new StoreUnavailable("broken", cause) : toAppError(failure, "");
+    if (failure === undefined) return new StoreUnavailable("broken", cause);
+    const error = toAppError(failure, "");
+    return error instanceof StoreUnavailable ? error : new StoreUnavailable("broken", error.cause);
   }
 
   /** Some failures are those of the session: another one would do. */

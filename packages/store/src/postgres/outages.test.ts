@@ -2,7 +2,7 @@
 import { AppError, type OwnedPartition, TaskId } from "@sluice/core";
 import { eventually } from "@sluice/core/testing";
 import { type PostgresBackend, startPostgres } from "@sluice/testbed";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { aNewTask } from "../conformance/subject.ts";
 import type { StoreUnavailable } from "../failures.ts";
 import { statement } from "../sql.ts";
@@ -18,6 +18,11 @@ beforeAll(async () => {
   await admin.sql.exec("alter role sluice set synchronous_commit = on");
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
+// So that a test that fails costs the others nothing.
+afterEach(async () => {
+  postgres.kill("SIGCONT");
+  await postgres.start();
+});
 beforeEach(async () => {
   url = await postgres.createDatabase(`outages_${++databases}`);
 });
