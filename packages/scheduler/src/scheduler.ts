@@ -8,6 +8,7 @@ import type { Store } from "@sluice/store";
 import type { Registry } from "prom-client";
 import { createAgentDirectory } from "./agents/directory.ts";
 import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
+import { createPace } from "./agents/pace.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFunctionCache } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
@@ -103,6 +104,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       queue,
       signals,
       functions,
+      pace: createPace(),
       agents,
       lookAhead: createLookAhead({ tasksMax: config.lookAheadTasksMax, bytesMax: config.lookAheadBytesMax }),
       isTrusted,

@@ -10,7 +10,7 @@ const candidate = (free: number, facts: { warm?: number[]; used?: number } = {})
   instancesMax: 5,
 });
 // Five instances of the agent, which run one each; and as many ahead.
-const placing = { revision: 1, instanceConcurrency: 1, instancesMax: 100 };
+const placing = { revision: 1, instanceConcurrency: 1, instancesMax: 100, aheadFactor: 2 };
 
 test("nobody is chosen when nobody has room", () => {
   expect(place([], placing, seededRandom(1))).toBeUndefined();

@@ -12,19 +12,16 @@ export interface Placing {
   readonly instanceConcurrency: number;
   /** Instances of the function on one agent. */
   readonly instancesMax: number;
+  /** So many times what it can run: the next attempt is there when one ends, without a round trip. See `pace.ts`. */
+  readonly aheadFactor: number;
 }
 
-/**
- * An agent is sent so many times what it can run of a function: the next attempt is there when one ends, without a round
- * trip. More would only wait there, in the way of others.
- */
-const aheadFactor = 2;
-
 /** Attempts of the function that the agent may be given now. */
-export function roomFor(candidate: Candidate, { revision, instanceConcurrency, instancesMax }: Placing): number {
+export function roomFor(candidate: Candidate, placing: Placing): number {
+  const { revision, instanceConcurrency, instancesMax, aheadFactor } = placing;
   const capacity = Math.min(instancesMax, candidate.instancesMax) * instanceConcurrency;
   const used = candidate.usedOfRevision.get(revision) ?? 0;
-  return Math.max(0, Math.min(candidate.free, capacity * aheadFactor - used));
+  return Math.max(0, Math.min(candidate.free, Math.floor(capacity * aheadFactor) - used));
 }
 
 /** Undefined: nobody has room. */

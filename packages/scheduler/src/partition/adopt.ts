@@ -216,6 +216,9 @@ function endTask(
   leaveAgent(task);
   task.state = "settling";
   const { outcome, startedAtMs, instanceId } = ended;
+  if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {
+    context.pace.ran(task.function.revision, outcome.endedAtMs - startedAtMs);
+  }
   const write =
     outcome.kind === OutcomeKind.LOST
       ? lostWrite(task, factsOf(context, task))

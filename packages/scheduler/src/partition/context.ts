@@ -15,6 +15,7 @@ import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { AgentDirectory } from "../agents/directory.ts";
 import type { AgentLink } from "../agents/link.ts";
+import type { Pace } from "../agents/pace.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
@@ -34,8 +35,9 @@ export interface PartitionDeps {
   readonly signals: Signals;
   readonly functions: FunctionCache;
   readonly agents: AgentDirectory;
-  /** Shared by the partitions of this scheduler. */
+  /** Shared by the partitions of this scheduler, as is `pace`. */
   readonly lookAhead: LookAhead;
+  readonly pace: Pace;
   /** Whether the lease may still be acted on; asked once per batch. */
   readonly isTrusted: () => boolean;
 }

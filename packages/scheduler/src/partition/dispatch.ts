@@ -141,7 +141,7 @@ class Assignments {
   add(task: ActiveTask, row: TaskRow): void {
     const record = task.function;
     if (!record) return;
-    const link = place(this.#links, placingOf(record), this.#context.random);
+    const link = place(this.#links, placingOf(this.#context, record), this.#context.random);
     if (!link) {
       putBack(this.#context, task);
       return;

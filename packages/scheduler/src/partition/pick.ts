@@ -59,12 +59,13 @@ function isHeldBack({ unanswered, held }: PartitionContext, flowKey: string): bo
 function flowRoom(context: PartitionContext, links: readonly AgentLink[], origin: Origin): number {
   const known = context.functions.peek(origin);
   if (!known) return Number.POSITIVE_INFINITY;
-  const placing = placingOf(known);
+  const placing = placingOf(context, known);
   return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
 }
 
-export function placingOf({ revision, settings }: FunctionRecord): Placing {
-  return { revision, instanceConcurrency: settings.instanceConcurrency, instancesMax: settings.instancesMax };
+export function placingOf({ pace }: PartitionContext, { revision, settings }: FunctionRecord): Placing {
+  const { instanceConcurrency, instancesMax } = settings;
+  return { revision, instanceConcurrency, instancesMax, aheadFactor: pace.aheadFactor(revision) };
 }
 
 export function attachedLinks({ agents, owner }: PartitionContext): AgentLink[] {
