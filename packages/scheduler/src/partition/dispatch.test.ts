@@ -6,6 +6,7 @@ import type { FunctionRecord, SettleWrite, TaskRow } from "@sluice/store";
 import { Registry } from "prom-client";
 import { expect, onTestFinished, test } from "vitest";
 import type { PartitionPort } from "../agents/link.ts";
+import { createPace } from "../agents/pace.ts";
 import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
@@ -40,6 +41,7 @@ function startDispatching(options: { readonly slots?: number; readonly unanswere
   };
   const record = { revision: 1, settings: { instanceConcurrency: 1_000, instancesMax: 1_000 } } as FunctionRecord;
   const context = {
+    pace: createPace(),
     ...createWakes(clock),
     owner: { queue: "q0", prefix: "", epoch },
     clock,
