@@ -20,8 +20,8 @@ export interface Target extends AsyncDisposable {
   readonly agent: { stop(): Promise<void>; start(): Promise<void> } | undefined;
 }
 
-/** Attempts at once: twice what the instances run, so that there is always a next one at hand. */
-const slots = 160;
+/** Attempts that the agent holds: eight times what its instances run at once, so that these never wait for the next. */
+const slots = 320;
 
 /** `profileDir`: every service writes a CPU profile there when it ends. */
 export async function clusterTarget(instances: number, profileDir: string | undefined): Promise<Target> {

@@ -5,7 +5,7 @@ test("short attempts are sent ahead, long ones are not", () => {
   const pace = createPace();
   expect(pace.aheadFactor(1)).toBe(2);
   pace.ran(1, 0);
-  expect(pace.aheadFactor(1)).toBe(4);
+  expect(pace.aheadFactor(1)).toBe(8);
   pace.ran(2, 50);
   expect(pace.aheadFactor(2)).toBe(2);
   pace.ran(3, 3_600_000);
@@ -23,5 +23,5 @@ test("what is remembered is bounded", () => {
   const pace = createPace();
   for (let revision = 0; revision <= 10_000; revision++) pace.ran(revision, 1);
   expect(pace.aheadFactor(0)).toBe(2);
-  expect(pace.aheadFactor(10_000)).toBe(4);
+  expect(pace.aheadFactor(10_000)).toBe(8);
 });

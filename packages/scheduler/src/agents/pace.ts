@@ -13,7 +13,7 @@ export interface Pace {
  */
 const aheadMs = 50;
 /** Attempts that wait at an agent are in the way of others, and run old code after an update: at most 1 + so many times. */
-const aheadMax = 3;
+const aheadMax = 7;
 /** Of a revision that has not run yet. */
 const unknownFactor = 2;
 /** The newest attempts count so much. */
