@@ -181,8 +181,9 @@ export class NatsConsumer implements Consumer {
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       if (isStaleEpoch(error)) this.end(error);
-      else if (this.#failures === 0)
+      else if (this.#failures === 0 && this.#deps.connection.session === session) {
         this.#log.warn("cannot examine a consumer; trying again", { cause: String(error) });
+      }
       this.#failures += 1;
       return error;
     }
