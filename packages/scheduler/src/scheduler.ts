@@ -1,6 +1,6 @@
 // Wires the loops of a scheduler.
 import { type Coordinator, createMembership, withDeadlines } from "@sluice/coordination";
-import { type Clock, type Random, runAll } from "@sluice/core";
+import { type Clock, partitionKey, type Random, runAll } from "@sluice/core";
 import { createLoadBalancer, type LoadBalancerConfig } from "@sluice/load-balancer";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
@@ -122,7 +122,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       return isTrusted();
     },
     get attachedAgents() {
-      const isAttached = (link: AgentLink) => own.owned.every(({ owner }) => link.isAttached(owner));
+      const isAttached = (link: AgentLink) => own.owned.every(({ owner }) => link.isAttached(partitionKey(owner)));
       return agents.links.filter(isAttached).length;
     },
     async run(signal) {

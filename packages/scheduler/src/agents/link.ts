@@ -127,8 +127,9 @@ export class AgentLink {
     });
   }
 
-  isAttached(owner: OwnedPartition): boolean {
-    return this.#partitions.get(partitionKey(owner))?.attached === true;
+  /** @param key of the partition. */
+  isAttached(key: string): boolean {
+    return this.#partitions.get(key)?.attached === true;
   }
 
   /** Attaches a partition now and on every stream to come. */

@@ -24,13 +24,30 @@ export function roomFor(candidate: Candidate, placing: Placing): number {
   return Math.max(0, Math.min(candidate.free, Math.floor(capacity * aheadFactor) - used));
 }
 
+/** Among more candidates than this, some are tried at random before all are looked at. */
+const fewCandidates = 8;
+
 /** Undefined: nobody has room. */
 export function place<T extends Candidate>(candidates: readonly T[], placing: Placing, random: Random): T | undefined {
+  if (candidates.length > fewCandidates) {
+    const [first, second] = sample(candidates, placing, random);
+    if (first && second) return better(first, second, placing.revision);
+  }
   const roomy = candidates.filter((candidate) => roomFor(candidate, placing) > 0);
   if (roomy.length <= 1) return roomy[0];
   const first = Math.floor(random.next() * roomy.length);
   const second = (first + 1 + Math.floor(random.next() * (roomy.length - 1))) % roomy.length;
   return better(roomy[first] as T, roomy[second] as T, placing.revision);
+}
+
+/** Up to two with room, of a few at random. */
+function sample<T extends Candidate>(candidates: readonly T[], placing: Placing, random: Random): readonly T[] {
+  const found: T[] = [];
+  for (let tries = 0; tries < fewCandidates && found.length < 2; tries++) {
+    const candidate = candidates[Math.floor(random.next() * candidates.length)] as T;
+    if (candidate !== found[0] && roomFor(candidate, placing) > 0) found.push(candidate);
+  }
+  return found;
 }
 
 function better<T extends Candidate>(a: T, b: T, revision: number): T {

@@ -214,6 +214,7 @@ function endTask(
   },
 ): void {
   leaveAgent(task);
+  context.order.unblock(task.origin);
   task.state = "settling";
   const { outcome, startedAtMs, instanceId } = ended;
   if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {

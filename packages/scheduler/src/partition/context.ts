@@ -44,6 +44,8 @@ export interface PartitionDeps {
 
 export interface PartitionContext extends PartitionDeps {
   readonly owner: OwnedPartition;
+  /** Of the partition. */
+  readonly key: string;
   /** One per priority; opened at take-over. */
   readonly consumers: readonly Consumer[];
   readonly memory: Memory;
@@ -72,6 +74,8 @@ export interface PartitionContext extends PartitionDeps {
   dispatching: number;
   /** Mean of the rows that were read last. Written by `dispatch`. */
   payloadBytes: number;
+  /** Before this time, monotonic, flows that had no room are not looked at again. Written by `pick`. */
+  blockedUntil: number;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */

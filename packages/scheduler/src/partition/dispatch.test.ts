@@ -1,4 +1,4 @@
-import { createFairOrder, FunctionName, type Seq, TaskId } from "@sluice/core";
+import { type Clock, createFairOrder, FunctionName, type Seq, TaskId } from "@sluice/core";
 import { aFlow, FakeClock, seededRandom } from "@sluice/core/testing";
 import type { DispatchAttempt } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
@@ -18,16 +18,26 @@ const KiB = 1024;
 const epoch = 5;
 const echo = aFlow();
 
+interface DispatchOptions {
+  readonly unanswered?: readonly string[];
+  /** Of every function; 0: none has room. */
+  readonly instancesMax?: number;
+  /** How long it takes to look for the room of a flow. */
+  readonly lookMs?: number;
+}
+
 /** A partition that only dispatches, to one agent that takes everything. */
-function startDispatching(options: { readonly slots?: number; readonly unanswered?: readonly string[] } = {}) {
+function startDispatching(options: DispatchOptions = {}) {
   const clock = new FakeClock();
+  const { unanswered = [], instancesMax = 1_000, lookMs = 0 } = options;
+  let looks = 0;
   const rows = new Map<Seq, TaskRow>();
   const reads: Seq[][] = [];
   const frames: DispatchAttempt[][] = [];
   const link = {
     agentId: "a1",
     get free() {
-      return (options.slots ?? 1_000) - link.used;
+      return 1_000 - link.used;
     },
     used: 0,
     usedOfRevision: new Map<number, number>(),
@@ -39,12 +49,18 @@ function startDispatching(options: { readonly slots?: number; readonly unanswere
       return true;
     },
   };
-  const record = { revision: 1, settings: { instanceConcurrency: 1_000, instancesMax: 1_000 } } as FunctionRecord;
+  const busyClock: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic() + looks * lookMs,
+    sleep: (ms, signal) => clock.sleep(ms, signal),
+    timer: (ms, callback) => clock.timer(ms, callback),
+  };
+  const record = { revision: 1, settings: { instanceConcurrency: 1_000, instancesMax } } as FunctionRecord;
   const context = {
     pace: createPace(),
     ...createWakes(clock),
     owner: { queue: "q0", prefix: "", epoch },
-    clock,
+    clock: busyClock,
     random: seededRandom(1),
     log: silentLogger,
     metrics: schedulerMetrics(new Registry()),
@@ -53,16 +69,21 @@ function startDispatching(options: { readonly slots?: number; readonly unanswere
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     pending: new PendingWrites(),
-    unanswered: new Set(options.unanswered),
+    unanswered: new Set(unanswered),
     suspects: new Map(),
     held: { count: 0, flows: new Set<string>() },
     draining: false,
     dispatching: 0,
     dispatched: 0,
     payloadBytes: 0,
+    blockedUntil: 0,
+    key: "q0/-",
     agents: { links: [link] },
     functions: {
-      peek: () => record,
+      peek() {
+        looks += 1;
+        return record;
+      },
       read: async (flows: readonly (typeof echo)[]) =>
         new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
     },
@@ -93,7 +114,12 @@ function startDispatching(options: { readonly slots?: number; readonly unanswere
     stop.abort();
     await done;
   });
-  return { clock, context, reads, frames, deliver };
+  return {
+    ...{ clock, context, reads, frames, deliver },
+    get looks() {
+      return looks;
+    },
+  };
 }
 
 function aRow(seq: Seq): TaskRow {
@@ -166,4 +192,22 @@ test("nothing more is dispatched while outcomes cannot be written as fast as the
   context.wakeDispatch.notify();
   await clock.advance(1);
   expect(frames.flat()).toHaveLength(3);
+});
+
+test("thousands of flows without room are not looked at for every attempt that ends", async () => {
+  const dispatching = startDispatching({ instancesMax: 0, lookMs: 0.01 });
+  const { clock, context, deliver } = dispatching;
+  const flowOf = (index: number) => aFlow({ function: `f${index}` });
+  for (let index = 0; index < 1_000; index++) deliver(1, { flow: flowOf(index) });
+  await clock.advance(1);
+  expect(dispatching.looks).toBe(1_000);
+
+  for (let end = 0; end < 20; end++) {
+    context.order.unblock(flowOf(end));
+    context.wakeDispatch.notify();
+    await clock.advance(1);
+  }
+  expect(dispatching.looks).toBe(1_020);
+  await clock.advance(500);
+  expect(dispatching.looks).toBe(2_020);
 });

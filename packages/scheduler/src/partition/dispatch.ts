@@ -22,9 +22,11 @@ export function dispatchLoop(context: PartitionContext, port: PartitionPort, sta
       await context.wakeDispatch.wait(signal, startAt - clock.monotonic());
     }
     while (!signal.aborted) {
+      const passesOverMs = context.blockedUntil - clock.monotonic();
       const picked = context.draining || !context.isTrusted() ? [] : pick(context);
-      if (picked.length === 0) await context.wakeDispatch.wait(signal, config.unparkEveryMs);
-      else await dispatchBatch(context, port, picked, signal);
+      if (picked.length === 0) {
+        await context.wakeDispatch.wait(signal, passesOverMs > 0 ? passesOverMs : config.unparkEveryMs);
+      } else await dispatchBatch(context, port, picked, signal);
     }
   };
 }

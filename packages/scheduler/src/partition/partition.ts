@@ -49,6 +49,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     ...createWakes(deps.clock),
     log,
     owner,
+    key: partitionKey(owner),
     consumers,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
@@ -59,6 +60,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     draining: false,
     dispatching: 0,
     payloadBytes: 0,
+    blockedUntil: 0,
     dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;

@@ -9,21 +9,29 @@ import type { ActiveTask, Origin } from "./memory.ts";
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
 const heldMax = 10_000;
 
+/**
+ * Looking at flows without room takes one such share of the time at most: there may be thousands, and every end of an attempt
+ * is an occasion. Meanwhile they are passed over, but for those of which an attempt has ended.
+ */
+const lookShare = 10;
+
 /** What the payloads of one read should not exceed, as far as those of the last one tell. */
 const readBytesMax = 4 * 1024 * 1024;
 
 /** The next numbers, at most as many as their agents have room for. Their rows are being read from now on. */
 export function pick(context: PartitionContext): ActiveTask[] {
-  const { order, memory, config } = context;
-  if (context.pending.isFull) return [];
+  const { order, memory, config, clock } = context;
+  if (order.size === 0 || context.pending.isFull) return [];
   const links = attachedLinks(context);
   const free = links.reduce((sum, link) => sum + link.free, 0);
   const readMax = Math.max(1, Math.floor(readBytesMax / Math.max(1, context.payloadBytes)));
   let room = Math.min(config.batchSize, readMax, free);
   const roomOfFlow = new Map<string, number>();
   const picked: ActiveTask[] = [];
-  const now = context.clock.now();
-  order.unblockAll();
+  const now = clock.now();
+  const startedAt = clock.monotonic();
+  const looksAtAll = startedAt >= context.blockedUntil;
+  if (looksAtAll) order.unblockAll();
   while (room > 0) {
     const waiting = order.peek();
     if (!waiting) break;
@@ -48,6 +56,7 @@ export function pick(context: PartitionContext): ActiveTask[] {
     picked.push(task);
     room--;
   }
+  if (looksAtAll) context.blockedUntil = startedAt + lookShare * (clock.monotonic() - startedAt);
   return picked;
 }
 
@@ -68,6 +77,6 @@ export function placingOf({ pace }: PartitionContext, { revision, settings }: Fu
   return { revision, instanceConcurrency, instancesMax, aheadFactor: pace.aheadFactor(revision) };
 }
 
-export function attachedLinks({ agents, owner }: PartitionContext): AgentLink[] {
-  return agents.links.filter((link) => link.isAttached(owner));
+export function attachedLinks({ agents, key }: PartitionContext): AgentLink[] {
+  return agents.links.filter((link) => link.isAttached(key));
 }
