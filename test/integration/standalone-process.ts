@@ -1,11 +1,11 @@
 // A standalone instance as a process of its own, on free ports.
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type SluiceClient } from "@sluice/client";
 import type { ClientProfile } from "@sluice/standalone";
 import { openPglite } from "@sluice/store/pglite";
+import { openFolder } from "@sluice/testbed";
 
 const main = join(import.meta.dirname, "../../packages/standalone/src/main.ts");
 
@@ -36,10 +36,10 @@ export async function preparedDataDir(folder: string): Promise<string> {
 let template: Promise<string> | undefined;
 
 async function makeTemplate(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "sluice-template-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  await using _store = await openPglite({ dataDir: folder, inWorker: false });
-  return folder;
+  // Deleted when this process is gone, however it ends.
+  const { path } = openFolder({ name: "template" });
+  await using _store = await openPglite({ dataDir: path, inWorker: false });
+  return path;
 }
 
 /** Starts an instance and waits until it is ready. Rejects with what it printed if it ends before. */

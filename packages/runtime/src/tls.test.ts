@@ -69,7 +69,7 @@ test("everything that is wrong is said at once, under the names of the settings"
     service: "agent",
     summary: "Runs.",
     settings: tlsSettings,
-    check: (config: TlsConfig) => tlsProblems(config, { serves: true }),
+    checks: [(config: TlsConfig) => tlsProblems(config, { serves: true })],
   };
   const argv = ["--tls-client-auth", "require"];
   const env = { SLUICE_TLS_CA: "/nowhere/ca.pem", SLUICE_TLS_KEY: "/nowhere/key.pem" };

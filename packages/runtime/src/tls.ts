@@ -55,7 +55,7 @@ const lookEveryMs = 60_000;
 const dayMs = 86_400_000;
 const expiresSoonMs = 7 * dayMs;
 
-/** All that is wrong, for `ConfigSpec.check`. `serves`: the process listens, so it needs a certificate. */
+/** All that is wrong, for `ConfigSpec.checks`. `serves`: the process listens, so it needs a certificate. */
 export function tlsProblems(config: TlsConfig, { serves }: { readonly serves: boolean }, now = systemClock.now()) {
   const { tlsCa, tlsCert, tlsKey, tlsClientAuth } = config;
   const problems: string[] = [];

@@ -40,6 +40,6 @@ export const standaloneSpec: ConfigSpec<typeof settings> = {
   service: "",
   summary: "Sluice in one process: api-server, scheduler and agent on embedded drivers. Serves until Ctrl-C.",
   settings,
-  check: accessProblems,
+  checks: [accessProblems],
 };
 export type StandaloneConfig = ConfigOf<typeof settings>;

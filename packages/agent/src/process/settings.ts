@@ -80,12 +80,12 @@ export const agentSpec: ConfigSpec<typeof settings> = {
   service: "agent",
   summary: "Runs attempts of tasks on this host. Serves until SIGTERM.",
   settings,
-  check(config) {
-    const problems = tlsProblems(config, { serves: true });
-    if (["0.0.0.0", "::", ""].includes(config.host) && config.advertiseAddress === undefined) {
-      problems.push(`--host ${config.host} listens everywhere: --advertise-address must say where schedulers reach it`);
-    }
-    return problems;
-  },
+  checks: [
+    (config) => tlsProblems(config, { serves: true }),
+    ({ host, advertiseAddress }) =>
+      ["0.0.0.0", "::", ""].includes(host) && advertiseAddress === undefined
+        ? [`--host ${host} listens everywhere: --advertise-address must say where schedulers reach it`]
+        : [],
+  ],
 };
 export type AgentProcessConfig = ConfigOf<typeof settings>;

@@ -122,7 +122,7 @@ export const apiServerSpec: ConfigSpec<typeof settings> = {
   service: "api-server",
   summary: "Accepts tasks and answers questions about them; agents join through it. Serves until SIGTERM.",
   settings,
-  check: (config) => [...accessProblems(config), ...backendProblems(config), ...tlsProblems(config, { serves: true })],
+  checks: [accessProblems, backendProblems, (config) => tlsProblems(config, { serves: true })],
 };
 export type ApiServerProcessConfig = ConfigOf<typeof settings>;
 

@@ -22,8 +22,10 @@ const spec = {
     databaseUrl: setting.required(setting.text({ default: undefined, why: "Where tasks are kept." })),
     masterKey: setting.secret({ default: undefined, variable: "SLUICE_MASTER_KEY", why: "Encrypts secrets." }),
   },
-  check: (config: { grpcPort: number; dataDir: string }) =>
-    config.grpcPort === 1 && config.dataDir === "/" ? ["port 1 does not go with /"] : [],
+  checks: [
+    (config: { grpcPort: number; dataDir: string }) =>
+      config.grpcPort === 1 && config.dataDir === "/" ? ["port 1 does not go with /"] : [],
+  ],
 };
 
 const enough = ["--database-url", "postgres://localhost/sluice"];
@@ -133,4 +135,30 @@ test("the help lists every flag with its variable and default", () => {
   );
   expect(help).toContain("(required; SLUICE_API_SERVER_DATABASE_URL)");
   expect(help).toContain("Only from the environment: SLUICE_MASTER_KEY Encrypts secrets.");
+});
+
+test("a check of several values does not wait for the others to be right, and is left out if it needs one that is wrong", () => {
+  const spec = {
+    service: "",
+    summary: "",
+    settings: {
+      from: setting.integer({ default: 5, min: 0, max: 9, why: "First." }),
+      until: setting.integer({ default: 3, min: 0, max: 9, why: "Last." }),
+      size: setting.integer({ default: 1, min: 1, max: 9, why: "Of each." }),
+    },
+    checks: [
+      (config: { from: number; until: number }) => (config.from > config.until ? ["--from is behind --until"] : []),
+      (config: { size: number }) => [`the size is ${config.size}`],
+    ],
+  };
+  const problemsOf = (argv: readonly string[]) => {
+    try {
+      parseConfig(spec, { argv, env: {} });
+    } catch (error) {
+      return (error as ConfigError).problems;
+    }
+    return [];
+  };
+  expect(problemsOf(["--size", "none"])).toEqual([expect.stringContaining("--size"), "--from is behind --until"]);
+  expect(problemsOf(["--until", "none"])).toEqual([expect.stringContaining("--until"), "the size is 1"]);
 });

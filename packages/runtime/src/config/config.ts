@@ -14,8 +14,11 @@ export interface ConfigSpec<S extends Settings> {
   readonly summary: string;
   /** By their names in the code; `pullBatchSize` is the flag `--pull-batch-size`. */
   readonly settings: S;
-  /** What is wrong with the values as a whole; each value is right by itself. */
-  readonly check?: (config: ConfigOf<S>) => readonly string[];
+  /**
+   * What is wrong with several values together; each that a check looks at is right by itself. One that looks at a value
+   * that is wrong or missing is left out.
+   */
+  readonly checks?: readonly ((config: ConfigOf<S>) => readonly string[])[];
 }
 
 export interface ConfigSources {
@@ -40,21 +43,50 @@ export function parseConfig<S extends Settings>(spec: ConfigSpec<S>, sources: Co
   const flags = readFlags(spec, sources.argv);
   const problems: string[] = [...flags.problems];
   const values: Record<string, unknown> = {};
+  const wrong = new Set<string>();
   for (const [name, setting] of Object.entries(spec.settings)) {
     const given = flags.values.get(name) ?? variableOf(spec.service, name, setting, sources.env);
     if (given === undefined) {
       values[name] = setting.default;
-      if (setting.isRequired) problems.push(`${howToGive(spec.service, name, setting)} is missing: ${setting.why}`);
+      if (setting.isRequired) {
+        wrong.add(name);
+        problems.push(`${howToGive(spec.service, name, setting)} is missing: ${setting.why}`);
+      }
       continue;
     }
     const parsed = given.text === undefined ? { problem: "needs a value" } : setting.parse(given.text);
     if ("value" in parsed) values[name] = parsed.value;
-    else problems.push(`${given.source} ${parsed.problem}${shown(setting, given.text)}`);
+    else {
+      wrong.add(name);
+      problems.push(`${given.source} ${parsed.problem}${shown(setting, given.text)}`);
+    }
   }
-  if (problems.length === 0) problems.push(...(spec.check?.(values as ConfigOf<S>) ?? []));
+  problems.push(...problemsTogether(spec, values, wrong));
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(values) as ConfigOf<S>;
 }
+
+function problemsTogether<S extends Settings>(
+  { checks = [] }: ConfigSpec<S>,
+  values: Readonly<Record<string, unknown>>,
+  wrong: ReadonlySet<string>,
+): string[] {
+  const config = new Proxy(values, {
+    get(target, name) {
+      if (wrong.has(String(name))) throw new LooksAtWrongValue();
+      return target[String(name)];
+    },
+  }) as ConfigOf<S>;
+  return checks.flatMap((check) => {
+    try {
+      return check(config);
+    } catch (error) {
+      if (error instanceof LooksAtWrongValue) return [];
+      throw error;
+    }
+  });
+}
+class LooksAtWrongValue extends Error {}
 
 /** Every flag with its variable, unit and default. */
 export function helpText<S extends Settings>(spec: ConfigSpec<S>): string {

@@ -57,6 +57,6 @@ export const schedulerSpec: ConfigSpec<typeof settings> = {
   service: "scheduler",
   summary: "Owns partitions of the queues and dispatches their tasks to agents. Serves until SIGTERM.",
   settings,
-  check: (config) => [...backendProblems(config), ...tlsProblems(config, { serves: false })],
+  checks: [backendProblems, (config) => tlsProblems(config, { serves: false })],
 };
 export type SchedulerProcessConfig = ConfigOf<typeof settings>;
