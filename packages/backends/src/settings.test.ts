@@ -2,7 +2,7 @@ import { type ConfigError, parseConfig } from "@sluice/runtime";
 import { expect, test } from "vitest";
 import { backendProblems, backendSettings } from "./settings.ts";
 
-const spec = { service: "test", summary: "A service.", settings: backendSettings, check: backendProblems };
+const spec = { service: "test", summary: "A service.", settings: backendSettings, checks: [backendProblems] };
 const good = {
   SLUICE_POSTGRES_URL: "postgres://sluice:secret@db:5432/sluice",
   SLUICE_NATS_SERVERS: "nats-1:4222, nats-2:4222",
