@@ -1,18 +1,10 @@
 import { agentSettings } from "@sluice/agent/settings";
-import { accessProblems, accessSettings, limitSettings } from "@sluice/api-server/settings";
+import { accessProblems, accessSettings, limitSettings, listenSettings } from "@sluice/api-server/settings";
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
 import { retentionSettings } from "@sluice/scheduler/settings";
 
 const settings = {
-  grpcHost: setting.text({ default: "127.0.0.1", why: "Address that the gRPC API listens on." }),
-  grpcPort: setting.integer({ default: 50_051, min: 0, max: 65_535, why: "Port of the gRPC API; 0 takes a free one." }),
-  httpHost: setting.text({ default: "127.0.0.1", why: "Address that /healthz, /readyz and /metrics listen on." }),
-  httpPort: setting.integer({
-    default: 8_080,
-    min: 0,
-    max: 65_535,
-    why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
-  }),
+  ...listenSettings,
   dataDir: setting.text({
     default: ".sluice",
     pattern: /./,

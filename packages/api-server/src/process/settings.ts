@@ -44,15 +44,8 @@ export const accessSettings = {
   }),
 };
 
-const settings = {
-  apiServerId: setting.text({
-    default: undefined,
-    defaultText: "host name and a random suffix",
-    variable: "SLUICE_API_SERVER_ID",
-    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
-    form: "1 to 128 letters, digits, `.`, `_` or `-`",
-    why: "Name in logs.",
-  }),
+/** Where an api-server listens; in standalone, too. */
+export const listenSettings = {
   grpcHost: setting.text({ default: "127.0.0.1", why: "Address that the gRPC API listens on." }),
   grpcPort: setting.integer({ default: 50_051, min: 0, max: 65_535, why: "Port of the gRPC API; 0 takes a free one." }),
   httpHost: setting.text({ default: "127.0.0.1", why: "Address that /healthz, /readyz and /metrics listen on." }),
@@ -62,6 +55,18 @@ const settings = {
     max: 65_535,
     why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
   }),
+};
+
+const settings = {
+  apiServerId: setting.text({
+    default: undefined,
+    defaultText: "host name and a random suffix",
+    variable: "SLUICE_API_SERVER_ID",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+    form: "1 to 128 letters, digits, `.`, `_` or `-`",
+    why: "Name in logs.",
+  }),
+  ...listenSettings,
   joinTokens: joinTokensSetting,
   masterKey: setting.required(
     setting.secret({
