@@ -2,7 +2,13 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["packages/*/src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
+    include: [
+      "packages/*/src/**/*.test.ts",
+      "test/**/*.test.ts",
+      "examples/**/*.test.ts",
+      "chaos/**/*.test.ts",
+      "drill/**/*.test.ts",
+    ],
     // Every worker that opens PGlite holds about 0.7 GB, and the tests that start processes share two cores.
     maxWorkers: 2,
     // Tests wait for facts, never for time; this only ends one that waits for ever, on a slow and busy machine too.

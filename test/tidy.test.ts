@@ -10,6 +10,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   protocol: ["core"],
   runtime: ["core", "protocol"],
   testbed: ["core"],
+  checkers: ["core", "store"],
   store: ["core", "runtime"],
   queue: ["core", "runtime"],
   coordination: ["core", "runtime"],

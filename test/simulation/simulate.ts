@@ -1,14 +1,15 @@
 // One seed: calm start, faults, heal; then everything must end within a bound. Afterwards the checkers look at what happened.
+
+import type { History, Violation } from "@sluice/checkers";
+import { check } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
 import type { FakeClock } from "@sluice/core/testing";
 import type { Store } from "@sluice/store";
 import { createSqlStore, openPgliteSql } from "@sluice/store/pglite";
-import { check } from "./checkers/index.ts";
 import type { Control } from "./controls.ts";
 import type { CounterName } from "./counters.ts";
 import { startFaults } from "./fault-driver.ts";
 import { describePlan, planFaults } from "./faults.ts";
-import type { History, Violation } from "./model/history.ts";
 import { countSometimes } from "./sometimes.ts";
 import { accounts, startWorkload, type Workload } from "./workload.ts";
 import { World } from "./world.ts";

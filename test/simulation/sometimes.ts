@@ -1,9 +1,10 @@
 // Counters of what only shows when everything is known.
+
+import type { History } from "@sluice/checkers";
+import { insertsOf } from "@sluice/checkers";
 import { covers } from "@sluice/core";
 import type { Counter } from "prom-client";
-import { insertsOf } from "./checkers/rows.ts";
 import type { CounterName } from "./counters.ts";
-import type { History } from "./model/history.ts";
 import type { World } from "./world.ts";
 
 /** Metrics of the services that prove that a branch was reached. */

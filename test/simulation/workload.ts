@@ -1,11 +1,12 @@
 // What clients do: they submit, alone and in batches, again with the same token when they do not know the outcome, stop what
 // they submitted, and look. One client per account.
+
+import type { Observation, Submission } from "@sluice/checkers";
 import { AppError, isFinal, type TaskStatus } from "@sluice/core";
 import { type CallContext, Priority, type SubmitResult, type TaskSubmission } from "@sluice/protocol";
 import type { Dice } from "./dice.ts";
 import { createFunction } from "./functions.ts";
 import { type Behaviour, encodeBehaviour, type RunStep } from "./model/behaviour.ts";
-import type { Observation, Submission } from "./model/history.ts";
 import type { SimNode } from "./net/node.ts";
 import type { World } from "./world.ts";
 

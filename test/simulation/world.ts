@@ -1,6 +1,7 @@
 // The whole cluster in one process: production services on one fake clock and one seed, each behind wrappers of its own.
 import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
+import type { AgentEvent, AgentLife } from "@sluice/checkers";
 import {
   type Coordinator,
   defaultLeaseProfile,
@@ -31,7 +32,6 @@ import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { calm, type Rates } from "./faults.ts";
 import { traceLogger } from "./log.ts";
-import type { AgentEvent, AgentLife } from "./model/history.ts";
 import { Host } from "./model/host.ts";
 import { createModelledPool } from "./model/instances.ts";
 import { createLedger, type Ledger } from "./model/ledger.ts";

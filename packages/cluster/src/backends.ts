@@ -7,11 +7,14 @@ export type ClusterBackend = Backend & {
   readonly url: string;
 };
 
-export interface Backends {
-  readonly all: readonly ClusterBackend[];
+export interface BackendAddresses {
   readonly postgresUrl: string;
   readonly natsServers: readonly string[];
   readonly etcdHosts: readonly string[];
+}
+
+export interface Backends extends BackendAddresses {
+  readonly all: readonly ClusterBackend[];
 }
 
 export interface BackendsOptions {

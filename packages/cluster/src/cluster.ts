@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { AppError } from "@sluice/core";
 import { systemClock, systemRandom } from "@sluice/runtime";
 import { type Backend, reservePorts } from "@sluice/testbed";
-import { type Backends, type ClusterBackend, startBackends } from "./backends.ts";
+import { type BackendAddresses, type Backends, type ClusterBackend, startBackends } from "./backends.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
 import { keepRunning, type Part } from "./keep-running.ts";
 import { type Environment, plainEnvironment } from "./services/environment.ts";
-import { kinds, mainOf, root, type ServiceKind } from "./services/kinds.ts";
+import { kinds, mainOf, root, type Seat, type ServiceKind } from "./services/kinds.ts";
 import { type ClusterService, LocalService } from "./services/service.ts";
 
 export interface ClusterOptions {
@@ -32,12 +32,31 @@ export interface ClusterOptions {
   readonly environment?: Readonly<Partial<Record<ServiceKind, Environment>>>;
   /** Flags of the interpreter for every service, such as `--cpu-prof`. */
   readonly nodeFlags?: readonly string[];
+  /** How single services differ from the others; asked before each start of each of them. */
+  readonly overrides?: (
+    seat: Seat & { readonly kind: ServiceKind },
+    addresses: BackendAddresses,
+  ) => ServiceOverrides | Promise<ServiceOverrides>;
   /** Ends a start that is under way. */
   readonly signal?: AbortSignal;
   /** Called for each part as soon as its process runs, again after each restart. */
   readonly onStarted?: (part: ClusterService | ClusterBackend) => void;
   /** Called when a part that is gone is about to be started again, and when that has failed. */
   readonly onRestart?: (part: Part, failure?: unknown) => void;
+}
+
+/** What is different about one service. */
+export interface ServiceOverrides {
+  /** Replaces variables of the same name. */
+  readonly environment?: Environment;
+  /** Replaces flags of the same name, such as `{ "advertise-address": "127.0.0.1:4000" }`. */
+  readonly flags?: Readonly<Record<string, string>>;
+  /** Flags of its interpreter, besides those of every service. */
+  readonly nodeFlags?: readonly string[];
+  /** Another checkout with its dependencies installed, to run it from; default: this one. */
+  readonly root?: string;
+  /** Words in front of its command, such as `["ip", "netns", "exec", "a"]`; they must replace themselves by it. */
+  readonly wrapper?: readonly string[];
 }
 
 export interface Cluster extends AsyncDisposable {
@@ -147,18 +166,26 @@ class LocalCluster implements Cluster {
       httpPort,
       logFile: join(path, "logs", `${name}.log`),
       reservation,
-      command: () => {
+      command: async () => {
         const life = { apiAddresses: this.apiAddresses, life: systemRandom.hex(3) };
-        const given = Object.entries(flags(seat, life)).flatMap(([flag, value]) => [`--${flag}`, value]);
+        const own = (await this.#options.overrides?.({ ...seat, kind }, this.#addresses)) ?? {};
+        const given = Object.entries({ ...flags(seat, life), ...own.flags }).flatMap(([flag, value]) => [
+          `--${flag}`,
+          value,
+        ]);
+        const nodeFlags = [...(this.#options.nodeFlags ?? []), ...(own.nodeFlags ?? [])];
+        const [command = process.execPath, ...words] = [...(own.wrapper ?? []), process.execPath];
         return {
-          args: [...(this.#options.nodeFlags ?? []), "--import", "tsx", mainOf(kind), ...given],
+          command,
+          args: [...words, ...nodeFlags, "--import", "tsx", mainOf(kind, own.root), ...given],
           env: {
             ...plainEnvironment(),
             ...ofKind({ ...this.#addresses, ...this.#dataDir.secrets }),
             ...this.#options.environment?.[kind],
             ...environment,
+            ...own.environment,
           },
-          cwd: root,
+          cwd: own.root ?? root,
         };
       },
       onStarted: () => {

@@ -1,10 +1,12 @@
 // Modelled instances behind the agent's `InstancePool`: one process per attempt, which lives on its host and not in the
 // agent. It writes the ledger.
 import type { FunctionSpec, InstancePool, Invocation, Outcome, StopSignal } from "@sluice/agent";
+import type { Execution } from "@sluice/checkers";
+import { resultOf } from "@sluice/checkers";
 import type { SimNode } from "../net/node.ts";
 import { type RunStep, stepOf } from "./behaviour.ts";
 import type { Host, Instance } from "./host.ts";
-import type { Execution, Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 
 export interface PoolOptions {
   readonly host: Host;
@@ -148,11 +150,6 @@ class Process implements Instance {
     this.#onGone(outcome);
     for (const resolve of this.#waiters) resolve();
   }
-}
-
-/** What a successful attempt returns: says which attempt of which task it was. */
-export function resultOf(seq: number, attempt: number): string {
-  return `${seq}#${attempt}`;
 }
 
 /** The pool is told neither number nor epoch; both are in what it is told. */

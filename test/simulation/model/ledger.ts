@@ -1,20 +1,7 @@
 // The execution ledger: what really ran, where and when, written outside of everything that can fail. Times are true times.
+import { describeExecution, type Execution } from "@sluice/checkers";
 import type { Counters } from "../counters.ts";
 import type { Trace } from "../trace.ts";
-
-/** One run of a handler. */
-export interface Execution {
-  readonly seq: number;
-  readonly attempt: number;
-  /** Of the owner whose dispatch started it. */
-  readonly epoch: number;
-  readonly agentId: string;
-  readonly incarnation: number;
-  readonly startedAt: number;
-  /** Undefined: it runs. */
-  endedAt: number | undefined;
-  how: "ok" | "failed" | "stopped" | "killed" | undefined;
-}
 
 export interface Ledger {
   readonly executions: readonly Execution[];
@@ -51,9 +38,4 @@ export function createLedger(options: {
       trace.add(`END ${describeExecution(execution)} ${how}`);
     },
   };
-}
-
-export function describeExecution(execution: Execution): string {
-  const { seq, attempt, epoch, agentId, incarnation } = execution;
-  return `task ${seq} attempt ${attempt} epoch ${epoch} on ${agentId}/${incarnation}`;
 }

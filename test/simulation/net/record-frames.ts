@@ -1,7 +1,7 @@
+import type { AgentEvent } from "@sluice/checkers";
 import type { FakeClock } from "@sluice/core/testing";
 import { type AttachPartitions, type FromAgent, OutcomeKind, RefusalReason, type ToAgent } from "@sluice/protocol";
 import type { Counters } from "../counters.ts";
-import type { AgentEvent } from "../model/history.ts";
 
 /** Records, of one stream, which owners an agent took and what it was given. */
 export function recordFrames(agentId: string, clock: FakeClock, events: AgentEvent[], counters: Counters) {

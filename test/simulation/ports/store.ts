@@ -1,7 +1,8 @@
 // The store as one node sees it, and the record of what it really did.
+
+import type { StoreEvent } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type { AgentIncarnation, LaneRecords, NewTask, Store } from "@sluice/store";
-import type { StoreEvent } from "../model/history.ts";
 import type { Port } from "./port.ts";
 
 /** The one store of a world: does one thing after the other, and keeps the history. */

@@ -72,8 +72,8 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
 /** Of the checkout, where `tsx` is found. */
 export const root = join(import.meta.dirname, "../../../..");
 
-export function mainOf(kind: ServiceKind): string {
-  return join(root, "packages", kind, "src/main.ts");
+export function mainOf(kind: ServiceKind, checkout = root): string {
+  return join(checkout, "packages", kind, "src/main.ts");
 }
 
 function variablesOf({ postgresUrl, natsServers, etcdHosts, joinToken }: Shared): Environment {

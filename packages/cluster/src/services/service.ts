@@ -35,11 +35,12 @@ export interface ServiceOptions {
   readonly logFile: string;
   readonly reservation: PortReservation;
   /** Asked before each start. */
-  command(): {
+  command(): Promise<{
+    readonly command: string;
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
     readonly cwd: string;
-  };
+  }>;
   /** Called after each start. */
   onStarted(): void;
 }
@@ -97,7 +98,7 @@ export class LocalService implements ClusterService {
     await this.#process?.stop();
     this.#isEnding = false;
     const { name, logFile, command, onStarted } = this.#options;
-    this.#process = startProcess({ ...command(), command: process.execPath, name, logFile, stopTimeoutMs });
+    this.#process = startProcess({ ...(await command()), name, logFile, stopTimeoutMs });
     onStarted();
   }
 

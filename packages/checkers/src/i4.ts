@@ -1,7 +1,7 @@
 // I4: an attempt is executed at most once, whatever scheduler dispatches it; again only if its agent and the owner that knew
 // of it are both gone.
-import type { Checker } from "../model/history.ts";
-import { describeExecution, type Execution } from "../model/ledger.ts";
+import type { Checker } from "./history.ts";
+import { describeExecution, type Execution } from "./history.ts";
 import { groupBy } from "./rows.ts";
 
 export const checkI4: Checker = ({ executions, lives, store }) => {

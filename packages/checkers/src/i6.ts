@@ -1,7 +1,7 @@
 // I6: nothing is accepted from an epoch lower than one already seen: neither by the store nor by an agent.
 import { covers, laneCount, lanesOf, type OwnedPartition } from "@sluice/core";
-import type { AgentEvent, Checker, StoreEvent, Violation } from "../model/history.ts";
-import { describeExecution, type Execution } from "../model/ledger.ts";
+import type { AgentEvent, Checker, StoreEvent, Violation } from "./history.ts";
+import { describeExecution, type Execution } from "./history.ts";
 import { insertsOf } from "./rows.ts";
 
 const invariant = "I6";

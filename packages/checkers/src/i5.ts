@@ -1,7 +1,7 @@
 // I5: attempt and epoch never go down.
 import { laneCount, lanesOf } from "@sluice/core";
-import type { Checker, StoreEvent, Violation } from "../model/history.ts";
-import { describeExecution, type Execution } from "../model/ledger.ts";
+import type { Checker, StoreEvent, Violation } from "./history.ts";
+import { describeExecution, type Execution } from "./history.ts";
 import { groupBy, insertsOf } from "./rows.ts";
 
 const invariant = "I5";

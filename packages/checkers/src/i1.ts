@@ -1,6 +1,6 @@
 // I1: an accepted task reaches a final status; none is lost.
 import { isFinal } from "@sluice/core";
-import type { Checker } from "../model/history.ts";
+import type { Checker } from "./history.ts";
 
 export const checkI1: Checker = ({ submissions, rows }) => {
   const invariant = "I1";

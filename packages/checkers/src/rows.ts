@@ -1,5 +1,5 @@
 // What the recorded writes say that each row must be; several checkers compare with it.
-import type { Inserted, StoreEvent } from "../model/history.ts";
+import type { Inserted, StoreEvent } from "./history.ts";
 
 export function insertsOf(store: readonly StoreEvent[]): Map<number, Inserted> {
   return new Map(store.flatMap((event) => (event.kind === "inserted" ? [[event.seq, event] as const] : [])));

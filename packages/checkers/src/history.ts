@@ -1,7 +1,6 @@
 // Everything that the checkers look at, recorded outside of the code under test.
 import type { EpochMs, OwnedPartition, Task } from "@sluice/core";
 import type { TaskWrite } from "@sluice/store";
-import type { Execution } from "./ledger.ts";
 
 /** What a client asked for, and every answer that it saw. */
 export interface Submission {
@@ -106,6 +105,30 @@ export interface Observation {
   readonly taskId: string;
   readonly status: string;
   readonly attempt: number;
+}
+
+/** One run of a handler. */
+export interface Execution {
+  readonly seq: number;
+  readonly attempt: number;
+  /** Of the owner whose dispatch started it. */
+  readonly epoch: number;
+  readonly agentId: string;
+  readonly incarnation: number;
+  readonly startedAt: number;
+  /** Undefined: it runs. */
+  endedAt: number | undefined;
+  how: "ok" | "failed" | "stopped" | "killed" | undefined;
+}
+
+export function describeExecution(execution: Execution): string {
+  const { seq, attempt, epoch, agentId, incarnation } = execution;
+  return `task ${seq} attempt ${attempt} epoch ${epoch} on ${agentId}/${incarnation}`;
+}
+
+/** What a successful attempt returns: says which attempt of which task it was. */
+export function resultOf(seq: number, attempt: number): string {
+  return `${seq}#${attempt}`;
 }
 
 export interface History {

@@ -1,6 +1,6 @@
 // I8: no start before `due_at`, after expiry, or after the status is final.
-import type { Checker, Inserted, StoreEvent } from "../model/history.ts";
-import { describeExecution, type Execution } from "../model/ledger.ts";
+import type { Checker, Inserted, StoreEvent } from "./history.ts";
+import { describeExecution, type Execution } from "./history.ts";
 import { groupBy, insertsOf } from "./rows.ts";
 
 /** Clocks differ by 2 %, and an instance takes a while to start. */

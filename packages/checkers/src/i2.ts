@@ -1,8 +1,7 @@
 // I2: one final status per run of a task, never overwritten; and what it says has really happened.
 import { isFinal, type Task } from "@sluice/core";
-import type { Checker, Violation, Written } from "../model/history.ts";
-import { resultOf } from "../model/instances.ts";
-import type { Execution } from "../model/ledger.ts";
+import type { Checker, Execution, Violation, Written } from "./history.ts";
+import { resultOf } from "./history.ts";
 import { groupBy } from "./rows.ts";
 
 const invariant = "I2";

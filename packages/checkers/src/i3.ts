@@ -1,6 +1,6 @@
 // I3: two attempts of a task never run at the same time.
-import type { Checker } from "../model/history.ts";
-import { describeExecution } from "../model/ledger.ts";
+import type { Checker } from "./history.ts";
+import { describeExecution } from "./history.ts";
 import { groupBy } from "./rows.ts";
 
 export const checkI3: Checker = ({ executions }) =>

@@ -1,0 +1,224 @@
+// What the parts of the chaos harness know of each other: the arena (a cluster of which everything can be broken), the
+// workload (what clients do meanwhile), scenarios (which faults, when), and the evidence that a run leaves behind.
+import type { History, Violation } from "@sluice/checkers";
+import type { SluiceClient } from "@sluice/client";
+import type { Cluster, ClusterOptions } from "@sluice/cluster";
+
+// ---------------------------------------------------------------------------------------------------------- the arena
+
+/** What a host must offer for some faults; a fault that it cannot do is reported as not run. */
+export type Capability = "netns" | "tmpfs";
+
+export interface Arena extends AsyncDisposable {
+  readonly cluster: Cluster;
+  /** What this host can do. */
+  readonly capabilities: ReadonlySet<Capability>;
+  /** `api-server-0`, `scheduler-1`, `agent-0`, `etcd`, `nats-0`, `postgres`; throws for another name. */
+  part(name: string): Part;
+  /**
+   * The way from one part to another, in the direction in which connections are opened: `client` > api-server, api-server
+   * and scheduler > etcd, nats-N, postgres; scheduler > agent; agent > api-server. Throws if nobody goes that way.
+   */
+  link(from: string, to: string): Link;
+  /** Name of the service that is the leader; undefined: nobody is. */
+  leader(): Promise<string | undefined>;
+  /** What each scheduler owns now, by name of its service. */
+  partitions(): Promise<ReadonlyMap<string, readonly PartitionName[]>>;
+  /** For clients: goes through the proxies of `client` > api-server. */
+  connect(options?: { readonly retryTimeoutMs?: number }): SluiceClient;
+  /** Ends every fault of a link, continues what was frozen, and starts what was stopped or killed; resolves when all is ready. */
+  heal(): Promise<void>;
+}
+
+export interface PartitionName {
+  readonly queue: string;
+  readonly prefix: string;
+}
+
+export interface Part {
+  readonly name: string;
+  readonly pid: number | undefined;
+  /** SIGKILL; resolves when it is gone. */
+  crash(): Promise<void>;
+  /** SIGTERM, in order. */
+  stop(): Promise<void>;
+  /** Starts it again and waits until it is ready. */
+  start(): Promise<void>;
+  /** SIGSTOP and SIGCONT, of the process and nothing that it has started. */
+  freeze(): void;
+  thaw(): void;
+}
+
+export type Direction = "both" | "there" | "back";
+
+/** Faults of one link; they add up, and last until `heal`. */
+export interface Link {
+  /** Bytes vanish; connections stay open, and new ones are taken and never answered. */
+  cut(direction?: Direction): void;
+  /** Every piece of data takes so much longer. */
+  delay(ms: number): void;
+  limit(bytesPerSecond: number): void;
+  /** Resets every open connection, once. */
+  reset(): void;
+  heal(): void;
+}
+
+export interface ArenaOptions extends Omit<ClusterOptions, "overrides" | "restart"> {
+  /** Lease profile of the schedulers; default "default". */
+  readonly leaseProfile?: "default" | "fast";
+  /** Services that live in a network namespace of their own; needs `netns`. */
+  readonly isolated?: readonly string[];
+  /** Backends or agents whose data is on a small disk of so many MiB; needs `tmpfs`. */
+  readonly smallDisks?: Readonly<Record<string, number>>;
+  /** Names of protections that are taken out of the services (`test/simulation/controls`), for negative controls. */
+  readonly without?: readonly string[];
+  readonly overrides?: NonNullable<ClusterOptions["overrides"]>;
+}
+
+// -------------------------------------------------------------------------------------------------------- the workload
+
+export interface WorkloadOptions {
+  readonly seed: number;
+  /** Submissions per second, all accounts together; default 40. */
+  readonly rate?: number;
+  /** Shares of each kind of task; default the mix of `docs/chaos.md`. */
+  readonly mix?: Readonly<Partial<Record<TaskKind, number>>>;
+  /** Shortens long tasks, in ms; default 30,000 to 120,000. */
+  readonly longMs?: readonly [number, number];
+}
+
+/** short 5-50 ms; medium 1-5 s; long; retried: fails, then succeeds; crashing: its process dies; delayed; stopped: while it waits or runs. */
+export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped"] as const;
+export type TaskKind = (typeof taskKinds)[number];
+
+/** Clients of three accounts, from `startWorkload` until `finish`. */
+export interface Workload {
+  /** Answers so far. */
+  readonly counts: { readonly accepted: number; readonly rejected: number; readonly unknown: number };
+  /** Ms of the ledger's clock. */
+  now(): number;
+  /** Executions that have started and not ended, as the ledger knows them. */
+  running(): readonly { readonly taskId: string; readonly agentId: string }[];
+  /** Resolves when so many more were accepted / have started; rejects after `timeoutMs` (default 60,000). */
+  accepted(more: number, timeoutMs?: number): Promise<void>;
+  started(more: number, timeoutMs?: number): Promise<void>;
+  /** Submits nothing new from now on, waits (at most `withinMs`) until everything accepted is final, and hands over what happened. */
+  finish(withinMs: number): Promise<Evidence>;
+}
+
+// -------------------------------------------------------------------------------------------------------- the evidence
+
+/** What one run leaves behind. Times are ms of the ledger's clock, which all processes of the machine share. */
+export interface Evidence {
+  /** For the checkers; what cannot be seen from outside (`store`, `agents`) is empty. */
+  readonly history: History;
+  readonly submissions: readonly SubmissionRecord[];
+  /** First and last moment. */
+  readonly from: number;
+  readonly until: number;
+}
+
+export interface SubmissionRecord {
+  readonly account: string;
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  readonly askedAt: number;
+  readonly answeredAt: number;
+  readonly answer: "accepted" | "rejected" | "unknown";
+}
+
+/** A fault, as the report shows it. `until` undefined: it is a moment. */
+export interface FaultMark {
+  /** Such as `crash`, `freeze`, `cut`, `upgrade`. */
+  readonly kind: string;
+  /** Part or link: `scheduler-0`, `agent-0 > scheduler-1`. */
+  readonly where: string;
+  readonly from: number;
+  until: number | undefined;
+  /** Partitions that lost their owner by it. */
+  readonly partitions?: readonly PartitionName[];
+}
+
+// ------------------------------------------------------------------------------------------------------------ scenarios
+
+export interface Stage {
+  readonly arena: Arena;
+  readonly workload: Workload;
+  /** From 0 to below 1, of the seed. */
+  random(): number;
+  /** Real time. */
+  sleep(ms: number): Promise<void>;
+  /** Notes a fault; call the result when it ends. `partitions` as the owner of a part that is about to die. */
+  mark(kind: string, where: string, partitions?: readonly PartitionName[]): () => void;
+}
+
+export interface Scenario {
+  /** As in `--scenario NAME`; kebab-case. */
+  readonly name: string;
+  /** One line: what happens, and what must hold. */
+  readonly about: string;
+  readonly needs?: readonly Capability[];
+  /** Runs in every CI run; takes less than a minute. */
+  readonly isFast?: boolean;
+  readonly arena?: ArenaOptions;
+  readonly workload?: Partial<WorkloadOptions>;
+  /** After this much time everything accepted must be final, in ms; default 180,000. */
+  readonly quietWithinMs?: number;
+  /** Violations that are expected, and must be seen: the scenario is a negative control. */
+  readonly mustBreak?: readonly string[];
+  /** Breaks things, several times when `repeat` says so, while the workload runs. */
+  run(stage: Stage, repeat: number): Promise<void>;
+}
+
+/** The verdict on one run; `report/` writes it as JSON, as a table and as a page. */
+export interface RunResult {
+  readonly scenario: string;
+  readonly about: string;
+  readonly seed: number;
+  readonly conditions: Readonly<Record<string, string | number>>;
+  /** Undefined: it ran. */
+  readonly notRun: string | undefined;
+  readonly passed: boolean;
+  readonly violations: readonly Violation[];
+  /** Names of invariants that were checked. */
+  readonly checked: readonly string[];
+  readonly figures: Figures;
+  readonly marks: readonly FaultMark[];
+  readonly timeline: readonly TimelinePoint[];
+}
+
+/** Counts, and times in ms; undefined where nothing was measured. */
+export interface Figures {
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly unknown: number;
+  readonly lost: number;
+  /** Executions of an attempt that had started before, without its agent's death or fence. */
+  readonly executedTwice: number;
+  readonly overlaps: number;
+  readonly staleWritesRefused: number;
+  readonly announcedAgain: number;
+  readonly longestGapMs: { readonly submit: number; readonly dispatch: number; readonly settle: number };
+  /** By kind of fault: from the fault to the first start under a later epoch, per partition that lost its owner. */
+  readonly failoverMs: Readonly<Record<string, Samples>>;
+  /** Of what ran when an owner went: how many went on as the same attempt. */
+  readonly resumed: { readonly running: number; readonly adopted: number };
+}
+
+export interface Samples {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** One second. */
+export interface TimelinePoint {
+  readonly at: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly started: number;
+  readonly ended: number;
+  readonly submitP50: number | undefined;
+  readonly submitP99: number | undefined;
+}
