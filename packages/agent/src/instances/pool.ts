@@ -139,7 +139,7 @@ export interface InstanceLimits {
   readonly pidsMax: number;
 }
 
-const defaultLimits: InstanceLimits = {
+export const defaultLimits: InstanceLimits = {
   graceMs: 3_000,
   startTimeoutMs: 60_000,
   resultBytesMax: 256 * 1024,
