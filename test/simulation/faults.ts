@@ -1,66 +1,40 @@
 // The swarm: from the seed it chooses which faults exist in this run, and how often. Few at a time find more than all at
-// once: a run in which everything fails never gets far.
+// once: a run in which everything fails never gets far. A plan is data; what a fault does is said where it happens.
 import type { Dice } from "./dice.ts";
-import type { PortRates } from "./ports/port.ts";
-import type { QueueRates } from "./ports/queue.ts";
 
-/** Probabilities, per message. */
-export interface Rates {
+/** Faults that happen to single messages, and the highest probability of each. */
+const rateMax = {
   /** A message takes up to 1.5 s. */
-  readonly slow: number;
-  readonly callLost: number;
-  readonly callLate: number;
-  readonly callRepeated: number;
-  readonly answerLost: number;
+  "message slow": 0.03,
+  "call lost": 0.03,
+  "call late": 0.03,
+  "call repeated": 0.1,
+  "answer lost": 0.05,
   /** A dispatch comes twice. */
-  readonly frameRepeated: number;
-  readonly store: PortRates;
-  readonly coordinator: PortRates;
-  readonly queuePort: PortRates;
-  readonly queue: QueueRates;
-  readonly hintLost: number;
-}
+  "frame repeated": 0.2,
+  "hint lost": 0.8,
+  "store rejected": 0.05,
+  "store ambiguous": 0.05,
+  "store late": 0.06,
+  "coordinator rejected": 0.05,
+  "coordinator ambiguous": 0.05,
+  "coordinator late": 0.06,
+  "queue rejected": 0.05,
+  "queue ambiguous": 0.05,
+  "queue late": 0.06,
+  /** A block that was acknowledged to its publisher and is nowhere. */
+  "block lost": 0.2,
+  "block repeated": 0.2,
+  "block late": 0.2,
+  /** On the way to its consumer; it comes again after `ack_wait`. */
+  "delivery lost": 0.1,
+  "ack lost": 0.3,
+} as const;
+export type RateName = keyof typeof rateMax;
+export const rateNames = Object.keys(rateMax) as readonly RateName[];
 
-/** Faults that happen at a moment; the mean time between two of a kind, in ms. */
-export const faultKinds = [
-  "scheduler crash",
-  "scheduler freeze",
-  "scheduler hand-off",
-  "agent crash",
-  "agent freeze",
-  "agent restart",
-  "api-server crash",
-  "partition",
-  "one-way partition",
-  "cut from a system",
-  "system outage",
-  "stream break",
-  "lease lost",
-  "cluster command",
-] as const;
-export type FaultKind = (typeof faultKinds)[number];
-
-export interface FaultPlan {
-  readonly rates: Rates;
-  readonly everyMs: Readonly<Partial<Record<FaultKind, number>>>;
-}
-
-const calmPort: PortRates = { rejected: 0, ambiguous: 0, late: 0 };
-export const calm: Rates = {
-  slow: 0,
-  callLost: 0,
-  callLate: 0,
-  callRepeated: 0,
-  answerLost: 0,
-  frameRepeated: 0,
-  store: calmPort,
-  coordinator: calmPort,
-  queuePort: calmPort,
-  queue: { blockLost: 0, blockRepeated: 0, blockLate: 0, deliveryLost: 0, ackLost: 0 },
-  hintLost: 0,
-};
-
-const everyMsMin: Readonly<Record<FaultKind, number>> = {
+/** Faults that happen at a moment, and the shortest mean time between two of a kind, in ms. */
+const everyMsMin = {
   "scheduler crash": 4_000,
   "scheduler freeze": 3_000,
   "scheduler hand-off": 4_000,
@@ -75,48 +49,56 @@ const everyMsMin: Readonly<Record<FaultKind, number>> = {
   "stream break": 500,
   "lease lost": 1_500,
   "cluster command": 1_000,
-};
+} as const;
+export type FaultKind = keyof typeof everyMsMin;
+export const faultKinds = Object.keys(everyMsMin) as readonly FaultKind[];
 
-export function planFaults(dice: Dice): FaultPlan {
+export type FaultName = RateName | FaultKind;
+/** Probabilities, per message; what is not named never happens. */
+export type Rates = Readonly<Partial<Record<RateName, number>>>;
+
+export interface FaultPlan {
+  readonly rates: Rates;
+  /** The mean time between two of a kind, in ms; what is not named never happens. */
+  readonly everyMs: Readonly<Partial<Record<FaultKind, number>>>;
+}
+
+export const calm: Rates = {};
+
+/** Faults in `focus` are always on, at a high rate; the others then come half as often. */
+export function planFaults(dice: Dice, focus: readonly FaultName[] = []): FaultPlan {
   const share = dice.pick([0.15, 0.35, 0.6]);
-  const often = (max: number) => (dice.chance(share) ? (max * dice.between(1, 10)) / 10 : 0);
-  const port = (): PortRates => ({ rejected: often(0.05), ambiguous: often(0.05), late: often(0.06) });
+  const restShare = focus.length > 0 ? share / 2 : share;
+  const rates: Partial<Record<RateName, number>> = {};
   const everyMs: Partial<Record<FaultKind, number>> = {};
-  for (const kind of faultKinds) {
-    if (dice.chance(share)) everyMs[kind] = everyMsMin[kind] * dice.between(1, 4);
+  for (const name of rateNames) {
+    const own = dice.fork(name);
+    if (focus.includes(name)) rates[name] = (rateMax[name] * own.between(6, 10)) / 10;
+    else if (own.chance(restShare)) rates[name] = (rateMax[name] * own.between(1, 10)) / 10;
   }
-  return {
-    rates: {
-      slow: often(0.03),
-      callLost: often(0.03),
-      callLate: often(0.03),
-      callRepeated: often(0.1),
-      answerLost: often(0.05),
-      frameRepeated: often(0.2),
-      store: port(),
-      coordinator: port(),
-      queuePort: port(),
-      queue: {
-        blockLost: often(0.2),
-        blockRepeated: often(0.2),
-        blockLate: often(0.2),
-        deliveryLost: often(0.1),
-        ackLost: often(0.3),
-      },
-      hintLost: often(0.8),
-    },
-    everyMs,
-  };
+  for (const kind of faultKinds) {
+    const own = dice.fork(kind);
+    if (focus.includes(kind)) everyMs[kind] = everyMsMin[kind] * own.between(1, 2);
+    else if (own.chance(restShare)) everyMs[kind] = everyMsMin[kind] * own.between(1, 4);
+  }
+  return { rates, everyMs };
+}
+
+/** The faults that exist in a plan. */
+export function faultNamesOf({ rates, everyMs }: FaultPlan): readonly FaultName[] {
+  return [...faultKinds.filter((kind) => kind in everyMs), ...rateNames.filter((name) => name in rates)];
+}
+
+/** The plan, in which the others strike when they did. */
+export function withoutFaults({ rates, everyMs }: FaultPlan, names: ReadonlySet<FaultName>): FaultPlan {
+  const kept = <T extends object>(faults: T) =>
+    Object.fromEntries(Object.entries(faults).filter(([name]) => !names.has(name as FaultName))) as T;
+  return { rates: kept(rates), everyMs: kept(everyMs) };
 }
 
 /** For a person who replays a seed. */
 export function describePlan({ rates, everyMs }: FaultPlan): string {
-  const flat = Object.entries(rates).flatMap(([name, value]) =>
-    typeof value === "number"
-      ? [[name, value] as const]
-      : Object.entries(value as Record<string, number>).map(([inner, rate]) => [`${name}.${inner}`, rate] as const),
-  );
-  const rare = flat.filter(([, rate]) => rate > 0).map(([name, rate]) => `${name} ${rate.toFixed(3)}`);
   const events = Object.entries(everyMs).map(([kind, ms]) => `${kind} every ${ms} ms`);
+  const rare = Object.entries(rates).map(([name, rate]) => `${name} ${rate.toFixed(3)}`);
   return [...events, ...rare].join(", ") || "no faults";
 }

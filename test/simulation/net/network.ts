@@ -3,7 +3,7 @@
 import type { FakeClock } from "@sluice/core/testing";
 import type { Counters } from "../counters.ts";
 import type { Dice } from "../dice.ts";
-import type { Rates } from "../faults.ts";
+import type { RateName, Rates } from "../faults.ts";
 import type { Trace } from "../trace.ts";
 
 export interface NetworkOptions {
@@ -11,7 +11,7 @@ export interface NetworkOptions {
   readonly dice: Dice;
   readonly trace: Trace;
   readonly counters: Counters;
-  /** Of now; all 0 in calm times. */
+  /** Of now; empty in calm times. */
   readonly rates: () => Rates;
 }
 
@@ -23,7 +23,9 @@ export class Network {
   readonly dice: Dice;
   readonly trace: Trace;
   readonly counters: Counters;
-  readonly rates: () => Rates;
+  readonly #rates: () => Rates;
+  /** One per rate, so that a fault that is taken out of a plan does not shift the others. */
+  readonly #diceOfRates = new Map<RateName, Dice>();
   readonly #cuts = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
@@ -32,7 +34,7 @@ export class Network {
     this.dice = options.dice;
     this.trace = options.trace;
     this.counters = options.counters;
-    this.rates = options.rates;
+    this.#rates = options.rates;
   }
 
   /** One direction. Cuts of the same direction add up. Returns how to heal it. */
@@ -65,9 +67,23 @@ export class Network {
 
   /** How long the next message takes, in ms. */
   latency(): number {
-    const { slow } = this.rates();
-    if (this.dice.chance(slow)) return this.dice.between(20, 1_500);
-    return this.dice.between(1, 4);
+    const usual = this.dice.between(1, 4);
+    return this.happens("message slow") ? this.diceOf("message slow").between(20, 1_500) : usual;
+  }
+
+  /** Whether this fault happens to what passes now. */
+  happens(name: RateName): boolean {
+    const rate = this.#rates()[name];
+    return rate !== undefined && this.diceOf(name).chance(rate);
+  }
+
+  /** For how it happens. */
+  diceOf(name: RateName): Dice {
+    const known = this.#diceOfRates.get(name);
+    if (known) return known;
+    const dice = this.dice.fork(name);
+    this.#diceOfRates.set(name, dice);
+    return dice;
   }
 
   after(ms: number, deliver: () => void): () => void {

@@ -154,8 +154,7 @@ class Stream implements Connection {
         if (passed !== undefined) this.#server?.push(passed);
       });
     this.#up.send(arrive);
-    const { dice, rates } = this.#network;
-    if (!this.#route.isRepeatable?.(frame) || !dice.chance(rates().frameRepeated)) return;
+    if (!this.#route.isRepeatable?.(frame) || !this.#network.happens("frame repeated")) return;
     this.#network.counters.add("frame repeated");
     // In a row: an agent that refused the first one for want of room must not take the second.
     this.#up.send(arrive);

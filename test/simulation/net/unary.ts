@@ -56,19 +56,21 @@ export function unary(
     const failIn = (ms: number, why: string) => network.after(ms, () => finish(() => reject(unreachable(why))));
 
     function send(): void {
-      const rates = network.rates();
-      if (dice.chance(rates.callLost)) {
-        failIn(dice.between(50, 2_000), "the request was lost");
-        return;
-      }
-      network.after(network.latency(), arrive);
-      if (dice.chance(rates.callLate)) {
+      if (network.happens("call lost")) {
+        network.counters.add("call lost");
+        failIn(network.diceOf("call lost").between(50, 2_000), "the request was lost");
+      } else if (network.happens("call late")) {
+        const late = network.diceOf("call late");
+        network.counters.add("call late");
         // The caller hears of a failure, and only then the request arrives.
-        failIn(dice.between(5, 100), "the connection broke");
-        network.after(dice.between(200, 6_000), arrive);
-        return;
+        failIn(late.between(5, 100), "the connection broke");
+        network.after(late.between(200, 6_000), arrive);
+      } else {
+        network.after(network.latency(), arrive);
+        if (!route.repeatable.has(name) || !network.happens("call repeated")) return;
+        network.counters.add("call repeated");
+        network.after(network.diceOf("call repeated").between(1, 3_000), arrive);
       }
-      if (route.repeatable.has(name) && dice.chance(rates.callRepeated)) network.after(dice.between(1, 3_000), arrive);
     }
 
     function arrive(): void {
@@ -101,7 +103,7 @@ export function unary(
     }
 
     function reply(answer: () => void): void {
-      if (network.isCut(toHost, from.host) || dice.chance(network.rates().answerLost)) {
+      if (network.isCut(toHost, from.host) || network.happens("answer lost")) {
         failIn(dice.between(50, 5_000), "the answer was lost");
       } else network.after(network.latency(), () => finish(answer));
     }

@@ -4,12 +4,10 @@ import type { Port } from "./port.ts";
 export interface NodeCoordinatorOptions {
   readonly coordinator: Coordinator;
   readonly port: Port;
-  /** How often a hint is lost. */
-  readonly hintLost: () => number;
 }
 
 /** The coordinator as one node sees it. */
-export function nodeCoordinator({ coordinator, port, hintLost }: NodeCoordinatorOptions): Coordinator {
+export function nodeCoordinator({ coordinator, port }: NodeCoordinatorOptions): Coordinator {
   const { network, node } = port;
   return {
     grant: (ttlMs) => port.call("grant", () => coordinator.grant(ttlMs)),
@@ -27,7 +25,7 @@ export function nodeCoordinator({ coordinator, port, hintLost }: NodeCoordinator
     },
     watch(prefix, onHint) {
       const stop = coordinator.watch(prefix, () => {
-        if (network.isCut("coordinator", node.host) || network.dice.chance(hintLost())) {
+        if (network.isCut("coordinator", node.host) || network.happens("hint lost")) {
           network.counters.add("hint lost");
           return;
         }

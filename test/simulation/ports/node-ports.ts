@@ -5,7 +5,7 @@ import type { Store } from "@sluice/store";
 import type { Network } from "../net/network.ts";
 import type { SimNode } from "../net/node.ts";
 import { nodeCoordinator } from "./coordinator.ts";
-import { Port, type PortRates } from "./port.ts";
+import { Port, type SystemName } from "./port.ts";
 import { nodeQueue } from "./queue.ts";
 import { nodeSignals } from "./signals.ts";
 import { nodeStore, type StoreServer } from "./store.ts";
@@ -24,22 +24,17 @@ export interface Systems {
 
 export function nodePorts(systems: Systems, node: SimNode) {
   const { server, coordinator, queue, signals, network, onBug, alter } = systems;
-  const { rates } = network;
-  const port = (host: string, reason: string, portRates: () => PortRates) =>
-    new Port({ network, node, host, reason, rates: portRates, onBug });
-  const hintLost = () => rates().hintLost;
+  const port = (host: SystemName, reason: string) => new Port({ network, node, host, reason, onBug });
   return {
-    store: nodeStore({ server, port: port("store", "STORE_UNAVAILABLE", () => rates().store), alter }),
+    store: nodeStore({ server, port: port("store", "STORE_UNAVAILABLE"), alter }),
     coordinator: nodeCoordinator({
       coordinator,
-      port: port("coordinator", "COORDINATOR_UNAVAILABLE", () => rates().coordinator),
-      hintLost,
+      port: port("coordinator", "COORDINATOR_UNAVAILABLE"),
     }),
     queue: nodeQueue({
       queue,
-      port: port("queue", "QUEUE_UNAVAILABLE", () => rates().queuePort),
-      rates: () => rates().queue,
+      port: port("queue", "QUEUE_UNAVAILABLE"),
     }),
-    signals: nodeSignals({ signals, network, node, hintLost }),
+    signals: nodeSignals({ signals, network, node }),
   };
 }

@@ -8,20 +8,14 @@ import { AppError } from "@sluice/core";
 import type { Network } from "../net/network.ts";
 import type { SimNode } from "../net/node.ts";
 
-export interface PortRates {
-  readonly rejected: number;
-  readonly ambiguous: number;
-  readonly late: number;
-}
+export type SystemName = "store" | "coordinator" | "queue";
 
 export interface PortOptions {
   readonly network: Network;
   readonly node: SimNode;
-  /** Name of the system in the network. */
-  readonly host: string;
+  readonly host: SystemName;
   /** Reason of its typed error. */
   readonly reason: string;
-  readonly rates: () => PortRates;
   readonly onBug: (cause: unknown) => void;
 }
 
@@ -34,10 +28,6 @@ export class Port {
     this.network = options.network;
     this.node = options.node;
     this.#options = options;
-  }
-
-  get rates(): PortRates {
-    return this.#options.rates();
   }
 
   unavailable(why: string): AppError {
@@ -67,17 +57,16 @@ export class Port {
       };
       const send = () => {
         const { dice, counters } = network;
-        const rates = this.rates;
         if (network.isCut(node.host, host)) {
           refuse(dice.between(500, 5_000), "no route");
-        } else if (dice.chance(rates.rejected)) {
+        } else if (network.happens(`${host} rejected`)) {
           counters.add("write rejected without effect");
           refuse(dice.between(1, 300), "rejected");
-        } else if (dice.chance(rates.ambiguous)) {
+        } else if (network.happens(`${host} ambiguous`)) {
           counters.add("ambiguous commit");
           refuse(dice.between(5, 1_000), "the answer was lost");
           network.after(network.latency(), () => void run(false));
-        } else if (dice.chance(rates.late)) {
+        } else if (network.happens(`${host} late`)) {
           counters.add("write arrived late");
           refuse(dice.between(1, 100), "the connection broke");
           network.after(dice.between(100, 8_000), () => void run(false));

@@ -3,39 +3,27 @@ import type { AppError } from "@sluice/core";
 import type { Block, Consumer, Delivery, TaskQueue } from "@sluice/queue";
 import type { Port } from "./port.ts";
 
-export interface QueueRates {
-  /** A block that was acknowledged to its publisher and is nowhere. */
-  readonly blockLost: number;
-  readonly blockRepeated: number;
-  readonly blockLate: number;
-  /** On the way to its consumer; it comes again after `ack_wait`. */
-  readonly deliveryLost: number;
-  readonly ackLost: number;
-}
-
 export interface NodeQueueOptions {
   readonly queue: TaskQueue;
   readonly port: Port;
-  readonly rates: () => QueueRates;
 }
 
-export function nodeQueue({ queue, port, rates }: NodeQueueOptions): TaskQueue {
+export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
   const { network, node } = port;
   const { dice, counters } = network;
 
   function fateOf(block: Block): readonly Block[] {
-    const { blockLost, blockLate, blockRepeated } = rates();
-    if (dice.chance(blockLost)) {
+    if (network.happens("block lost")) {
       counters.add("block lost");
       network.trace.add(`BLOCK LOST ${block.seqs.join(" ")}`);
       return [];
     }
-    if (dice.chance(blockRepeated)) {
+    if (network.happens("block repeated")) {
       counters.add("block repeated");
       publishLate(block);
       return [block];
     }
-    if (dice.chance(blockLate)) {
+    if (network.happens("block late")) {
       counters.add("block late");
       publishLate(block);
       return [];
@@ -58,18 +46,18 @@ export function nodeQueue({ queue, port, rates }: NodeQueueOptions): TaskQueue {
       const consumer = await port.call("open", () => queue.open(options));
       const name = `${options.queue}/${options.prefix}/${options.priority}@${options.epoch}`;
       network.trace.add(`OPEN ${node.name} ${name}`);
-      return nodeConsumer(consumer, port, rates);
+      return nodeConsumer(consumer, port);
     },
     async [Symbol.asyncDispose]() {},
   };
 }
 
-function nodeConsumer(consumer: Consumer, port: Port, rates: () => QueueRates): Consumer {
+function nodeConsumer(consumer: Consumer, port: Port): Consumer {
   return {
     epoch: consumer.epoch,
-    pull: (max, signal) => pull(consumer, port, rates, max, signal),
+    pull: (max, signal) => pull(consumer, port, max, signal),
     ack(deliveries) {
-      if (!port.network.dice.chance(rates().ackLost)) return port.call("ack", () => consumer.ack(deliveries));
+      if (!port.network.happens("ack lost")) return port.call("ack", () => consumer.ack(deliveries));
       port.network.counters.add("ack lost");
       return port.call("ack", async () => undefined);
     },
@@ -80,13 +68,7 @@ function nodeConsumer(consumer: Consumer, port: Port, rates: () => QueueRates): 
 }
 
 /** A pull waits at the queue until something is there; it ends when its caller gives up, is cut off, or dies. */
-function pull(
-  consumer: Consumer,
-  port: Port,
-  rates: () => QueueRates,
-  max: number,
-  signal: AbortSignal,
-): Promise<Delivery[]> {
+function pull(consumer: Consumer, port: Port, max: number, signal: AbortSignal): Promise<Delivery[]> {
   const { network, node } = port;
   return new Promise((resolve, reject) => {
     const atQueue = new AbortController();
@@ -115,7 +97,7 @@ function pull(
       }
       try {
         const deliveries = await consumer.pull(max, atQueue.signal);
-        const isLost = network.isCut("queue", node.host) || network.dice.chance(rates().deliveryLost);
+        const isLost = network.isCut("queue", node.host) || network.happens("delivery lost");
         if (deliveries.length > 0 && isLost) refuse(port.unavailable("pull: the deliveries were lost"));
         else network.after(network.latency(), () => finish(() => resolve(deliveries)));
       } catch (cause) {

@@ -6,15 +6,13 @@ export interface NodeSignalsOptions {
   readonly signals: Signals;
   readonly network: Network;
   readonly node: SimNode;
-  /** How often a hint is lost. */
-  readonly hintLost: () => number;
 }
 
 /** Hints from and to one node: late, lost, or repeated. */
-export function nodeSignals({ signals, network, node, hintLost }: NodeSignalsOptions): Signals {
+export function nodeSignals({ signals, network, node }: NodeSignalsOptions): Signals {
   const { dice, counters } = network;
   const isLost = (from: string, to: string) => {
-    const lost = network.isCut(from, to) || dice.chance(hintLost());
+    const lost = network.isCut(from, to) || network.happens("hint lost");
     if (lost) counters.add("hint lost");
     return lost;
   };
@@ -22,7 +20,7 @@ export function nodeSignals({ signals, network, node, hintLost }: NodeSignalsOpt
     send(topic, payload) {
       if (node.isDown || isLost(node.host, "queue")) return;
       network.after(network.latency(), () => signals.send(topic, payload));
-      if (dice.chance(hintLost())) network.after(dice.between(1, 2_000), () => signals.send(topic, payload));
+      if (network.happens("hint lost")) network.after(dice.between(1, 2_000), () => signals.send(topic, payload));
     },
     listen(topic, listener) {
       let isListening = true;
