@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe } from "vitest";
 import { describeAccounts } from "./conformance/accounts.ts";
 import { describeAgents } from "./conformance/agents.ts";
 import { describeConcurrency } from "./conformance/concurrency.ts";
+import { describeDatabaseTime } from "./conformance/database-time.ts";
 import { describeFloors } from "./conformance/floors.ts";
 import { describeFunctions } from "./conformance/functions.ts";
 import { describeInsert } from "./conformance/insert.ts";
@@ -12,43 +13,63 @@ import { describeLogs } from "./conformance/logs.ts";
 import { describeParking } from "./conformance/parking.ts";
 import { describePlans } from "./conformance/plans.ts";
 import { describeRepair } from "./conformance/repair.ts";
-import { Subject } from "./conformance/subject.ts";
+import { SqlSubject, type StoreDatabase, Subject } from "./conformance/subject.ts";
 import { describeTasks } from "./conformance/tasks.ts";
 import { describeWrites } from "./conformance/writes.ts";
 import type { SqlConnection } from "./sql.ts";
+
+export type { StoreDatabase } from "./conformance/subject.ts";
 
 export interface ConformanceOptions {
   /** How many statements the database works on at once. With one, the tests of concurrency only interleave. */
   readonly connections: number;
 }
 
-/** `open`: a migrated, empty database, once for all tests. */
-export function describeStore(name: string, open: () => Promise<SqlConnection>, options: ConformanceOptions): void {
+/** `open`: an empty database, once for all tests. */
+export function describeStore(name: string, open: () => Promise<StoreDatabase>, options: ConformanceOptions): void {
   describe(`store on ${name}`, () => {
-    let sql: SqlConnection | undefined;
-    const subject = new Subject(() => {
-      if (sql === undefined) throw new Error("the database is not open");
-      return sql;
-    });
-    beforeAll(async () => {
-      sql = await open();
-    });
+    const subject = new Subject(openedFor(open));
     beforeEach(() => subject.reset());
-    afterAll(() => sql?.[Symbol.asyncDispose]());
+    describeContract(subject, options);
+  });
+}
 
-    describe("insert", () => describeInsert(subject));
-    describe("tasks", () => describeTasks(subject));
-    describe("floors", () => describeFloors(subject));
-    describe("writes", () => describeWrites(subject));
-    describe("parking", () => describeParking(subject));
-    describe("repair", () => describeRepair(subject));
-    describe("a task's life", () => describeLife(subject));
-    describe("list", () => describeList(subject));
-    describe("functions", () => describeFunctions(subject));
-    describe("accounts", () => describeAccounts(subject));
-    describe("agents", () => describeAgents(subject));
-    describe("logs", () => describeLogs(subject));
-    describe("concurrency", () => describeConcurrency(subject, options));
+/** The contract, and what only SQL has: a clock of its own, and plans. `open`: a migrated, empty database. */
+export function describeSqlStore(name: string, open: () => Promise<SqlConnection>, options: ConformanceOptions): void {
+  describe(`store on ${name}`, () => {
+    const subject = new SqlSubject(openedFor(open));
+    beforeEach(() => subject.reset());
+    describeContract(subject, options);
+    describe("database time", () => describeDatabaseTime(subject));
     describe("plans", () => describePlans(subject));
   });
+}
+
+function describeContract(subject: Subject, options: ConformanceOptions): void {
+  describe("insert", () => describeInsert(subject));
+  describe("tasks", () => describeTasks(subject));
+  describe("floors", () => describeFloors(subject));
+  describe("writes", () => describeWrites(subject));
+  describe("parking", () => describeParking(subject));
+  describe("repair", () => describeRepair(subject));
+  describe("a task's life", () => describeLife(subject));
+  describe("list", () => describeList(subject));
+  describe("functions", () => describeFunctions(subject));
+  describe("accounts", () => describeAccounts(subject));
+  describe("agents", () => describeAgents(subject));
+  describe("logs", () => describeLogs(subject));
+  describe("concurrency", () => describeConcurrency(subject, options));
+}
+
+/** Opens before the tests of the block and closes after them. */
+function openedFor<Opened extends AsyncDisposable>(open: () => Promise<Opened>): () => Opened {
+  let opened: Opened | undefined;
+  beforeAll(async () => {
+    opened = await open();
+  });
+  afterAll(() => opened?.[Symbol.asyncDispose]());
+  return () => {
+    if (opened === undefined) throw new Error("the database is not open");
+    return opened;
+  };
 }

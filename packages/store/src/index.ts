@@ -97,7 +97,8 @@ export interface TaskRow extends Flow {
   readonly seq: Seq;
   readonly taskId: TaskId;
   readonly lane: Lane;
-  readonly status: TaskStatus;
+  /** `Unknown`: one that a newer release has written. Its owner leaves such a row alone. */
+  readonly status: TaskStatus | "Unknown";
   readonly priority: Priority;
   readonly attempt: number;
   readonly retries: number;

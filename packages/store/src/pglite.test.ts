@@ -1,4 +1,4 @@
-import { describeStore } from "./conformance.ts";
+import { describeSqlStore } from "./conformance.ts";
 import { openPgliteSql } from "./pglite.ts";
 
-describeStore("PGlite", () => openPgliteSql({ dataDir: "memory", inWorker: false }), { connections: 1 });
+describeSqlStore("PGlite", () => openPgliteSql({ dataDir: "memory", inWorker: false }), { connections: 1 });

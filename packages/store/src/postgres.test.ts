@@ -1,12 +1,12 @@
 import { type PostgresBackend, startPostgres } from "@sluice/testbed";
 import { afterAll } from "vitest";
-import { describeStore } from "./conformance.ts";
+import { describeSqlStore } from "./conformance.ts";
 import { open } from "./postgres/testing.ts";
 
 let postgres: PostgresBackend | undefined;
 afterAll(() => postgres?.[Symbol.asyncDispose]());
 
-describeStore(
+describeSqlStore(
   "PostgreSQL",
   async () => {
     postgres = await startPostgres({ fsync: false });

@@ -1,7 +1,7 @@
 // How tasks look in the table, and back.
 import {
   type AccountId,
-  assert,
+  AppError,
   type EpochMs,
   type FunctionName,
   type ParkReason,
@@ -31,10 +31,18 @@ export const statusCodes: Readonly<Record<TaskStatus, number>> = {
 };
 const statusOf = new Map(Object.entries(statusCodes).map(([name, code]) => [code, name as TaskStatus]));
 
-export function taskStatus(row: { readonly status: number; readonly stop_requested: boolean }): TaskStatus {
+/** `Unknown`: a newer release, whose services run beside this one's, has written a code that is not known here. */
+function taskStatus(row: { readonly status: number; readonly stop_requested: boolean }): TaskStatus | "Unknown" {
   const status = statusOf.get(row.status);
-  assert(status !== undefined, `no such status: ${row.status}`);
+  if (status === undefined) return "Unknown";
   return row.stop_requested && row.status < statusCodes.Succeeded ? "Stopping" : status;
+}
+
+/** Rejects rather than tells users something wrong: asked again, a service of the newer release may answer. */
+function knownStatus(row: { readonly status: number; readonly stop_requested: boolean }): TaskStatus {
+  const status = taskStatus(row);
+  if (status !== "Unknown") return status;
+  throw new AppError("unavailable", "STATUS_TOO_NEW", `a newer release gave the task the status ${row.status}`);
 }
 
 /** The same in SQL, word for word as in the index tasks_status. */
@@ -176,7 +184,7 @@ export function toTask(row: TaskColumns, include: { readonly events: boolean }):
     seq: row.seq,
     queue: row.queue,
     lane: row.lane,
-    status: taskStatus(row),
+    status: knownStatus(row),
     priority: row.priority as Priority,
     attempt: row.attempt,
     retries: row.retries,

@@ -3,7 +3,7 @@
 // An inventory decides about every attempt of that agent: what it names is adopted after its row was read (a row that is
 // final or at a higher attempt is only confirmed), what it does not name was never accepted and is read again. Frames that
 // come while the rows of an inventory are being read wait for it.
-import { flowKey, isFinal } from "@sluice/core";
+import { flowKey } from "@sluice/core";
 import type { AttemptEnded, AttemptRef, AttemptRefused, InventoryEntry } from "@sluice/protocol";
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
@@ -164,7 +164,9 @@ function adoptEntry(
   const { ref, outcome } = entry;
   if (!ref) return;
   const row = read.rows.get(ref.seq);
-  if (!row || isFinal(row.status) || row.attempt > ref.attempt) {
+  // Beyond this release, and neither to be adopted nor forgotten: an owner of the newer one knows what to do.
+  if (row?.status === "Unknown" && row.endedAt === undefined) return;
+  if (!row || row.endedAt !== undefined || row.attempt > ref.attempt) {
     link.confirm(port, [ref]);
     return;
   }

@@ -39,6 +39,7 @@ describe("a row whose turn has come", () => {
     ["is dispatched", row(), facts(), "dispatch"],
     ["is forgotten when it is gone", undefined, facts(), "forget"],
     ["is forgotten when it is final", row({ status: "Succeeded", endedAt: 1 }), facts(), "forget"],
+    ["is left alone when its status is one of a newer release", row({ status: "Unknown" }), facts(), "forget"],
     ["is forgotten when it is parked", row({ dueAt: 5_000 }), facts(), "forget"],
     ["is forgotten when it moved to another lane", row({ lane: 4 }), facts(), "forget"],
     ["is forgotten when its lane is not mine", row({ lane: 3 }), facts({ lanes: { from: 16, until: 32 } }), "forget"],

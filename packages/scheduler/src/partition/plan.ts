@@ -6,7 +6,7 @@ import { mayBeOld } from "./memory.ts";
 export type RowPlan =
   /** Run this attempt. */
   | "dispatch"
-  /** Final, parked or somebody else's: its message has no meaning any more. */
+  /** Final, parked, somebody else's, or beyond this release: its message has no meaning any more, or none yet. */
   | "forget"
   /** An agent that does not answer may be running it. */
   | "hold"
@@ -36,7 +36,8 @@ export interface RowContext {
 }
 
 export function planRow(row: TaskRow | undefined, known: RowContext, facts: PlanFacts): RowPlan {
-  if (row === undefined || isFinal(row.status) || row.endedAt !== undefined) return "forget";
+  if (row === undefined || row.status === "Unknown" || isFinal(row.status) || row.endedAt !== undefined)
+    return "forget";
   // A row that moved to another lane belongs to that lane's owner, also if that is this one: it was announced anew.
   if (row.lane !== known.lane || row.lane < facts.lanes.from || row.lane >= facts.lanes.until) return "forget";
   if (row.dueAt !== undefined) return "forget";

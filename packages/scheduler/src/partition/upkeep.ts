@@ -38,6 +38,7 @@ export function marksLoop(context: PartitionContext, port: PartitionPort): Loop 
 }
 
 function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow): void {
+  if (row.status === "Unknown") return;
   const known = context.memory.active(row.seq);
   if (known) {
     // One that is being read or written is decided there; one that is held may be running.

@@ -125,12 +125,4 @@ export function describeAgents(subject: Subject): void {
 
     expect(await subject.store.agents.list()).toMatchObject([second]);
   });
-
-  test("without an injected clock, silence is measured on the database's", async () => {
-    const { agents } = subject.storeOfDatabaseTime;
-    const agent = await agents.register(host);
-
-    expect(await agents.markDead(agent, 60_000)).toBe(false);
-    expect(await agents.markDead(agent, 0)).toBe(true);
-  });
 }

@@ -16,7 +16,7 @@ import { sweepStatement, touchStatement, waitingStatement } from "../sweep.ts";
 import { countWaitingStatement, getStatement, requestStopStatement } from "../tasks.ts";
 import { dueInStatement, unparkStatement } from "../unpark.ts";
 import { writeStatement } from "../write.ts";
-import { account, aNewTask, aSettle, owner, type Subject } from "./subject.ts";
+import { account, aNewTask, aSettle, owner, type SqlSubject } from "./subject.ts";
 
 /** Each hot statement, and the indexes that it uses; undefined: any. */
 const expected: readonly { readonly statement: Statement; readonly indexes?: readonly string[] }[] = [
@@ -68,7 +68,7 @@ const lists: readonly {
   { title: "a common prefix", filter: { ...filter, taskIdPrefix: "a" }, index: "tasks_account_time" },
 ];
 
-export function describePlans(subject: Subject): void {
+export function describePlans(subject: SqlSubject): void {
   test("every hot statement uses its indexes and scans nothing, whatever the statistics say", async () => {
     await inEveryState(subject, async (state) => {
       for (const { statement, indexes } of expected) {
@@ -92,7 +92,7 @@ export function describePlans(subject: Subject): void {
 }
 
 /** Empty; grown without statistics; with fresh ones; and with stale ones that say the opposite of what is there. */
-async function inEveryState(subject: Subject, check: (state: string) => Promise<void>): Promise<void> {
+async function inEveryState(subject: SqlSubject, check: (state: string) => Promise<void>): Promise<void> {
   await check("while the table is empty");
   await subject.own();
   await fill(subject, 3_000);
@@ -111,7 +111,7 @@ async function inEveryState(subject: Subject, check: (state: string) => Promise<
   await check("with statistics that know of finished tasks only");
 }
 
-async function fill(subject: Subject, count: number): Promise<void> {
+async function fill(subject: SqlSubject, count: number): Promise<void> {
   const parked = { delayMs: 60_000 };
   const tasks = Array.from({ length: count }, (_, at) =>
     aNewTask({ taskId: TaskId(`a${at}-${count}`), lane: at % 32, ...(at % 10 === 0 && parked) }),
@@ -119,7 +119,7 @@ async function fill(subject: Subject, count: number): Promise<void> {
   await subject.store.tasks.insert(tasks);
 }
 
-async function settleAll(subject: Subject): Promise<void> {
+async function settleAll(subject: SqlSubject): Promise<void> {
   for (;;) {
     const { announcements } = await subject.store.lanes.waiting("q", { after: undefined, limit: 2_000 });
     if (announcements.length === 0) return;
@@ -131,7 +131,7 @@ async function settleAll(subject: Subject): Promise<void> {
 }
 
 /** The plan that a prepared statement gets now. */
-async function explain(subject: Subject, { text }: Statement): Promise<string> {
+async function explain(subject: SqlSubject, { text }: Statement): Promise<string> {
   const count = Math.max(0, ...[...text.matchAll(/\$(\d+)/g)].map(([, digits]) => Number(digits)));
   const nulls = count === 0 ? "" : `(${new Array(count).fill("null").join(", ")})`;
   return await subject.sql.transaction(async (sql) => {

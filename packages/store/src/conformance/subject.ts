@@ -1,5 +1,5 @@
 // What the tests of the conformance suite work on: one store on a clock that stands still until a test moves it.
-import { AccountId, assert, FunctionName, type OwnedPartition, type Seq, TaskId } from "@sluice/core";
+import { AccountId, assert, type Clock, FunctionName, type OwnedPartition, type Seq, TaskId } from "@sluice/core";
 import { FakeClock, fixtureStart } from "@sluice/core/testing";
 import type { InsertOutcome, NewTask, SettleWrite, Store, TaskRow } from "../index.ts";
 import type { SqlConnection } from "../sql.ts";
@@ -11,33 +11,29 @@ export const flow = { accountId: account, functionName };
 /** The owner of all lanes of queue `q`. */
 export const owner: OwnedPartition = { queue: "q", prefix: "", epoch: 5 };
 
+/** A database: what its stores wrote, each on a clock of its own. */
+export interface StoreDatabase extends AsyncDisposable {
+  storeOn(clock: Clock): Store;
+  /** Forgets everything. */
+  reset(): Promise<void>;
+}
+
 export class Subject {
-  readonly #sql: () => SqlConnection;
+  readonly #database: () => StoreDatabase;
   clock = new FakeClock();
 
-  constructor(sql: () => SqlConnection) {
-    this.#sql = sql;
-  }
-
-  get sql(): SqlConnection {
-    return this.#sql();
+  constructor(database: () => StoreDatabase) {
+    this.#database = database;
   }
 
   /** On the test's clock. */
   get store(): Store {
-    return createSqlStore({ sql: this.sql, clock: this.clock });
-  }
-
-  /** On the database's clock. */
-  get storeOfDatabaseTime(): Store {
-    return createSqlStore({ sql: this.sql });
+    return this.#database().storeOn(this.clock);
   }
 
   async reset(): Promise<void> {
     this.clock = new FakeClock({ wallStart: fixtureStart });
-    await this.sql.exec(
-      "truncate tasks, floors, functions, code_packages, access_keys, accounts, agents, log_pieces restart identity",
-    );
+    await this.#database().reset();
   }
 
   get now(): number {
@@ -64,6 +60,36 @@ export class Subject {
     assert(row !== undefined, "the row is there");
     return row;
   }
+}
+
+/** Where the database is one of SQL. */
+export class SqlSubject extends Subject {
+  readonly #sql: () => SqlConnection;
+
+  constructor(sql: () => SqlConnection) {
+    super(() => sqlDatabase(sql()));
+    this.#sql = sql;
+  }
+
+  get sql(): SqlConnection {
+    return this.#sql();
+  }
+
+  /** On the database's clock. */
+  get storeOfDatabaseTime(): Store {
+    return createSqlStore({ sql: this.sql });
+  }
+}
+
+function sqlDatabase(sql: SqlConnection): StoreDatabase {
+  return {
+    storeOn: (clock) => createSqlStore({ sql, clock }),
+    reset: () =>
+      sql.exec(
+        "truncate tasks, floors, functions, code_packages, access_keys, accounts, agents, log_pieces restart identity",
+      ),
+    [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
+  };
 }
 
 let lastId = 0;

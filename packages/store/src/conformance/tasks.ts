@@ -47,6 +47,18 @@ export function describeTasks(subject: Subject): void {
     expect((await subject.store.tasks.get(task))?.stopRequested).toBe(false);
   });
 
+  test("a status of a newer release is unknown to the owner, and an error to users that may be gone when they ask again", async () => {
+    await subject.own();
+    const task = aNewTask();
+    const [seq = 0] = await subject.insert(task);
+    await subject.sql.exec(`update tasks set status = 9, stop_requested = true where seq = ${seq}`);
+
+    expect(await subject.row(seq)).toMatchObject({ status: "Unknown", endedAt: undefined });
+    expect(await subject.store.lanes.marked(owner, 10)).toMatchObject([{ status: "Unknown" }]);
+    const reading = subject.store.tasks.get(task);
+    await expect(reading).rejects.toMatchObject({ code: "unavailable", reason: "STATUS_TOO_NEW" });
+  });
+
   test("a request to stop shows as Stopping and enters the timeline once", async () => {
     const task = aNewTask();
     await subject.insert(task);
@@ -82,21 +94,6 @@ export function describeTasks(subject: Subject): void {
 
     expect(await subject.store.tasks.countWaiting(account, 10)).toBe(3);
     expect(await subject.store.tasks.countWaiting(account, 2)).toBe(2);
-  });
-
-  test("without an injected clock the database dates the tasks", async () => {
-    const task = aNewTask({ delayMs: 60_000 });
-
-    const [outcome] = await subject.storeOfDatabaseTime.tasks.insert([task]);
-
-    const [row] = await subject.sql.query<{ now: number }>({
-      name: "",
-      text: "select floor(extract(epoch from clock_timestamp()) * 1000)::int8 as now",
-    });
-    if (outcome?.kind !== "inserted" || row === undefined) throw new Error("unreachable");
-    expect(row.now - outcome.enqueuedAt).toBeGreaterThanOrEqual(0);
-    expect(row.now - outcome.enqueuedAt).toBeLessThan(60_000);
-    expect((await subject.store.tasks.get(task))?.dueAt).toBe(outcome.enqueuedAt + 60_000);
   });
 
   test("ping answers", async () => {
