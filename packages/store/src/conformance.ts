@@ -10,6 +10,7 @@ import { describeInsert } from "./conformance/insert.ts";
 import { describeLife } from "./conformance/life.ts";
 import { describeList } from "./conformance/list.ts";
 import { describeLogs } from "./conformance/logs.ts";
+import { describeNewerRelease } from "./conformance/newer-release.ts";
 import { describeParking } from "./conformance/parking.ts";
 import { describePlans } from "./conformance/plans.ts";
 import { describeRepair } from "./conformance/repair.ts";
@@ -34,13 +35,14 @@ export function describeStore(name: string, open: () => Promise<StoreDatabase>, 
   });
 }
 
-/** The contract, and what only SQL has: a clock of its own, and plans. `open`: a migrated, empty database. */
+/** The contract, and what only SQL has: a clock of its own, rows of newer releases, and plans. `open`: a migrated, empty database. */
 export function describeSqlStore(name: string, open: () => Promise<SqlConnection>, options: ConformanceOptions): void {
   describe(`store on ${name}`, () => {
     const subject = new SqlSubject(openedFor(open));
     beforeEach(() => subject.reset());
     describeContract(subject, options);
     describe("database time", () => describeDatabaseTime(subject));
+    describe("a newer release", () => describeNewerRelease(subject));
     describe("plans", () => describePlans(subject));
   });
 }

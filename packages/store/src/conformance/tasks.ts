@@ -47,18 +47,6 @@ export function describeTasks(subject: Subject): void {
     expect((await subject.store.tasks.get(task))?.stopRequested).toBe(false);
   });
 
-  test("a status of a newer release is unknown to the owner, and an error to users that may be gone when they ask again", async () => {
-    await subject.own();
-    const task = aNewTask();
-    const [seq = 0] = await subject.insert(task);
-    await subject.sql.exec(`update tasks set status = 9, stop_requested = true where seq = ${seq}`);
-
-    expect(await subject.row(seq)).toMatchObject({ status: "Unknown", endedAt: undefined });
-    expect(await subject.store.lanes.marked(owner, 10)).toMatchObject([{ status: "Unknown" }]);
-    const reading = subject.store.tasks.get(task);
-    await expect(reading).rejects.toMatchObject({ code: "unavailable", reason: "STATUS_TOO_NEW" });
-  });
-
   test("a request to stop shows as Stopping and enters the timeline once", async () => {
     const task = aNewTask();
     await subject.insert(task);

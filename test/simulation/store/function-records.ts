@@ -1,0 +1,91 @@
+import { type AccountId, type Flow, type FunctionName, flowKey } from "@sluice/core";
+import type { CodePackage, FunctionRecord, FunctionRecords, FunctionSettings } from "@sluice/store";
+import type { Model } from "./model-store.ts";
+import { assertBatch, copyJson, storable } from "./storable.ts";
+import { inOrder, type Tables } from "./tables.ts";
+
+/** A package lives as long as a function uses it. Revisions are taken even by a creation that is refused. */
+export function functionRecords({ tables, now }: Model): FunctionRecords {
+  const { functions, packages } = tables;
+  const keep = (key: string, record: FunctionRecord, code: CodePackage | undefined): FunctionRecord => {
+    if (code !== undefined && !packages.has(code.sha256)) packages.set(code.sha256, new Uint8Array(code.zip));
+    functions.set(key, record);
+    return copyOf(record);
+  };
+  return {
+    async create(flow, settings, code) {
+      const { accountId, functionName } = storableFlow(flow);
+      const stored = storableSettings(settings) as FunctionSettings;
+      const key = flowKey({ accountId, functionName });
+      const revision = ++tables.lastRevision;
+      if (functions.has(key)) return undefined;
+      const at = now();
+      const place = { accountId, functionName, settings: stored, revision, createdAt: at, updatedAt: at };
+      return keep(key, { ...place, codeSha256: storable(code.sha256), codeBytes: code.zip.byteLength }, code);
+    },
+    async update(flow, settings, code) {
+      const key = flowKey(storableFlow(flow));
+      const stored = storableSettings(settings);
+      const before = functions.get(key);
+      if (before === undefined) return undefined;
+      const record: FunctionRecord = {
+        ...before,
+        settings: { ...before.settings, ...stored },
+        revision: ++tables.lastRevision,
+        ...(code && { codeSha256: storable(code.sha256), codeBytes: code.zip.byteLength }),
+        updatedAt: now(),
+      };
+      const kept = keep(key, record, code);
+      deleteUnused(tables, before.codeSha256);
+      return kept;
+    },
+    async read(flows) {
+      assertBatch(flows, "functions");
+      return flows.flatMap((flow) => {
+        const record = functions.get(flowKey(storableFlow(flow)));
+        return record === undefined ? [] : [copyOf(record)];
+      });
+    },
+    async list(accountId, { prefix, after, limit }) {
+      assertBatch(limit, "functions");
+      return [...functions.values()]
+        .filter((record) => record.accountId === accountId && record.functionName.startsWith(storable(prefix)))
+        .filter((record) => inOrder(record.functionName, storable(after)) > 0)
+        .sort((a, b) => inOrder(a.functionName, b.functionName))
+        .slice(0, limit)
+        .map(copyOf);
+    },
+    async delete(flow) {
+      const key = flowKey(storableFlow(flow));
+      const record = functions.get(key);
+      functions.delete(key);
+      if (record !== undefined) deleteUnused(tables, record.codeSha256);
+      return record !== undefined;
+    },
+    async code(sha256) {
+      const zip = packages.get(storable(sha256));
+      return zip && new Uint8Array(zip);
+    },
+  };
+}
+
+function deleteUnused({ functions, packages }: Tables, sha256: string): void {
+  for (const { codeSha256 } of functions.values()) {
+    if (codeSha256 === sha256) return;
+  }
+  packages.delete(sha256);
+}
+
+function storableFlow({ accountId, functionName }: Flow): Flow {
+  return { accountId: storable(accountId) as AccountId, functionName: storable(functionName) as FunctionName };
+}
+
+/** `undefined` is a value here ("no initializer") and overwrites what was there. */
+function storableSettings(settings: Partial<FunctionSettings>): Partial<FunctionSettings> {
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, copyJson(value, storable)]));
+}
+
+function copyOf(record: FunctionRecord): FunctionRecord {
+  const settings = Object.entries(record.settings).map(([name, value]) => [name, copyJson(value)]);
+  return { ...record, settings: Object.fromEntries(settings) };
+}

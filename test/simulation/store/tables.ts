@@ -1,0 +1,62 @@
+import type { Epoch, OwnedPartition } from "@sluice/core";
+import { lanesOf } from "@sluice/core";
+import type { AccessKey, AgentRecord, FunctionRecord, LogPiece } from "@sluice/store";
+import { Rows } from "./rows.ts";
+
+/** Everything that a store knows. */
+export interface Tables {
+  readonly rows: Rows;
+  /** Of each queue that was ever owned: 32 epochs. */
+  readonly floors: Map<string, Epoch[]>;
+  /** By account and name (`flowKey`). */
+  readonly functions: Map<string, FunctionRecord>;
+  /** Of the function that changed last. */
+  lastRevision: number;
+  /** Zips by their hash. */
+  readonly packages: Map<string, Uint8Array>;
+  readonly keys: Map<string, AccessKey>;
+  /** Of each agent: the incarnations that are remembered, oldest first. */
+  readonly agents: Map<string, Incarnation[]>;
+  /** By task, then by attempt: pieces in their order. */
+  readonly logs: Map<number, Map<number, StoredPiece[]>>;
+}
+
+export type Incarnation = { -readonly [Name in keyof AgentRecord]: AgentRecord[Name] } & {
+  readonly registrationId: string;
+  isDead: boolean;
+};
+
+export interface StoredPiece extends LogPiece {
+  /** Bytes of the attempt's log up to the end of this piece. */
+  readonly bytesUntil: number;
+}
+
+export function createTables(): Tables {
+  return {
+    rows: new Rows(),
+    floors: new Map(),
+    functions: new Map(),
+    lastRevision: 0,
+    packages: new Map(),
+    keys: new Map(),
+    agents: new Map(),
+    logs: new Map(),
+  };
+}
+
+/** Whether the owner's epoch is the floor of every lane of its partition. */
+export function isOwner({ floors }: Tables, { queue, prefix, epoch }: OwnedPartition): boolean {
+  const epochs = floors.get(queue);
+  if (epochs === undefined) return false;
+  const { from, until } = lanesOf(prefix);
+  for (let lane = from; lane < until; lane++) {
+    if (epochs[lane] !== epoch) return false;
+  }
+  return true;
+}
+
+/** In the order of their bytes, as the database sorts texts. Ids are ASCII, so comparing UTF-16 is the same. */
+export function inOrder(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
