@@ -3,16 +3,16 @@
 import type { History, Violation } from "@sluice/checkers";
 import { check } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
-import type { FakeClock } from "@sluice/core/testing";
-import type { Store } from "@sluice/store";
-import { createSqlStore, openPgliteSql } from "@sluice/store/pglite";
 import type { Control } from "./controls.ts";
 import type { CounterName } from "./counters.ts";
 import { startFaults } from "./fault-driver.ts";
 import { describePlan, planFaults } from "./faults.ts";
 import { countSometimes } from "./sometimes.ts";
+import type { StoreOfRuns } from "./store/store-of-runs.ts";
 import { accounts, startWorkload, type Workload } from "./workload.ts";
 import { World } from "./world.ts";
+
+export { openStoreOfRuns, type StoreKind, type StoreOfRuns, storeKinds } from "./store/store-of-runs.ts";
 
 export interface SimulateOptions {
   readonly seed: number;
@@ -43,24 +43,6 @@ export interface Outcome {
 const quietWithinMs = 240_000;
 
 const traceLinesMax = 20_000;
-
-/** The store of this process: one after the other may use it. */
-export interface StoreOfRuns extends AsyncDisposable {
-  reset(): Promise<(clock: FakeClock) => Store>;
-}
-
-export async function openStoreOfRuns(): Promise<StoreOfRuns> {
-  const sql = await openPgliteSql({ dataDir: "memory", inWorker: false });
-  return {
-    async reset() {
-      await sql.exec(
-        "truncate tasks, floors, functions, code_packages, access_keys, accounts, agents, log_pieces restart identity; alter sequence function_revisions restart",
-      );
-      return (clock) => createSqlStore({ sql, clock });
-    },
-    [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
-  };
-}
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
   const { seed, minutes = 0.5, control } = options;
