@@ -61,7 +61,9 @@ export interface ApiServer {
    * `SHUTTING_DOWN`, and it resolves when everything recorded was announced or left to the sweeper.
    */
   run(signal: AbortSignal): Promise<void>;
-  /** Whether it runs and its store answers. */
+  /** Not ready any more, so that callers look for another one; it goes on answering those who come. */
+  leave(): void;
+  /** Whether it runs, its store answers, and it does not leave. */
   ready(): Promise<boolean>;
   /** Calls `listener` now and after every change of the readiness; returns how to stop. */
   watchReadiness(listener: (isReady: boolean) => void): () => void;
@@ -194,6 +196,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         hear,
       );
     },
+    leave: () => readiness.leave(),
     ready: () => readiness.ready(),
     watchReadiness: (listener) => readiness.watch(listener),
   };

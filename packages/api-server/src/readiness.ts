@@ -4,12 +4,14 @@ import type { Store } from "@sluice/store";
 import type { ApiServerMetrics } from "./metrics.ts";
 import { within } from "./within.ts";
 
-/** Whether an api-server takes calls: while it runs and its store answers. */
+/** Whether an api-server takes calls: while it runs, its store answers, and it does not leave. */
 export interface Readiness {
   /** Looks now. */
   ready(): Promise<boolean>;
   /** Calls at once and after every change; returns how to stop. */
   watch(listener: (isReady: boolean) => void): () => void;
+  /** Not ready from now on. */
+  leave(): void;
   /** Looks every two seconds; not ready once the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -27,14 +29,16 @@ const pingTimeoutMs = 2_000;
 export function createReadiness({ store, clock, log, metrics }: ReadinessOptions): Readiness {
   const listeners = new Set<(isReady: boolean) => void>();
   let isRunning = false;
+  let isLeaving = false;
   let isReady = false;
 
-  function become(ready: boolean): void {
+  function become(found: boolean): void {
+    const ready = found && isRunning && !isLeaving;
     if (ready === isReady) return;
     isReady = ready;
     metrics.ready.set(ready ? 1 : 0);
     if (ready) log.info("ready");
-    else if (isRunning) log.warn("not ready");
+    else if (isRunning && !isLeaving) log.warn("not ready");
     else log.info("not ready: stopping");
     for (const listener of listeners) listener(ready);
   }
@@ -49,12 +53,16 @@ export function createReadiness({ store, clock, log, metrics }: ReadinessOptions
 
   return {
     async ready() {
-      return isRunning && (await answers()) && isRunning;
+      return !isLeaving && isRunning && (await answers()) && isRunning && !isLeaving;
     },
     watch(listener) {
       listeners.add(listener);
       listener(isReady);
       return () => listeners.delete(listener);
+    },
+    leave() {
+      isLeaving = true;
+      become(false);
     },
     async run(signal) {
       const stop = () => {
@@ -66,8 +74,7 @@ export function createReadiness({ store, clock, log, metrics }: ReadinessOptions
       // At once, not at the next look: whoever balances load must hear of the end before calls fail.
       signal.addEventListener("abort", stop, { once: true });
       while (!signal.aborted) {
-        const ready = await answers();
-        if (!signal.aborted) become(ready);
+        become(await answers());
         await clock.sleep(lookEveryMs, signal);
       }
     },

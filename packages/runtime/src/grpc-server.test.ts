@@ -1,4 +1,5 @@
 import { AppError } from "@sluice/core";
+import { eventually } from "@sluice/core/testing";
 import { AgentServiceService, addApi, apiClient } from "@sluice/protocol";
 import { expect, test } from "vitest";
 import { grpcServer, hostAndPort } from "./grpc-server.ts";
@@ -26,6 +27,28 @@ test("it ends within its time although a stream is open", async () => {
   ended.catch(() => undefined);
   await server[Symbol.asyncDispose]();
   await expect(ended).rejects.toBeInstanceOf(AppError);
+  client.close();
+});
+
+test("one that leaves finishes its calls and sends the next ones elsewhere", async () => {
+  await using staying = await open({ callsMs: 50 });
+  const leaving = await open({ callsMs: 50 });
+  const client = apiClient(AgentServiceService, `ipv4:${leaving.address},${staying.address}`);
+  const call = () => client.api.attach(new ReadableStream<never>(), new AbortController())[Symbol.asyncIterator]();
+  const first = call();
+  expect((await first.next()).done).toBe(false);
+
+  leaving.leave();
+  // One that was sent before the caller heard of it is refused; callers repeat it.
+  const second = await eventually(async () => {
+    const answers = call();
+    return (await answers.next().catch(() => undefined)) && answers;
+  });
+
+  const ends = first.next().catch(() => "ends");
+  expect(await Promise.race([ends, second.return?.()])).not.toBe("ends");
+  await leaving[Symbol.asyncDispose]();
+  expect(await ends).toBe("ends");
   client.close();
 });
 

@@ -18,6 +18,11 @@ export interface GrpcServer extends AsyncDisposable {
   readonly port: number;
   /** host:port */
   readonly address: string;
+  /**
+   * Takes no connection and no call any more, and tells its callers (GOAWAY) to take the next ones elsewhere; calls that are
+   * under way go on. Its end does the same, and then waits for them.
+   */
+  leave(): void;
 }
 
 /** Serves what `addServices` adds. Rejects with `ADDRESS_UNAVAILABLE` when it cannot listen. */
@@ -35,13 +40,19 @@ export async function grpcServer(
       );
     });
   });
+  let closed: Promise<void> | undefined;
+  const leave = () => {
+    closed ??= new Promise((resolve) => server.tryShutdown(() => resolve()));
+    return closed;
+  };
   return {
     port: bound,
     address: hostAndPort(host, bound),
+    leave: () => void leave(),
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const ended = leave();
       const cancel = systemClock.timer(callsMs, () => server.forceShutdown());
-      await closed;
+      await ended;
       cancel();
     },
   };

@@ -1,13 +1,14 @@
 // The composition of an api-server on the cluster drivers. It listens at once, whatever is away: until the store is there,
 // calls fail as they do when it goes away later.
 import { type Backends, openBackends } from "@sluice/backends";
-import { runAll } from "@sluice/core";
+import { type Loop, runAll } from "@sluice/core";
 import { serverCredentials } from "@sluice/protocol";
 import { grpcServer, httpServer, inspectZip, openTls, processName, type ServiceProcess } from "@sluice/runtime";
 import { createApiServer } from "../api-server.ts";
 import { defaultApiServerConfig } from "../config.ts";
 import { serveApi } from "../serve.ts";
 import { createFirstKey } from "./first-key.ts";
+import { serveUntilLeft } from "./leave.ts";
 import { createDispatchProbe } from "./readiness.ts";
 import type { ApiServerProcessConfig } from "./settings.ts";
 
@@ -51,13 +52,15 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
     (server) => serveApi(server, apiServer, { reflection: config.reflection, clientAuth: config.tlsClientAuth }),
   );
   announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz`);
-  await runAll(
-    signal,
-    () => backends.opened,
-    (stop) => apiServer.run(stop),
-    (stop) => firstKey.run(stop),
-    async (stop) => await tls?.run(stop),
-  );
+  const serve: Loop = (stopping) =>
+    runAll(
+      stopping,
+      () => backends.opened,
+      (stop) => apiServer.run(stop),
+      (stop) => firstKey.run(stop),
+      async (stop) => await tls?.run(stop),
+    );
+  await serveUntilLeft({ clock, leaveMs: config.leaveMs, apiServer, grpc }, serve)(signal);
 }
 
 function limitsOf(config: ApiServerProcessConfig) {

@@ -117,6 +117,12 @@ const settings = {
     max: 2 ** 40,
     why: "Submissions in memory that are not answered yet, of all callers; more wait, then are refused.",
   }),
+  leaveMs: setting.durationMs({
+    default: 1_000,
+    min: 0,
+    max: 300_000,
+    why: "At a graceful stop, how long calls are still taken after the health says no; longer than who balances load needs to see it.",
+  }),
   reflection: setting.boolean({ default: true, why: "Whether callers may ask which services there are (grpcurl)." }),
   ...backendSettings,
   ...tlsSettings,
