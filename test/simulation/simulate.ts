@@ -1,6 +1,6 @@
 // One seed: calm start, faults, heal; then everything must end within a bound. Afterwards the checkers look at what happened.
 
-import type { History, Violation } from "@sluice/checkers";
+import type { FullHistory, Violation } from "@sluice/checkers";
 import { check } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
 import type { Control } from "./controls.ts";
@@ -101,7 +101,7 @@ async function quiet(world: World, workload: Workload): Promise<void> {
   });
 }
 
-async function historyOf(world: World, workload: Workload): Promise<History> {
+async function historyOf(world: World, workload: Workload): Promise<FullHistory> {
   const rows = await allRows(world);
   return {
     rows,

@@ -1,6 +1,6 @@
 // Counters of what only shows when everything is known.
 
-import type { History } from "@sluice/checkers";
+import type { FullHistory } from "@sluice/checkers";
 import { insertsOf } from "@sluice/checkers";
 import { covers } from "@sluice/core";
 import type { Counter } from "prom-client";
@@ -16,7 +16,7 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
 
-export async function countSometimes(world: World, history: History): Promise<void> {
+export async function countSometimes(world: World, history: FullHistory): Promise<void> {
   for (const registry of world.registries) {
     for (const [name, counter] of Object.entries(metrics)) {
       const metric = registry.getSingleMetric(name) as Counter | undefined;
@@ -35,7 +35,7 @@ export async function countSometimes(world: World, history: History): Promise<vo
 
 function runsIn(
   { at, owner }: { at: number; owner: { queue: string; prefix: string } },
-  { executions }: History,
+  { executions }: FullHistory,
   inserts: ReturnType<typeof insertsOf>,
 ): boolean {
   return executions.some(({ seq, startedAt, endedAt }) => {

@@ -5,20 +5,21 @@ import type { SettleWrite, TaskWrite } from "@sluice/store";
 import { describe, expect, test } from "vitest";
 import type { Execution } from "./history.ts";
 import { emptyHistory, type History, type Inserted, resultOf, type Submission, type Written } from "./history.ts";
-import { checkI1 } from "./i1.ts";
-import { checkI2 } from "./i2.ts";
-import { checkI3 } from "./i3.ts";
-import { checkI4 } from "./i4.ts";
-import { checkI5 } from "./i5.ts";
-import { checkI6 } from "./i6.ts";
-import { checkI8 } from "./i8.ts";
-import { check } from "./index.ts";
+import { i1 } from "./i1.ts";
+import { i2 } from "./i2.ts";
+import { i3 } from "./i3.ts";
+import { i4 } from "./i4.ts";
+import { i5 } from "./i5.ts";
+import { i6 } from "./i6.ts";
+import { i8 } from "./i8.ts";
+import { check, checkedBy } from "./index.ts";
 
 const owner: OwnedPartition = { queue: "q0", prefix: "", epoch: 5 };
 const successor: OwnedPartition = { ...owner, epoch: 9 };
 
 function history(overrides: Partial<History>): History {
-  return { ...emptyHistory(), ...overrides };
+  const sources = { submissions: [], observations: [], executions: [], rows: [], lives: [], store: [], agents: [] };
+  return { ...emptyHistory(), ...sources, ...overrides };
 }
 
 function inserted(overrides: Partial<Inserted> = {}): Inserted {
@@ -119,51 +120,66 @@ test("a task that runs once and succeeds breaks nothing", () => {
   expect(check(calm)).toEqual([]);
 });
 
+describe("a history that lacks sources", () => {
+  test("names the invariants that were checked, and the others find nothing", () => {
+    const executions = [run(), run({ attempt: 2, startedAt: 15 })];
+    const partial = { ...emptyHistory(), executions };
+    expect(checkedBy(partial)).toEqual(["I3", "I5"]);
+    expect(check(partial).map(({ invariant }) => invariant)).toEqual(["I3"]);
+  });
+  test("bugs are violations, whatever else is known", () => {
+    expect(check({ ...emptyHistory(), bugs: ["oops"] })).toEqual([{ invariant: "bug", message: "oops" }]);
+  });
+  test("a checker refuses to judge without what it needs", () => {
+    expect(() => i3.check(emptyHistory())).toThrow("I3 needs executions");
+  });
+});
+
 describe("I1", () => {
   test("an accepted task without a row is lost", () => {
-    expect(checkI1(history({ submissions: [submitted()] }))).toHaveLength(1);
+    expect(i1.check(history({ submissions: [submitted()] }))).toHaveLength(1);
   });
   test("a task that nobody knows to be accepted need not exist", () => {
-    expect(checkI1(history({ submissions: [submitted({ answer: "unknown" })] }))).toEqual([]);
+    expect(i1.check(history({ submissions: [submitted({ answer: "unknown" })] }))).toEqual([]);
   });
   test("a row that never becomes final is lost, whoever knows of it", () => {
-    expect(checkI1(history({ rows: [aTask({ status: "Retrying" })] }))).toHaveLength(1);
+    expect(i1.check(history({ rows: [aTask({ status: "Retrying" })] }))).toHaveLength(1);
   });
 });
 
 describe("I2", () => {
   test("a final status is never overwritten", () => {
     const store = [inserted(), written(settle()), written(settle({ status: "Failed" }), { by: "s2.1" })];
-    expect(checkI2(history({ store, rows: [succeeded], executions: [run()] }))).toHaveLength(1);
+    expect(i2.check(history({ store, rows: [succeeded], executions: [run()] }))).toHaveLength(1);
   });
   test("a second write whose guard did not hold is no violation", () => {
     const store = [inserted(), written(settle()), written(settle({ status: "Failed" }), { applied: false })];
-    expect(checkI2(history({ store, rows: [succeeded], executions: [run()] }))).toEqual([]);
+    expect(i2.check(history({ store, rows: [succeeded], executions: [run()] }))).toEqual([]);
   });
   test("the row says what was settled", () => {
     const store = [inserted(), written(settle({ status: "Failed" }))];
-    expect(checkI2(history({ store, rows: [succeeded], executions: [run()] }))).toHaveLength(1);
+    expect(i2.check(history({ store, rows: [succeeded], executions: [run()] }))).toHaveLength(1);
   });
   test("a success was really run to its end", () => {
-    expect(checkI2(history({ rows: [succeeded], executions: [run({ how: "killed" })] }))).toHaveLength(1);
+    expect(i2.check(history({ rows: [succeeded], executions: [run({ how: "killed" })] }))).toHaveLength(1);
   });
   test("what a client saw as final stays", () => {
     const seen = { at: 1, account: "main", function: "echo", taskId: "task-1", status: "Failed", attempt: 1 };
-    expect(checkI2(history({ rows: [succeeded], executions: [run()], observations: [seen] }))).toHaveLength(1);
+    expect(i2.check(history({ rows: [succeeded], executions: [run()], observations: [seen] }))).toHaveLength(1);
   });
 });
 
 describe("I3", () => {
   test("attempts that overlap are seen, across agents", () => {
     const executions = [run(), run({ attempt: 2, agentId: "a2", startedAt: 19, endedAt: 30 })];
-    expect(checkI3(history({ executions }))).toHaveLength(1);
+    expect(i3.check(history({ executions }))).toHaveLength(1);
   });
   test("one that still runs overlaps everything after it", () => {
     const executions = [run({ endedAt: undefined, how: undefined }), run({ attempt: 2, startedAt: 500 })];
-    expect(checkI3(history({ executions }))).toHaveLength(1);
+    expect(i3.check(history({ executions }))).toHaveLength(1);
   });
   test("one after the other is right", () => {
-    expect(checkI3(history({ executions: [run(), run({ attempt: 2, startedAt: 20, endedAt: 30 })] }))).toEqual([]);
+    expect(i3.check(history({ executions: [run(), run({ attempt: 2, startedAt: 20, endedAt: 30 })] }))).toEqual([]);
   });
 });
 
@@ -171,17 +187,17 @@ describe("I4", () => {
   const again = run({ agentId: "a2", epoch: 9, startedAt: 50, endedAt: 60 });
   const life = { agentId: "a1", incarnation: () => 1, upAt: 0, downAt: 40 };
   test("an attempt runs once while its agent lives", () => {
-    expect(checkI4(history({ executions: [run(), again], lives: [{ ...life, downAt: undefined }] }))).toHaveLength(1);
+    expect(i4.check(history({ executions: [run(), again], lives: [{ ...life, downAt: undefined }] }))).toHaveLength(1);
   });
   test("an attempt runs once under one owner", () => {
-    expect(checkI4(history({ executions: [run(), { ...again, epoch: 5 }], lives: [life] }))).toHaveLength(1);
+    expect(i4.check(history({ executions: [run(), { ...again, epoch: 5 }], lives: [life] }))).toHaveLength(1);
   });
   test("it may run again when both its agent and its owner are gone", () => {
-    expect(checkI4(history({ executions: [run(), again], lives: [life] }))).toEqual([]);
+    expect(i4.check(history({ executions: [run(), again], lives: [life] }))).toEqual([]);
   });
   test("an agent that was marked dead is gone", () => {
     const store = [{ kind: "died", at: 40, agentId: "a1", incarnation: 1 } as const];
-    expect(checkI4(history({ executions: [run(), again], store }))).toEqual([]);
+    expect(i4.check(history({ executions: [run(), again], store }))).toEqual([]);
   });
 });
 
@@ -192,15 +208,15 @@ describe("I5", () => {
       { kind: "raised", at: 0, by: "s1.1", owner } as const,
       { kind: "raised", at: 1, by: "s2.1", owner: low } as const,
     ];
-    expect(checkI5(history({ store }))).toHaveLength(1);
+    expect(i5.check(history({ store }))).toHaveLength(1);
   });
   test("a row is written at its attempt", () => {
-    expect(checkI5(history({ store: [inserted(), written(park(2)), written(settle())] }))).toHaveLength(1);
-    expect(checkI5(history({ store: [inserted(), written(park(2)), written(settle({ attempt: 2 }))] }))).toEqual([]);
+    expect(i5.check(history({ store: [inserted(), written(park(2)), written(settle())] }))).toHaveLength(1);
+    expect(i5.check(history({ store: [inserted(), written(park(2)), written(settle({ attempt: 2 }))] }))).toEqual([]);
   });
   test("no attempt starts after a later one", () => {
     const executions = [run({ attempt: 2 }), run({ attempt: 1, startedAt: 30, endedAt: 40 })];
-    expect(checkI5(history({ executions }))).toHaveLength(1);
+    expect(i5.check(history({ executions }))).toHaveLength(1);
   });
 });
 
@@ -210,13 +226,13 @@ describe("I6", () => {
     { kind: "raised", at: 50, by: "s2.1", owner: successor },
   ] as const;
   test("the store takes nothing from an owner that was replaced", () => {
-    expect(checkI6(history({ store: [...raises, inserted(), written(settle())] }))).toHaveLength(1);
+    expect(i6.check(history({ store: [...raises, inserted(), written(settle())] }))).toHaveLength(1);
     const unparked = { kind: "unparked", at: 60, by: "s1.1", owner, seqs: [1] } as const;
-    expect(checkI6(history({ store: [...raises, inserted(), unparked] }))).toHaveLength(1);
+    expect(i6.check(history({ store: [...raises, inserted(), unparked] }))).toHaveLength(1);
   });
   test("the store takes nothing from the owner of other lanes", () => {
     const other = { ...owner, prefix: "1" };
-    expect(checkI6(history({ store: [inserted(), written(settle(), { owner: other })] }))).toHaveLength(1);
+    expect(i6.check(history({ store: [inserted(), written(settle(), { owner: other })] }))).toHaveLength(1);
   });
   test("an agent takes no owner below the highest that it has seen", () => {
     const agent = { kind: "attached", at: 1, agentId: "a1", incarnation: 1 } as const;
@@ -224,14 +240,14 @@ describe("I6", () => {
       { ...agent, owner: successor },
       { ...agent, at: 2, owner },
     ];
-    expect(checkI6(history({ agents }))).toHaveLength(1);
+    expect(i6.check(history({ agents }))).toHaveLength(1);
     const atOnce = agents.map((event) => ({ ...event, at: 1 }));
-    expect(checkI6(history({ agents: atOnce }))).toEqual([]);
+    expect(i6.check(history({ agents: atOnce }))).toEqual([]);
     const reborn = [
       { ...agent, owner: successor },
       { ...agent, at: 2, incarnation: 2, owner },
     ];
-    expect(checkI6(history({ agents: reborn }))).toEqual([]);
+    expect(i6.check(history({ agents: reborn }))).toEqual([]);
   });
   test("what an owner that was replaced dispatches does not start", () => {
     const agents = [
@@ -248,24 +264,31 @@ describe("I6", () => {
         epoch: 5,
       } as const,
     ];
-    expect(checkI6(history({ agents, executions: [run()] }))).toHaveLength(1);
-    expect(checkI6(history({ agents }))).toEqual([]);
+    expect(i6.check(history({ agents, executions: [run()] }))).toHaveLength(1);
+    expect(i6.check(history({ agents }))).toEqual([]);
   });
 });
 
 describe("I8", () => {
+  test("without the store, a delay counts from when it was asked for, and the end is in the row", () => {
+    const delayed = { store: undefined, rows: [aTask()], submissions: [submitted({ delayMs: 11 })] };
+    expect(i8.check(history({ ...delayed, executions: [run()] }))).toHaveLength(1);
+    expect(i8.check(history({ ...delayed, executions: [run({ startedAt: 12 })] }))).toEqual([]);
+    const rows = [aTask({ status: "Stopped", endedAt: 9 })];
+    expect(i8.check(history({ store: undefined, rows, executions: [run()] }))).toHaveLength(1);
+  });
   test("nothing starts before it is due", () => {
-    expect(checkI8(history({ store: [inserted({ dueAt: 11 })], executions: [run()] }))).toHaveLength(1);
+    expect(i8.check(history({ store: [inserted({ dueAt: 11 })], executions: [run()] }))).toHaveLength(1);
     const parked = written(park(2, 500));
     const executions = [run({ attempt: 2, startedAt: 300 })];
-    expect(checkI8(history({ store: [inserted(), parked], executions }))).toHaveLength(1);
+    expect(i8.check(history({ store: [inserted(), parked], executions }))).toHaveLength(1);
   });
   test("nothing starts long after its expiry", () => {
     const executions = [run({ startedAt: 9_000 })];
-    expect(checkI8(history({ store: [inserted({ expiresAt: 1_000 })], executions }))).toHaveLength(1);
+    expect(i8.check(history({ store: [inserted({ expiresAt: 1_000 })], executions }))).toHaveLength(1);
   });
   test("nothing starts after its end", () => {
     const store = [inserted(), written(settle({ status: "Stopped" }))];
-    expect(checkI8(history({ store, executions: [run({ startedAt: 101 })] }))).toHaveLength(1);
+    expect(i8.check(history({ store, executions: [run({ startedAt: 101 })] }))).toHaveLength(1);
   });
 });

@@ -131,15 +131,19 @@ export function resultOf(seq: number, attempt: number): string {
   return `${seq}#${attempt}`;
 }
 
+/**
+ * What happened. A source that a tool cannot record is `undefined`; checkers that need it are reported as not run
+ * (`checkedBy`). Times (`at`, `startedAt`, …) are ms on one clock that nobody else reads, `wallStart` its epoch.
+ */
 export interface History {
-  readonly submissions: readonly Submission[];
-  readonly store: readonly StoreEvent[];
-  readonly agents: readonly AgentEvent[];
-  readonly lives: readonly AgentLife[];
-  readonly executions: readonly Execution[];
-  readonly observations: readonly Observation[];
+  readonly submissions: readonly Submission[] | undefined;
+  readonly observations: readonly Observation[] | undefined;
+  readonly executions: readonly Execution[] | undefined;
   /** Every row, after the end. */
-  readonly rows: readonly Task[];
+  readonly rows: readonly Task[] | undefined;
+  readonly lives: readonly AgentLife[] | undefined;
+  readonly store: readonly StoreEvent[] | undefined;
+  readonly agents: readonly AgentEvent[] | undefined;
   /** Errors that are bugs: what is not a typed failure, and what nobody caught. */
   readonly bugs: readonly string[];
   /** Wall time of true time 0. */
@@ -153,17 +157,16 @@ export interface Violation {
   readonly seq?: number;
 }
 
-export type Checker = (history: History) => Violation[];
-
+/** Of which nothing was recorded. */
 export function emptyHistory(): History {
   return {
-    submissions: [],
-    store: [],
-    agents: [],
-    lives: [],
-    executions: [],
-    observations: [],
-    rows: [],
+    submissions: undefined,
+    observations: undefined,
+    executions: undefined,
+    rows: undefined,
+    lives: undefined,
+    store: undefined,
+    agents: undefined,
     bugs: [],
     wallStart: 0,
   };

@@ -1,31 +1,38 @@
 // I2: one final status per run of a task, never overwritten; and what it says has really happened.
 import { isFinal, type Task } from "@sluice/core";
-import type { Checker, Execution, Violation, Written } from "./history.ts";
+import { createChecker } from "./checker.ts";
+import type { Execution, Violation, Written } from "./history.ts";
 import { resultOf } from "./history.ts";
 import { groupBy } from "./rows.ts";
 
 const invariant = "I2";
 
-export const checkI2: Checker = ({ store, rows, executions, observations }) => {
-  const violations: Violation[] = [];
-  const writes = groupBy(
-    store.filter((event) => event.kind === "written"),
-    ({ write }) => write.seq,
-  );
-  const runs = groupBy(executions, ({ seq }) => seq);
-  const bySeq = new Map(rows.map((row) => [row.seq, row]));
-  for (const [seq, ofTask] of writes) violations.push(...overwritten(seq, ofTask), ...differs(ofTask, bySeq.get(seq)));
-  for (const row of rows) violations.push(...invented(row, runs.get(row.seq) ?? []));
-  const byKey = new Map(rows.map((row) => [`${row.accountId}/${row.functionName}/${row.taskId}`, row]));
-  for (const seen of observations) {
-    const row = byKey.get(`${seen.account}/${seen.function}/${seen.taskId}`);
-    if (row?.status === seen.status && row.attempt === seen.attempt) continue;
-    const is = row ? `${row.status} at attempt ${row.attempt}` : "nowhere";
-    const message = `a client read ${seen.taskId} as ${seen.status} at attempt ${seen.attempt}, now it is ${is}`;
-    violations.push({ invariant, message });
-  }
-  return violations;
-};
+export const i2 = createChecker({
+  invariant,
+  about: "A run of a task has one final status, never overwritten, of an attempt that really ended so.",
+  needs: ["rows", "executions", "observations"],
+  check: ({ store = [], rows, executions, observations }) => {
+    const violations: Violation[] = [];
+    const writes = groupBy(
+      store.filter((event) => event.kind === "written"),
+      ({ write }) => write.seq,
+    );
+    const runs = groupBy(executions, ({ seq }) => seq);
+    const bySeq = new Map(rows.map((row) => [row.seq, row]));
+    for (const [seq, ofTask] of writes)
+      violations.push(...overwritten(seq, ofTask), ...differs(ofTask, bySeq.get(seq)));
+    for (const row of rows) violations.push(...invented(row, runs.get(row.seq) ?? []));
+    const byKey = new Map(rows.map((row) => [`${row.accountId}/${row.functionName}/${row.taskId}`, row]));
+    for (const seen of observations) {
+      const row = byKey.get(`${seen.account}/${seen.function}/${seen.taskId}`);
+      if (row?.status === seen.status && row.attempt === seen.attempt) continue;
+      const is = row ? `${row.status} at attempt ${row.attempt}` : "nowhere";
+      const message = `a client read ${seen.taskId} as ${seen.status} at attempt ${seen.attempt}, now it is ${is}`;
+      violations.push({ invariant, message });
+    }
+    return violations;
+  },
+});
 
 function overwritten(seq: number, writes: readonly Written[]): Violation[] {
   const end = writes.findIndex(({ write, applied }) => applied && write.kind === "settle");

@@ -1,16 +1,18 @@
 // I5: attempt and epoch never go down.
 import { laneCount, lanesOf } from "@sluice/core";
-import type { Checker, StoreEvent, Violation } from "./history.ts";
+import { createChecker } from "./checker.ts";
+import type { StoreEvent, Violation } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
 import { groupBy, insertsOf } from "./rows.ts";
 
 const invariant = "I5";
 
-export const checkI5: Checker = ({ store, executions }) => [
-  ...floorsGrow(store),
-  ...rowsGrow(store),
-  ...startsGrow(executions),
-];
+export const i5 = createChecker({
+  invariant,
+  about: "Attempts and epochs never go down.",
+  needs: ["executions"],
+  check: ({ store = [], executions }) => [...floorsGrow(store), ...rowsGrow(store), ...startsGrow(executions)],
+});
 
 /** Of each lane in the store. */
 function floorsGrow(store: readonly StoreEvent[]): Violation[] {

@@ -1,16 +1,21 @@
 // I6: nothing is accepted from an epoch lower than one already seen: neither by the store nor by an agent.
 import { covers, laneCount, lanesOf, type OwnedPartition } from "@sluice/core";
-import type { AgentEvent, Checker, StoreEvent, Violation } from "./history.ts";
-import { describeExecution, type Execution } from "./history.ts";
+import { createChecker } from "./checker.ts";
+import { type AgentEvent, describeExecution, type Execution, type StoreEvent, type Violation } from "./history.ts";
 import { insertsOf } from "./rows.ts";
 
 const invariant = "I6";
 
-export const checkI6: Checker = ({ store, agents, executions }) => [
-  ...storeRefuses(store),
-  ...agentsRefuse(agents),
-  ...nothingStarts(agents, executions),
-];
+export const i6 = createChecker({
+  invariant,
+  about: "Nothing is accepted from an epoch lower than one already seen: neither by the store nor by an agent.",
+  needs: ["store", "agents", "executions"],
+  check: ({ store, agents, executions }) => [
+    ...storeRefuses(store),
+    ...agentsRefuse(agents),
+    ...nothingStarts(agents, executions),
+  ],
+});
 
 class Floors {
   readonly #queues = new Map<string, number[]>();

@@ -1,41 +1,72 @@
 // I8: no start before `due_at`, after expiry, or after the status is final.
-import type { Checker, Inserted, StoreEvent } from "./history.ts";
+//
+// With what the store did, times are those of the writes. Without it, a task was due no earlier than its delay after it was
+// asked for, and ended when its row says so: retries that wait for their back-off are not seen then.
+import type { EpochMs, Task } from "@sluice/core";
+import { createChecker } from "./checker.ts";
+import type { Inserted, StoreEvent, Submission } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
-import { groupBy, insertsOf } from "./rows.ts";
+import { groupBy, insertsOf, keyOf, taskKeyOf } from "./rows.ts";
 
 /** Clocks differ by 2 %, and an instance takes a while to start. */
 const expiryToleranceMs = 3_000;
 
-export const checkI8: Checker = ({ store, executions, wallStart }) => {
+export const i8 = createChecker({
+  invariant: "I8",
+  about: "Nothing starts before it is due, after its expiry, or after its end.",
+  needs: ["executions", "rows", "submissions"],
+  check: ({ store, rows, submissions, executions, wallStart }) => {
+    const why = store ? fromStore(store) : fromRows(rows, submissions, wallStart);
+    return executions.flatMap((execution) => {
+      const reason = why(execution, wallStart + execution.startedAt);
+      if (!reason) return [];
+      const message = `${describeExecution(execution)} started at ${execution.startedAt} ms, ${reason}`;
+      return [{ invariant: "I8", seq: execution.seq, message }];
+    });
+  },
+});
+
+/** Why it should not have started; undefined: it is right. */
+type Judge = (execution: Execution, startedAt: EpochMs) => string | undefined;
+
+function fromStore(store: readonly StoreEvent[]): Judge {
   const inserts = insertsOf(store);
   const events = groupBy(
-    store.filter((event) => event.kind === "written" && event.applied),
-    (event) => (event.kind === "written" ? event.write.seq : 0),
+    store.filter((event) => event.kind === "written").filter(({ applied }) => applied),
+    ({ write }) => write.seq,
   );
-  return executions.flatMap((execution) => {
+  return (execution, startedAt) => {
     const row = inserts.get(execution.seq);
-    const why = row && reason(execution, row, events.get(execution.seq) ?? [], wallStart);
-    if (!why) return [];
-    const message = `${describeExecution(execution)} started at ${execution.startedAt} ms, ${why}`;
-    return [{ invariant: "I8", seq: execution.seq, message }];
-  });
-};
+    if (!row) return "although it was never submitted";
+    let { dueAt } = row;
+    for (const { at, write } of events.get(execution.seq) ?? []) {
+      if (at > execution.startedAt) break;
+      if (write.kind === "settle") return `after it was settled as ${write.status} at ${at} ms`;
+      if (write.kind === "park") dueAt = write.dueAt;
+    }
+    return outside({ dueAt, expiresAt: row.expiresAt }, startedAt);
+  };
+}
 
-function reason(
-  { startedAt }: Execution,
-  row: Inserted,
-  events: readonly StoreEvent[],
-  wallStart: number,
-): string | undefined {
-  const now = wallStart + startedAt;
-  let dueAt = row.dueAt;
-  for (const event of events) {
-    if (event.kind !== "written" || event.at > startedAt) break;
-    if (event.write.kind === "settle") return `after it was settled as ${event.write.status} at ${event.at} ms`;
-    if (event.write.kind === "park") dueAt = event.write.dueAt;
+function fromRows(rows: readonly Task[], submissions: readonly Submission[], wallStart: EpochMs): Judge {
+  const bySeq = new Map(rows.map((row) => [row.seq, row]));
+  const dueAts = new Map<string, EpochMs>();
+  for (const submission of submissions) {
+    const key = keyOf(submission);
+    const dueAt = wallStart + submission.askedAt + submission.delayMs;
+    dueAts.set(key, Math.min(dueAt, dueAts.get(key) ?? Number.POSITIVE_INFINITY));
   }
-  if (dueAt !== undefined && now < dueAt) return `${dueAt - now} ms before it was due`;
-  if (row.expiresAt !== undefined && now > row.expiresAt + expiryToleranceMs)
-    return `${now - row.expiresAt} ms after its expiry`;
+  return (execution, startedAt) => {
+    const row = bySeq.get(execution.seq);
+    if (!row) return "although it was never submitted";
+    if (row.endedAt !== undefined && startedAt > row.endedAt) return `after it ended as ${row.status}`;
+    return outside({ dueAt: dueAts.get(taskKeyOf(row)), expiresAt: row.expiresAt }, startedAt);
+  };
+}
+
+function outside({ dueAt, expiresAt }: Pick<Inserted, "dueAt" | "expiresAt">, startedAt: EpochMs): string | undefined {
+  if (dueAt !== undefined && startedAt < dueAt) return `${dueAt - startedAt} ms before it was due`;
+  if (expiresAt !== undefined && startedAt > expiresAt + expiryToleranceMs)
+    return `${startedAt - expiresAt} ms after its expiry`;
   return undefined;
 }

@@ -1,19 +1,21 @@
 // Every invariant of the design that is checked, one file each.
-import type { Checker, History, Violation } from "./history.ts";
-import { checkI1 } from "./i1.ts";
-import { checkI2 } from "./i2.ts";
-import { checkI3 } from "./i3.ts";
-import { checkI4 } from "./i4.ts";
-import { checkI5 } from "./i5.ts";
-import { checkI6 } from "./i6.ts";
-import { checkI8 } from "./i8.ts";
+import { type Checker, canCheck } from "./checker.ts";
+import type { History, Violation } from "./history.ts";
+import { i1 } from "./i1.ts";
+import { i2 } from "./i2.ts";
+import { i3 } from "./i3.ts";
+import { i4 } from "./i4.ts";
+import { i5 } from "./i5.ts";
+import { i6 } from "./i6.ts";
+import { i8 } from "./i8.ts";
 
+export type { Checker, FullHistory, HistoryWith, Source } from "./checker.ts";
 export {
   type AgentEvent,
   type AgentLife,
-  type Checker,
   describeExecution,
   type Execution,
+  emptyHistory,
   type History,
   type Inserted,
   type Observation,
@@ -24,13 +26,21 @@ export {
 } from "./history.ts";
 export { insertsOf } from "./rows.ts";
 
-const checkers: readonly Checker[] = [checkI1, checkI2, checkI3, checkI4, checkI5, checkI6, checkI8, noBugs];
+/** In the order of the design. */
+export const checkers: readonly Checker[] = [i1, i2, i3, i4, i5, i6, i8];
 
+/** By every checker whose sources are present (`checkedBy`). */
 export function check(history: History): Violation[] {
-  return checkers.flatMap((checker) => checker(history));
+  const judged = checkers.filter((checker) => canCheck(checker, history));
+  return [...judged.flatMap((checker) => checker.check(history)), ...bugsOf(history)];
+}
+
+/** The invariants that `check` can judge with the sources that this history has. */
+export function checkedBy(history: History): string[] {
+  return checkers.filter((checker) => canCheck(checker, history)).map(({ invariant }) => invariant);
 }
 
 /** What is not a typed failure is a bug, and so is what nobody caught. */
-function noBugs({ bugs }: History): Violation[] {
+function bugsOf({ bugs }: History): Violation[] {
   return bugs.map((message) => ({ invariant: "bug", message }));
 }

@@ -1,12 +1,28 @@
 // What the recorded writes say that each row must be; several checkers compare with it.
+import type { Task } from "@sluice/core";
 import type { Inserted, StoreEvent } from "./history.ts";
+
+/** What names a task to its client. */
+export interface TaskName {
+  readonly account: string;
+  readonly function: string;
+  readonly taskId: string;
+}
+
+export function keyOf({ account, function: name, taskId }: TaskName): string {
+  return `${account}/${name}/${taskId}`;
+}
+
+export function taskKeyOf({ accountId, functionName, taskId }: Task): string {
+  return `${accountId}/${functionName}/${taskId}`;
+}
 
 export function insertsOf(store: readonly StoreEvent[]): Map<number, Inserted> {
   return new Map(store.flatMap((event) => (event.kind === "inserted" ? [[event.seq, event] as const] : [])));
 }
 
-export function groupBy<T>(items: readonly T[], keyOf: (item: T) => number): Map<number, T[]> {
-  const groups = new Map<number, T[]>();
+export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
   for (const item of items) {
     const key = keyOf(item);
     const group = groups.get(key);
