@@ -1,0 +1,50 @@
+import type { FaultName } from "../simulation/faults.ts";
+
+/** One change of a source file. */
+export interface Edit {
+  /** From the root of the repository. */
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** Takes a protection of the failover protocol out of the source: a negative control. */
+export interface Mutation {
+  readonly name: string;
+  /** What is gone, and what comes of it. */
+  readonly about: string;
+  readonly edits: readonly Edit[];
+  /** Other protections that must be gone as well, because each of them alone stands in for this one. */
+  readonly without?: readonly string[];
+  readonly proof: Proof;
+}
+
+/** How the simulation shows that the protection is needed. */
+export interface Proof {
+  /** Invariants, of which one must break. */
+  readonly breaks: readonly string[];
+  /** Faults that it takes. */
+  readonly focus: readonly FaultName[];
+  /** A smaller world makes some meetings likelier. */
+  readonly world?: { readonly schedulers?: number; readonly agents?: number };
+  /** Virtual minutes with faults; default half a minute. */
+  readonly minutes?: number;
+  /** The search begins here; default 1. */
+  readonly from?: number;
+}
+
+/** A protection that has no mutation, or whose mutation breaks nothing. */
+export interface Explained {
+  readonly name: string;
+  readonly about: string;
+}
+
+/** The text with every edit made. Throws when one does not match exactly once. */
+export function mutated({ file, text, edits }: { file: string; text: string; edits: readonly Edit[] }): string {
+  return edits.reduce((before, { find, replace }) => {
+    const parts = before.split(find);
+    if (parts.length === 2) return parts.join(replace);
+    throw new Error(`${file} contains ${parts.length - 1} times, not once: ${find}`);
+  }, text);
+}

@@ -1,0 +1,29 @@
+// Every protection of the failover protocol that can be taken out of the source, as the model of the protocol lists them.
+import { agents } from "./agents.ts";
+import type { Edit, Mutation } from "./mutation.ts";
+import { ownership } from "./ownership.ts";
+import { rows } from "./rows.ts";
+
+export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows];
+
+/** The edits of these mutations and of those that they include, by file. Throws for a name that nobody has. */
+export function editsOf(names: readonly string[]): ReadonlyMap<string, readonly Edit[]> {
+  const edits = new Map<string, Edit[]>();
+  for (const edit of [...withOthers(names)].flatMap((mutation) => mutation.edits)) {
+    const ofFile = edits.get(edit.file);
+    if (ofFile) ofFile.push(edit);
+    else edits.set(edit.file, [edit]);
+  }
+  return edits;
+}
+
+function withOthers(names: readonly string[], found = new Set<Mutation>()): ReadonlySet<Mutation> {
+  for (const name of names) {
+    const mutation = mutations.find((each) => each.name === name);
+    if (!mutation)
+      throw new Error(`there is no protection "${name}": ${mutations.map((each) => each.name).join(", ")}`);
+    found.add(mutation);
+    withOthers(mutation.without ?? [], found);
+  }
+  return found;
+}
