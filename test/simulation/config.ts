@@ -33,5 +33,6 @@ export function apiServerConfig(joinToken: string): ApiServerConfig {
 }
 
 export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken">): AgentConfig {
-  return { ...defaultAgentConfig, ...own, slots: 8, drainMs: 4_000 };
+  // Caches that hold everything that a run has, but are not made for 100,000 entries at every stream and every restart.
+  return { ...defaultAgentConfig, ...own, slots: 8, drainMs: 4_000, confirmedMax: 5_000, streamFunctionsMax: 100 };
 }
