@@ -1,7 +1,7 @@
 // What the parts of the chaos harness know of each other: the arena (a cluster of which everything can be broken), the
 // workload (what clients do meanwhile), scenarios (which faults, when), and the evidence that a run leaves behind.
 import type { History, Violation } from "@sluice/checkers";
-import type { SluiceClient } from "@sluice/client";
+import type { ConnectOptions, SluiceClient } from "@sluice/client";
 import type { Cluster, ClusterOptions } from "@sluice/cluster";
 
 // ---------------------------------------------------------------------------------------------------------- the arena
@@ -24,8 +24,8 @@ export interface Arena extends AsyncDisposable {
   leader(): Promise<string | undefined>;
   /** What each scheduler owns now, by name of its service. */
   partitions(): Promise<ReadonlyMap<string, readonly PartitionName[]>>;
-  /** For clients: goes through the proxies of `client` > api-server. */
-  connect(options?: { readonly retryTimeoutMs?: number }): SluiceClient;
+  /** For clients: goes through the proxies of `client` > api-server. Default credential: that of the cluster's profile. */
+  connect(options?: Pick<ConnectOptions, "retryTimeoutMs" | "accessKeyId" | "accessKeySecret">): SluiceClient;
   /** Ends every fault of a link, continues what was frozen, and starts what was stopped or killed; resolves when all is ready. */
   heal(): Promise<void>;
 }
@@ -91,8 +91,8 @@ export interface WorkloadOptions {
 export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped"] as const;
 export type TaskKind = (typeof taskKinds)[number];
 
-/** Clients of three accounts, from `startWorkload` until `finish`. */
-export interface Workload {
+/** Clients of three accounts, from `startWorkload` until `finish`, or until it is disposed of. */
+export interface Workload extends AsyncDisposable {
   /** Answers so far. */
   readonly counts: { readonly accepted: number; readonly rejected: number; readonly unknown: number };
   /** Ms of the ledger's clock. */
@@ -113,6 +113,10 @@ export interface Evidence {
   /** For the checkers; what cannot be seen from outside (`store`, `agents`) is empty. */
   readonly history: History;
   readonly submissions: readonly SubmissionRecord[];
+  /** Submissions that were due and not sent, because too many had no answer. */
+  readonly skipped: number;
+  /** Counters of all services by name, without labels, summed over services and their lives. */
+  readonly counters: Readonly<Record<string, number>>;
   /** First and last moment. */
   readonly from: number;
   readonly until: number;
@@ -123,8 +127,12 @@ export interface SubmissionRecord {
   readonly taskId: string;
   readonly kind: TaskKind;
   readonly askedAt: number;
+  /** Of the first answer: that the outcome is unknown is one. */
   readonly answeredAt: number;
+  readonly firstAnswer: "accepted" | "rejected" | "unknown";
+  /** What was known in the end, after the same submission was sent again and again; from `knownAt` on. */
   readonly answer: "accepted" | "rejected" | "unknown";
+  readonly knownAt: number;
 }
 
 /** A fault, as the report shows it. `until` undefined: it is a moment. */
@@ -191,7 +199,12 @@ export interface RunResult {
 export interface Figures {
   readonly accepted: number;
   readonly rejected: number;
+  /** Never answered. */
   readonly unknown: number;
+  /** Not answered within the client's time for retries, and known later. */
+  readonly unknownAtFirst: number;
+  /** Not sent, because too many had no answer. */
+  readonly skipped: number;
   readonly lost: number;
   /** Executions of an attempt that had started before, without its agent's death or fence. */
   readonly executedTwice: number;
