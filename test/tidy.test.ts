@@ -110,7 +110,7 @@ const mayBeAmbient: Readonly<Record<string, { readonly uses: readonly string[]; 
   "packages/testbed/src/find/find-binary.ts": { uses: ["process.env"], why: "looks through the PATH for tests" },
   "packages/testbed/src/process/guard.mjs": { uses: ["setTimeout"], why: "a process of its own, without our code" },
   "test/simulation/seeds.ts": {
-    uses: ["performance.now", "setTimeout"],
+    uses: ["performance.now", "setTimeout", "process.env"],
     why: "starts processes that simulate, and watches them from outside",
   },
 };

@@ -1,4 +1,5 @@
 import type { FaultName } from "../simulation/faults.ts";
+import type { WorldSize } from "../simulation/world.ts";
 
 /** One change of a source file. */
 export interface Edit {
@@ -27,7 +28,7 @@ export interface Proof {
   /** Faults that it takes. */
   readonly focus: readonly FaultName[];
   /** A smaller world makes some meetings likelier. */
-  readonly world?: { readonly schedulers?: number; readonly agents?: number };
+  readonly size?: WorldSize;
   /** Virtual minutes with faults; default half a minute. */
   readonly minutes?: number;
   /** The search begins here; default 1. */

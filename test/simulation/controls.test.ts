@@ -1,35 +1,39 @@
-// The simulation must not be too kind: with a protection switched off it finds a violation.
-import { setMaxListeners } from "node:events";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Control } from "./controls.ts";
-import { openStoreOfRuns, type StoreOfRuns, simulate } from "./simulate.ts";
+// The simulation must not be too kind: without a protection it finds a violation, of the invariants that the protection guards.
+import { describe, expect, test } from "vitest";
+import { type Mutation, mutations } from "../mutations/index.ts";
+import { runSeeds } from "./seeds.ts";
+import type { Outcome } from "./simulate.ts";
 
-/** What breaks without each protection. */
-const breaks: readonly { readonly control: Control; readonly invariants: readonly string[] }[] = [
-  { control: "inventory", invariants: ["I3", "I4"] },
-  { control: "store-floor", invariants: ["I6"] },
-  { control: "agent-floor", invariants: ["I6"] },
-  { control: "dedupe", invariants: ["I3", "I4"] },
-  { control: "watchdog", invariants: ["I3"] },
-  { control: "sweeper", invariants: ["I1"] },
-];
-const seedsMax = 60;
-let store: StoreOfRuns;
+const seedsMax = 2_000;
 
-beforeAll(async () => {
-  setMaxListeners(0);
-  store = await openStoreOfRuns();
-});
-afterAll(async () => {
-  await store[Symbol.asyncDispose]();
-});
-
-for (const { control, invariants } of breaks) {
-  test(`without "${control}" a run breaks ${invariants.join(" or ")}`, { timeout: 240_000 }, async () => {
-    for (let seed = 1; seed <= seedsMax; seed++) {
-      const { violations } = await simulate(store, { seed, control });
-      if (violations.some(({ invariant }) => invariants.includes(invariant))) return;
-    }
-    expect.fail(`${seedsMax} seeds found nothing`);
+/** The first seed with a violation of these invariants, and how many were tried. */
+async function search({
+  name,
+  proof,
+}: Mutation): Promise<{ readonly tried: number; readonly found: Outcome | undefined }> {
+  const stop = new AbortController();
+  const { breaks, from = 1, ...options } = proof;
+  let tried = 0;
+  let found: Outcome | undefined;
+  await runSeeds({
+    runs: Array.from({ length: seedsMax }, (_, index) => ({ ...options, seed: from + index })),
+    processes: 1,
+    control: name,
+    signal: stop.signal,
+    onOutcome(outcome) {
+      tried++;
+      if (!outcome.violations.some(({ invariant }) => breaks.includes(invariant))) return;
+      found = outcome;
+      stop.abort();
+    },
   });
+  return { tried, found };
 }
+
+// Each in a process of its own, as many at once as there are processors for the tests.
+describe.concurrent("without a protection a run breaks what it guards", { timeout: 900_000 }, () => {
+  test.each(mutations)("$name", async (mutation) => {
+    const { tried, found } = await search(mutation);
+    expect(found, `${tried} seeds found nothing`).toBeDefined();
+  });
+});

@@ -9,6 +9,8 @@ export interface ReportOptions {
   readonly about: number | undefined;
   /** So many of the last lines of the trace. */
   readonly traceLines: number;
+  /** A protection that the run was without. */
+  readonly control?: string | undefined;
 }
 
 const shownMax = 10;
@@ -30,7 +32,7 @@ export function describeOutcome(
   const about = report.about ?? violations.find(({ seq }) => seq !== undefined)?.seq;
   if (about !== undefined) lines.push(...linesAbout(trace, about).map((line) => `    ${line}`));
   lines.push(...trace.slice(Math.max(0, trace.length - report.traceLines)).map((line) => `    ${line}`));
-  if (violations.length > 0) lines.push(`  replay: npm run sim -- ${flagsOf(options)}`);
+  if (violations.length > 0) lines.push(`  replay: npm run sim -- ${flagsOf(options, report)}`);
   return lines;
 }
 
@@ -38,7 +40,7 @@ export function describeCounters(counters: Readonly<Record<CounterName, number>>
   return counterNames.map((name) => `${String(counters[name]).padStart(8)}  ${name}`);
 }
 
-function flagsOf({ seed, minutes, control }: SimulateOptions): string {
+function flagsOf({ seed, minutes }: SimulateOptions, { control }: ReportOptions): string {
   const flags = [`--seed ${seed}`, minutes !== undefined && `--minutes ${minutes}`, control && `--control ${control}`];
   return flags.filter(Boolean).join(" ");
 }

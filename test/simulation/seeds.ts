@@ -1,12 +1,18 @@
 // Many seeds on several processors: each process has a world of its own, and nothing but seeds and outcomes goes between.
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { mutationFlags, withoutVariable } from "../mutations/index.ts";
 import type { Outcome, SimulateOptions } from "./simulate.ts";
 
 export interface RunSeedsOptions {
   readonly runs: readonly SimulateOptions[];
   readonly processes: number;
   readonly onOutcome: (outcome: Outcome, options: SimulateOptions, ms: number) => void;
+  /** A protection that the processes run without (`test/mutations`). */
+  readonly control?: string | undefined;
+  /** Begins no further run once it aborts. */
+  readonly signal?: AbortSignal;
 }
 
 /** A loop that never waits would block its process for ever, fake clock and all. */
@@ -19,18 +25,28 @@ const realTimeMaxMs = 180_000;
 const seedsPerProcess = 40;
 
 /** In the order in which they end. Rejects when a run hangs, or cannot be run. */
-export async function runSeeds({ runs, processes, onOutcome }: RunSeedsOptions): Promise<void> {
+export async function runSeeds(options: RunSeedsOptions): Promise<void> {
+  const { runs, processes, signal } = options;
   const waiting = [...runs];
   const count = Math.min(processes, runs.length);
+  signal?.addEventListener("abort", () => waiting.splice(0), { once: true });
   const runAll = async () => {
-    while (waiting.length > 0) await runProcess(waiting, onOutcome);
+    while (waiting.length > 0) await runProcess(waiting, options);
   };
   await Promise.all(Array.from({ length: count }, runAll));
 }
 
-function runProcess(waiting: SimulateOptions[], onOutcome: RunSeedsOptions["onOutcome"]): Promise<void> {
+function startWorker(control: string | undefined): ChildProcess {
+  const flags = control === undefined ? [] : mutationFlags(join(import.meta.dirname, "../.."));
+  return fork(fileURLToPath(new URL("worker.ts", import.meta.url)), {
+    execArgv: [...flags, "--import", "tsx"],
+    env: { ...process.env, [withoutVariable]: control ?? "" },
+  });
+}
+
+function runProcess(waiting: SimulateOptions[], { onOutcome, control }: RunSeedsOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), { execArgv: ["--import", "tsx"] });
+    const worker = startWorker(control);
     let current: SimulateOptions | undefined;
     let startedAt = 0;
     let left = seedsPerProcess;

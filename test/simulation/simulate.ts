@@ -3,14 +3,13 @@
 import type { FullHistory, Violation } from "@sluice/checkers";
 import { check } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
-import type { Control } from "./controls.ts";
 import type { CounterName } from "./counters.ts";
 import { startFaults } from "./fault-driver.ts";
-import { describePlan, planFaults } from "./faults.ts";
+import { describePlan, type FaultName, planFaults } from "./faults.ts";
 import { countSometimes } from "./sometimes.ts";
 import type { StoreOfRuns } from "./store/store-of-runs.ts";
 import { accounts, startWorkload, type Workload } from "./workload.ts";
-import { World } from "./world.ts";
+import { World, type WorldSize } from "./world.ts";
 
 export { openStoreOfRuns, type StoreKind, type StoreOfRuns, storeKinds } from "./store/store-of-runs.ts";
 
@@ -18,7 +17,9 @@ export interface SimulateOptions {
   readonly seed: number;
   /** Of virtual time with faults; default half a minute. */
   readonly minutes?: number;
-  readonly control?: Control;
+  /** Faults that are always on. */
+  readonly focus?: readonly FaultName[];
+  readonly size?: WorldSize;
 }
 
 export interface Outcome {
@@ -45,12 +46,12 @@ const quietWithinMs = 240_000;
 const traceLinesMax = 20_000;
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
-  const { seed, minutes = 0.5, control } = options;
-  const world = new World({ seed, openStore: await storeOfRuns.reset(), ...(control && { control }) });
+  const { seed, minutes = 0.5, focus, size } = options;
+  const world = new World({ seed, openStore: await storeOfRuns.reset(), ...size });
   const onUncaught = (cause: unknown) => world.onBug(cause);
   process.on("unhandledRejection", onUncaught);
   try {
-    const plan = planFaults(world.dice.fork("plan"));
+    const plan = planFaults(world.dice.fork("plan"), focus);
     await world.start(accounts);
     const untilMs = 2_000 + minutes * 60_000;
     const workload = await startWorkload({ world, untilMs });

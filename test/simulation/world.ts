@@ -27,7 +27,6 @@ import { createScheduler, type Scheduler, type SchedulerDeps } from "@sluice/sch
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
 import { agentConfig, apiServerConfig, eagerBalancer, operatorAccount, schedulerConfig } from "./config.ts";
-import { alteredFrames, alteredStore, type Control, Disguise, realSeq } from "./controls.ts";
 import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { calm, type Rates } from "./faults.ts";
@@ -39,21 +38,24 @@ import { simulatedClient, targetOf } from "./net/client.ts";
 import { Network } from "./net/network.ts";
 import { SimNode } from "./net/node.ts";
 import { recordFrames } from "./net/record-frames.ts";
-import type { Connection, Tap } from "./net/stream.ts";
+import type { Connection } from "./net/stream.ts";
 import type { Target } from "./net/unary.ts";
 import { nodePorts } from "./ports/node-ports.ts";
 import { StoreServer } from "./ports/store.ts";
 import { Process } from "./process.ts";
 import { createTrace, type Trace } from "./trace.ts";
 
-export interface WorldOptions {
-  readonly seed: number;
-  /** Empty, and on this clock. */
-  readonly openStore: (clock: FakeClock) => Store;
-  readonly control?: Control;
+/** How many processes of each kind; default: 3 schedulers, 4 agents, 2 api-servers. */
+export interface WorldSize {
   readonly schedulers?: number;
   readonly agents?: number;
   readonly apiServers?: number;
+}
+
+export interface WorldOptions extends WorldSize {
+  readonly seed: number;
+  /** Empty, and on this clock. */
+  readonly openStore: (clock: FakeClock) => Store;
   /** Of the load-balancer, where it differs from production; default: as production, or eager. */
   readonly balancer?: SchedulerDeps["balancer"];
 }
@@ -83,10 +85,8 @@ export class World {
   readonly coordinator: Coordinator;
   readonly queue: TaskQueue;
   readonly signals: Signals;
-  readonly #control: Control | undefined;
   readonly #lease: LeaseProfile;
   readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
-  readonly #disguise = new Disguise();
   readonly #processes = new Map<string, Process>();
   readonly #targets = new Map<string, Target>();
   readonly #schedulers = new Map<string, Scheduler>();
@@ -96,11 +96,10 @@ export class World {
     readonly apiServers: readonly string[];
   };
 
-  constructor({ seed, openStore, control, schedulers = 3, agents = 4, apiServers = 2, balancer }: WorldOptions) {
+  constructor({ seed, openStore, schedulers = 3, agents = 4, apiServers = 2, balancer }: WorldOptions) {
     this.random = seededRandom(seed);
     this.dice = createDice(this.random.fork("world"));
     this.trace = createTrace(() => this.clock.monotonic());
-    this.#control = control;
     this.#lease = this.dice.pick([defaultLeaseProfile, fastLeaseProfile]);
     this.#balancer = balancer ?? (this.dice.chance(0.5) ? eagerBalancer : {});
     const { clock, trace, counters } = this;
@@ -233,7 +232,6 @@ export class World {
       name,
       clock: this.clock.view({ rate }),
       dice: this.dice.fork(`host ${name}`),
-      isWatchdogOff: this.#control === "watchdog",
     });
     const process = new Process({
       name,
@@ -252,8 +250,7 @@ export class World {
 
   #ports(node: SimNode) {
     const { server, coordinator, queue, signals, network, onBug } = this;
-    const alter = (store: Store) => alteredStore(store, this.#control);
-    return nodePorts({ server, coordinator, queue, signals, network, onBug, alter }, node);
+    return nodePorts({ server, coordinator, queue, signals, network, onBug }, node);
   }
 
   #kit(node: SimNode) {
@@ -314,7 +311,6 @@ export class World {
       ledger: this.ledger,
       agentId: node.host,
       incarnation: () => agent.incarnation,
-      real: ({ seq, epoch }) => ({ seq: realSeq(seq), epoch: this.#disguise.realEpoch(epoch) }),
     });
     const life: AgentLife = {
       agentId: node.host,
@@ -346,21 +342,7 @@ export class World {
 
   #connectAgent(from: SimNode, host: string) {
     const route = this.#route(from, host, "agent", new Set());
-    const tap = (): Tap => {
-      const altered = alteredFrames(this.#control, this.#disguise);
-      const recorder = recordFrames(host, this.clock, this.agentEvents, this.counters);
-      // What is recorded is what the owner sent and what it heard.
-      return {
-        up: (frame) => {
-          recorder.up(frame);
-          return altered.up ? altered.up(frame) : frame;
-        },
-        down: (frame) => {
-          recorder.down(frame);
-          return altered.down ? altered.down(frame) : frame;
-        },
-      };
-    };
+    const tap = () => recordFrames(host, this.clock, this.agentEvents, this.counters);
     const isRepeatable = (message: unknown) => (message as ToAgent).frame?.$case === "dispatch";
     return simulatedClient(AgentServiceService, { ...route, tap, isRepeatable });
   }

@@ -18,8 +18,6 @@ export interface HostOptions {
   /** The host's own clock: it runs at the rate of the agent's, and never stands still. */
   readonly clock: ClockView;
   readonly dice: Dice;
-  /** A negative control: nobody kills the instances of an agent that is gone or silent. */
-  readonly isWatchdogOff: boolean;
 }
 
 const firstDeadlineMs = 20_000;
@@ -30,14 +28,12 @@ export class Host {
   readonly dice: Dice;
   readonly journal: Journal = createMemoryJournal();
   readonly instances = new Set<Instance>();
-  readonly #isWatchdogOff: boolean;
   #lock: Promise<void> = Promise.resolve();
 
-  constructor({ name, clock, dice, isWatchdogOff }: HostOptions) {
+  constructor({ name, clock, dice }: HostOptions) {
     this.name = name;
     this.clock = clock;
     this.dice = dice;
-    this.#isWatchdogOff = isWatchdogOff;
   }
 
   /** Resolves when the watchdog of the last agent is gone, and everything that it guarded. */
@@ -58,7 +54,7 @@ export class Host {
       if (isKilling) return;
       isKilling = true;
       cancelDeadline();
-      if (!this.#isWatchdogOff) await Promise.all([...this.instances].map((instance) => instance.kill()));
+      await Promise.all([...this.instances].map((instance) => instance.kill()));
       release();
     };
     const extend = (ms: number) => {

@@ -14,8 +14,6 @@ export interface PoolOptions {
   readonly ledger: Ledger;
   readonly agentId: string;
   readonly incarnation: () => number;
-  /** As its owner knows them. */
-  readonly real: (names: { seq: number; epoch: number }) => { seq: number; epoch: number };
 }
 
 const coldStartMsMax = 150;
@@ -127,10 +125,14 @@ class Process implements Instance {
   }
 
   #begin(): void {
-    const { ledger, agentId, incarnation, node, host, real } = this.#options;
+    const { ledger, agentId, incarnation, node, host } = this.#options;
     const { invocation, spec } = this.#work;
-    const names = real(identify(invocation));
-    this.#execution = ledger.start({ ...names, attempt: invocation.attempt, agentId, incarnation: incarnation() });
+    this.#execution = ledger.start({
+      ...identify(invocation),
+      attempt: invocation.attempt,
+      agentId,
+      incarnation: incarnation(),
+    });
     node.enter(() => invocation.onStarted(`${agentId}-${spec.revision}`));
     if (host.dice.chance(0.05))
       node.enter(() => invocation.onLog("stdout", Buffer.from(`attempt ${invocation.attempt}\n`)));

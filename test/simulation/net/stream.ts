@@ -17,10 +17,10 @@ export interface Connection {
   break(inFlight: "lost" | "late"): void;
 }
 
-/** Looks at what passes, and may change it or drop it (undefined); for recording and for negative controls. */
+/** Sees what passes, for recording. */
 export interface Tap {
-  up?(frame: unknown): unknown;
-  down?(frame: unknown): unknown;
+  up(frame: unknown): void;
+  down(frame: unknown): void;
 }
 
 export interface StreamRoute extends Route {
@@ -51,7 +51,7 @@ class Stream implements Connection {
   readonly #client: Inbox<unknown>;
   #server: Inbox<unknown> | undefined;
   #target: Target | undefined;
-  #tap: Tap = {};
+  #tap: Tap | undefined;
   readonly #serverStop = new AbortController();
   readonly #up: Direction;
   readonly #down: Direction;
@@ -130,7 +130,7 @@ class Stream implements Connection {
       return;
     }
     this.#target = target;
-    this.#tap = this.#route.tap?.(target) ?? {};
+    this.#tap = this.#route.tap?.(target);
     this.#cleanups.push(target.node.onDown(() => this.#onDown("server")));
     const server = createInbox<unknown>(() => undefined);
     this.#server = server;
@@ -150,8 +150,8 @@ class Stream implements Connection {
     const arrive = () =>
       this.#target?.node.enter(() => {
         const decoded = this.#method.requestDeserialize(bytes);
-        const passed = this.#tap.up ? this.#tap.up(decoded) : decoded;
-        if (passed !== undefined) this.#server?.push(passed);
+        this.#tap?.up(decoded);
+        this.#server?.push(decoded);
       });
     this.#up.send(arrive);
     if (!this.#route.isRepeatable?.(frame) || !this.#network.happens("frame repeated")) return;
@@ -167,9 +167,8 @@ class Stream implements Connection {
       const input = this.#method.requestStream ? inbox : await first(inbox);
       const answers = target.handle(this.#name, input, context) as AsyncIterable<unknown>;
       for await (const frame of answers) {
-        const passed = this.#tap.down ? this.#tap.down(frame) : frame;
-        if (passed === undefined) continue;
-        const bytes = encodeResponse(this.#method, passed);
+        this.#tap?.down(frame);
+        const bytes = encodeResponse(this.#method, frame);
         this.#down.send(() => this.#route.from.enter(() => this.#client.push(this.#method.responseDeserialize(bytes))));
       }
     } catch (cause) {

@@ -1,7 +1,6 @@
 // The external systems as one node sees them, each behind its own faults.
 import type { Coordinator } from "@sluice/coordination";
 import type { Signals, TaskQueue } from "@sluice/queue";
-import type { Store } from "@sluice/store";
 import type { Network } from "../net/network.ts";
 import type { SimNode } from "../net/node.ts";
 import { nodeCoordinator } from "./coordinator.ts";
@@ -18,15 +17,13 @@ export interface Systems {
   readonly network: Network;
   /** Failures that are bugs. */
   readonly onBug: (cause: unknown) => void;
-  /** Changes what the store does; for negative controls. */
-  readonly alter: (store: Store) => Store;
 }
 
 export function nodePorts(systems: Systems, node: SimNode) {
-  const { server, coordinator, queue, signals, network, onBug, alter } = systems;
+  const { server, coordinator, queue, signals, network, onBug } = systems;
   const port = (host: SystemName, reason: string) => new Port({ network, node, host, reason, onBug });
   return {
-    store: nodeStore({ server, port: port("store", "STORE_UNAVAILABLE"), alter }),
+    store: nodeStore({ server, port: port("store", "STORE_UNAVAILABLE") }),
     coordinator: nodeCoordinator({
       coordinator,
       port: port("coordinator", "COORDINATOR_UNAVAILABLE"),

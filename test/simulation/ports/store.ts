@@ -34,13 +34,11 @@ export class StoreServer {
 export interface NodeStoreOptions {
   readonly server: StoreServer;
   readonly port: Port;
-  /** Changes what owners do with rows; for negative controls. */
-  readonly alter?: (store: Store) => Store;
 }
 
 /** Everything goes through `port`; what changes rows is recorded. */
-export function nodeStore({ server, port, alter = (store) => store }: NodeStoreOptions): Store {
-  const real = alter(server.store);
+export function nodeStore({ server, port }: NodeStoreOptions): Store {
+  const { store: real } = server;
   const nobody = () => undefined;
   const wrap = <R extends object>(group: string, records: R, recorders: Recorders = {}): R =>
     Object.fromEntries(
