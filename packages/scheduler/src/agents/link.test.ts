@@ -52,3 +52,35 @@ test("an agent that refuses the scheduler is told once, and one that is away is 
     "INVALID_JOIN_TOKEN",
   ]);
 });
+
+test("a frame of a newer release, and one without what it should have, are passed over", async () => {
+  const clock = new FakeClock();
+  const nobody = { ref: undefined, outcome: undefined, startedAtMs: 0, instanceId: "" };
+  const status = { slots: 7, slotsUsed: 0, warmRevisions: [], draining: false, instancesMax: 3 };
+  const link = new AgentLink(
+    {
+      clock,
+      random: seededRandom(1),
+      log: silentLogger,
+      schedulerId: "s1",
+      connect: () => ({
+        api: {
+          async *attach(): AsyncGenerator<FromAgent> {
+            yield { frame: undefined };
+            yield { frame: { $case: "ended", value: { session: 1, attempts: [nobody] } } };
+            yield { frame: { $case: "status", value: status } };
+          },
+        },
+        close: () => undefined,
+      }),
+      nextSession: () => 1,
+    },
+    { agentId: "a1", incarnation: 1, address: "a1:1", slots: 1, version: "2", renewedAt: 0, fenced: false },
+  );
+  const stop = new AbortController();
+  const running = link.run(stop.signal);
+  await clock.settle();
+  expect([link.slots, link.instancesMax]).toEqual([7, 3]);
+  stop.abort();
+  await running;
+});
