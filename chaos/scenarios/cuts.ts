@@ -1,0 +1,115 @@
+// Partitions: what is sent on a link vanishes, in both directions or in one, while both ends live.
+import type { Direction, Scenario, Stage } from "../contract.ts";
+import { namesOf, partitionsOf } from "./ownership.ts";
+import { cut, type Way } from "./steps.ts";
+import { tasksRun, tasksRunOn } from "./workloads.ts";
+
+/** The lease of the default profile and 5 s more. */
+const longerThanLeaseMs = 11_000;
+
+const directions = { "": "both", "-there": "there", "-back": "back" } as const;
+const inWords = { both: "in both directions", there: "towards the latter", back: "towards the former" } as const;
+
+export const cuts: readonly Scenario[] = [
+  ...inEveryDirection("cut-agent-scheduler", "the link of the schedulers to an agent for 11 s: nobody is fenced", {
+    ways: ({ arena }) => schedulersTo(namesOf(arena, "scheduler"), "agent-0"),
+  }),
+  ...inEveryDirection(
+    "cut-scheduler-etcd",
+    "the link of a scheduler to etcd: its partitions go to others after a lease",
+    {
+      ways: () => [["scheduler-0", "etcd"]],
+      loses: "scheduler-0",
+    },
+  ),
+  ...inEveryDirection(
+    "cut-scheduler-nats",
+    "the link of a scheduler to NATS: its tasks wait, and are announced again",
+    {
+      ways: () => [["scheduler-0", "nats-0"]],
+    },
+  ),
+  ...inEveryDirection("cut-scheduler-postgres", "the link of a scheduler to PostgreSQL: results wait at their agents", {
+    ways: () => [["scheduler-0", "postgres"]],
+  }),
+  ...inEveryDirection(
+    "cut-agent-api-server",
+    "the links of an agent to all api-servers for 35 s: it stops itself by 25 s",
+    {
+      ways: ({ arena }) => namesOf(arena, "api-server").map((name): Way => ["agent-0", name]),
+      ms: 35_000,
+    },
+  ),
+  {
+    name: "cut-agent",
+    about: "an agent is cut off from everybody for 45 s: it stops itself before its tasks run elsewhere",
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await cut(stage, waysOfAgent(stage, "agent-0"), { ms: 45_000 });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "cut-agent-scheduler-long",
+    about:
+      "the schedulers do not reach an agent for 40 s, which proves its life all the while: it is fenced and waited out",
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await cut(stage, schedulersTo(namesOf(stage.arena, "scheduler"), "agent-0"), { ms: 40_000 });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "packets-agent-scheduler",
+    about: "the packets between an agent and the schedulers are dropped for 11 s, below TCP: nobody is fenced",
+    needs: ["netns"],
+    arena: { isolated: ["agent-0"] },
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await cut(stage, schedulersTo(namesOf(stage.arena, "scheduler"), "agent-0"), { ms: longerThanLeaseMs });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "packets-agent",
+    about: "all packets of an agent are dropped for 45 s, below TCP: it stops itself before its tasks run elsewhere",
+    needs: ["netns"],
+    arena: { isolated: ["agent-0"] },
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await cut(stage, waysOfAgent(stage, "agent-0"), { ms: 45_000 });
+      await stage.workload.started(100);
+    },
+  },
+];
+
+interface CutPlan {
+  readonly ways: (stage: Stage) => readonly Way[];
+  readonly ms?: number;
+  /** A scheduler whose partitions go to others by this. */
+  readonly loses?: string;
+}
+
+function inEveryDirection(name: string, about: string, { ways, ms = longerThanLeaseMs, loses }: CutPlan): Scenario[] {
+  return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
+    name: `${name}${suffix}`,
+    about: `nothing passes ${inWords[direction]} on ${about}`,
+    async run(stage) {
+      await tasksRun(stage);
+      const partitions = loses === undefined ? undefined : await partitionsOf(stage, loses);
+      await cut(stage, ways(stage), { ms, direction, partitions });
+      await stage.workload.started(100);
+    },
+  }));
+}
+
+function schedulersTo(schedulers: readonly string[], agent: string): Way[] {
+  return schedulers.map((scheduler) => [scheduler, agent]);
+}
+
+export function waysOfAgent({ arena }: Stage, agent: string): Way[] {
+  return [
+    ...schedulersTo(namesOf(arena, "scheduler"), agent),
+    ...namesOf(arena, "api-server").map((name): Way => [agent, name]),
+  ];
+}

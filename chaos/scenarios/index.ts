@@ -1,0 +1,21 @@
+// Every scenario by its name; each is a regression for ever.
+import type { Scenario } from "../contract.ts";
+import { backends } from "./backends.ts";
+import { crashes } from "./crashes.ts";
+import { cuts } from "./cuts.ts";
+import { freezes } from "./freezes.ts";
+import { links } from "./links.ts";
+import { poison } from "./poison.ts";
+import { stops } from "./stops.ts";
+
+export { randomFaults } from "./random.ts";
+
+export const scenarios: readonly Scenario[] = [
+  ...crashes,
+  ...freezes,
+  ...stops,
+  ...cuts,
+  ...links,
+  ...backends,
+  poison,
+];

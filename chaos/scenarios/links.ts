@@ -1,0 +1,58 @@
+// Links that work, badly.
+import type { Scenario, Stage } from "../contract.ts";
+import { namesOf } from "./ownership.ts";
+import { reset, slow, type Way } from "./steps.ts";
+import { tasksRun } from "./workloads.ts";
+
+export const links: readonly Scenario[] = [
+  {
+    name: "links-slow",
+    about: "every link takes 300 ms longer for 30 s: nobody is fenced, nobody loses a lease, only throughput falls",
+    async run(stage) {
+      await tasksRun(stage);
+      await slow(stage, allWays(stage), { ms: 30_000, delayMs: 300 });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "links-narrow",
+    about: "the links to an agent, and of a scheduler to PostgreSQL, pass 16 KiB a second for 30 s: nobody is fenced",
+    async run(stage) {
+      await tasksRun(stage);
+      const ways: Way[] = [
+        ...namesOf(stage.arena, "scheduler").map((name): Way => [name, "agent-0"]),
+        ["scheduler-0", "postgres"],
+      ];
+      await slow(stage, ways, { ms: 30_000, bytesPerSecond: 16 * 1024 });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "links-reset",
+    about: "every connection is reset at once, five times: all are made anew, every attempt is adopted",
+    async run(stage) {
+      for (let n = 0; n < 5; n += 1) {
+        await tasksRun(stage);
+        reset(stage, allWays(stage));
+        await stage.sleep(2_000 + 4_000 * stage.random());
+      }
+      await stage.workload.started(100);
+    },
+  },
+];
+
+/** Every link between parts of the cluster, and those of the clients. */
+export function allWays({ arena }: Stage): Way[] {
+  const schedulers = namesOf(arena, "scheduler");
+  const apiServers = namesOf(arena, "api-server");
+  const agents = namesOf(arena, "agent");
+  const backends = arena.cluster.backends.map(({ name }) => name);
+  const between = (from: readonly string[], to: readonly string[]) =>
+    from.flatMap((each) => to.map((other): Way => [each, other]));
+  return [
+    ...between(["client"], apiServers),
+    ...between([...apiServers, ...schedulers], backends),
+    ...between(schedulers, agents),
+    ...between(agents, apiServers),
+  ];
+}

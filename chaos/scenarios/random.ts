@@ -1,0 +1,106 @@
+// Faults by chance, several at once: whatever the named scenarios do one by one.
+//
+//   every few seconds ──a strike whose parts are free──▶ under way ──its time is over──▶ its parts are free again
+import type { Scenario, Stage } from "../contract.ts";
+import { deleteStreams, wipe } from "./backends.ts";
+import { waysOfAgent } from "./cuts.ts";
+import { leaderOf, namesOf, partitionsOf } from "./ownership.ts";
+import { crash, cut, freeze, reset, restart, slow, type Way } from "./steps.ts";
+
+interface Strike {
+  /** Parts that nothing else may strike meanwhile. */
+  readonly parts: readonly string[];
+  run(): Promise<void>;
+}
+
+/** More at once would leave nothing that works, and nothing to see. */
+const atOnceMax = 3;
+const pauseMsMax = 8_000;
+
+/** `ms`: how long faults begin. */
+export function randomFaults(ms: number): Scenario {
+  return {
+    name: "random",
+    about: `faults by chance, up to ${atOnceMax} at once, for ${Math.round(ms / 60_000)} min`,
+    workload: { longMs: [10_000, 60_000] },
+    quietWithinMs: 240_000,
+    async run(stage) {
+      const endsAt = performance.now() + ms;
+      const struck = new Set<string>();
+      const under = new Set<Promise<void>>();
+      let failure: unknown;
+      while (performance.now() < endsAt && failure === undefined) {
+        await stage.sleep(1_000 + stage.random() * pauseMsMax);
+        if (under.size >= atOnceMax) continue;
+        const { parts, run } = await choose(stage);
+        if (parts.some((part) => struck.has(part))) continue;
+        for (const part of parts) struck.add(part);
+        const strike = run()
+          .catch((cause: unknown) => {
+            failure ??= cause;
+          })
+          .finally(() => {
+            for (const part of parts) struck.delete(part);
+            under.delete(strike);
+          });
+        under.add(strike);
+      }
+      await Promise.all(under);
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+async function choose(stage: Stage): Promise<Strike> {
+  const { arena } = stage;
+  const between = (min: number, max: number) => min + stage.random() * (max - min);
+  const pick = <T>(items: readonly T[]) => items[Math.floor(stage.random() * items.length)] as T;
+  const scheduler = pick(namesOf(arena, "scheduler"));
+  const apiServer = pick(namesOf(arena, "api-server"));
+  const agent = pick(namesOf(arena, "agent"));
+  const service = pick([scheduler, apiServer, agent]);
+  const backend = pick(arena.cluster.backends.map(({ name }) => name));
+  const direction = pick(["both", "there", "back"] as const);
+  const downMs = between(0, 15_000);
+  const cutMs = between(2_000, 30_000);
+  const wayTo: readonly Way[] = [
+    [scheduler, backend],
+    [scheduler, agent],
+    [agent, apiServer],
+    [apiServer, backend],
+  ];
+  const strikes: readonly (() => Strike | Promise<Strike>)[] = [
+    () => ({ parts: [service], run: () => crash(stage, service, { downMs }) }),
+    () => ({ parts: [service], run: () => restart(stage, service) }),
+    () => ({ parts: [service], run: () => freeze(stage, service, between(1_000, 30_000)) }),
+    async () => {
+      const leader = await leaderOf(stage).catch(() => scheduler);
+      return { parts: [leader], run: () => crash(stage, leader, { downMs }) };
+    },
+    () => ({ parts: [backend], run: () => crash(stage, backend, { downMs: downMs / 2 }) }),
+    () => ({ parts: [backend], run: () => freeze(stage, backend, between(500, 10_000)) }),
+    () => ({ parts: ["etcd"], run: () => wipe(stage, "etcd") }),
+    () => ({
+      parts: ["nats-0"],
+      async run() {
+        const over = stage.mark("delete-stream", "nats-0");
+        // NATS may be cut off just now; then nothing is deleted.
+        await deleteStreams(arena).catch(() => undefined);
+        over();
+      },
+    }),
+    async () => {
+      const way = pick(wayTo);
+      const [from] = way;
+      const partitions = await partitionsOf(stage, from).catch(() => undefined);
+      return { parts: [...way], run: () => cut(stage, [way], { ms: cutMs, direction, partitions }) };
+    },
+    () => ({ parts: [agent], run: () => cut(stage, waysOfAgent(stage, agent), { ms: cutMs, direction }) }),
+    () => {
+      const way = pick(wayTo);
+      return { parts: [...way], run: () => slow(stage, [way], { ms: cutMs, delayMs: between(20, 800) }) };
+    },
+    () => ({ parts: [], run: async () => reset(stage, [pick(wayTo)]) }),
+  ];
+  return pick(strikes)();
+}
