@@ -1,0 +1,76 @@
+// Replaces every service of a cluster by another version, one by one, as an operator does:
+//
+//   SIGTERM ──▶ gone ──▶ the other version starts ──▶ ready ──▶ tasks start as before ──▶ the next one
+import type { ServiceKind } from "@sluice/cluster";
+import type { PartitionName, Stage } from "../chaos/contract.ts";
+
+/** One service was replaced. Times in ms of the ledger's clock. */
+export interface Step {
+  readonly service: string;
+  readonly kind: ServiceKind;
+  /** The other version. */
+  readonly to: string;
+  /** It was asked to end, had ended, and the other version was ready. */
+  readonly from: number;
+  readonly goneAt: number;
+  readonly until: number;
+}
+
+export interface UpgradeOptions {
+  /** Name of the other version; default `again`, the same one. */
+  readonly to?: string;
+  /** Default: api-servers, schedulers, agents; the other way round when it is taken back. */
+  readonly order?: readonly ServiceKind[];
+  /** Called when a service is gone, before it is started again. */
+  readonly onGone?: ((service: string) => void) | undefined;
+}
+
+export const upwards: readonly ServiceKind[] = ["api-server", "scheduler", "agent"];
+
+/** Tasks that must start between two steps, and how long that may take. */
+const startsBetween = { count: 30, withinMs: 60_000 };
+/** There should be something to lose. */
+const runsBefore = { count: 2, withinMs: 20_000, lookMs: 100 };
+
+/** Resolves when every service was replaced. Rejects when one does not become ready, or tasks do not start any more. */
+export async function rollUpgrade(stage: Stage, options: UpgradeOptions = {}): Promise<Step[]> {
+  const { to = "again", order = upwards, onGone } = options;
+  const steps: Step[] = [];
+  for (const kind of order) {
+    for (const { name } of stage.arena.cluster.services.filter((service) => service.kind === kind)) {
+      await untilSomethingRuns(stage, kind === "agent" ? name : undefined);
+      steps.push(await replace(stage, { service: name, kind, to, onGone }));
+      await stage.workload.started(startsBetween.count, startsBetween.withinMs);
+    }
+  }
+  return steps;
+}
+
+async function replace(
+  stage: Stage,
+  { service, kind, to, onGone }: Pick<Step, "service" | "kind" | "to"> & { readonly onGone: UpgradeOptions["onGone"] },
+): Promise<Step> {
+  const { arena, workload } = stage;
+  const part = arena.part(service);
+  const over = stage.mark("upgrade", service, kind === "scheduler" ? await ownedBy(stage, service) : undefined);
+  const from = workload.now();
+  await part.stop();
+  const goneAt = workload.now();
+  onGone?.(service);
+  await part.start();
+  over();
+  return { service, kind, to, from, goneAt, until: workload.now() };
+}
+
+async function ownedBy({ arena }: Stage, service: string): Promise<readonly PartitionName[]> {
+  return (await arena.partitions()).get(service) ?? [];
+}
+
+/** On the agent, or anywhere. Goes on without when chance gives it nothing: the table then shows that. */
+async function untilSomethingRuns({ workload, sleep }: Stage, agentId: string | undefined): Promise<void> {
+  const isMine = (task: { readonly agentId: string }) => agentId === undefined || task.agentId === agentId;
+  for (let waitedMs = 0; waitedMs < runsBefore.withinMs; waitedMs += runsBefore.lookMs) {
+    if (workload.running().filter(isMine).length >= runsBefore.count) return;
+    await sleep(runsBefore.lookMs);
+  }
+}

@@ -1,0 +1,157 @@
+import { type Execution, emptyHistory } from "@sluice/checkers";
+import { AccountId, FunctionName, type Task, TaskId } from "@sluice/core";
+import { expect, test } from "vitest";
+import type { Evidence, SubmissionRecord, TaskKind } from "../chaos/contract.ts";
+import { tableOf } from "./table.ts";
+import type { Step } from "./upgrade.ts";
+import { judgeUpgrade, samplesOf } from "./verdict.ts";
+
+interface ATask {
+  readonly kind?: TaskKind;
+  readonly answer?: SubmissionRecord["answer"];
+  readonly retries?: number;
+  readonly lane?: number;
+  readonly acceptedAt?: number;
+  readonly runs: readonly (Partial<Execution> & { readonly from: number; readonly until?: number })[];
+}
+
+/** What is left behind by these tasks, of which the n-th has the number n. */
+function evidenceOf(...tasks: readonly ATask[]): Evidence {
+  const submissions = tasks.map(({ kind = "long", answer = "accepted", acceptedAt = 0 }, index): SubmissionRecord => {
+    const times = { askedAt: acceptedAt, answeredAt: acceptedAt, knownAt: acceptedAt };
+    return { account: "red", taskId: `t${index}`, kind, ...times, firstAnswer: answer, answer };
+  });
+  const rows = tasks.map(({ runs, retries = 0, lane = 0 }, index) => {
+    const names = { accountId: AccountId("red"), functionName: FunctionName("work"), taskId: TaskId(`t${index}`) };
+    return {
+      ...names,
+      seq: index,
+      queue: "q0",
+      lane,
+      status: "Succeeded",
+      attempt: runs.length,
+      retries,
+      lostAttempts: 0,
+    };
+  });
+  const executions = tasks.flatMap(({ runs }, seq) =>
+    runs.map(({ from, until, ...more }, index): Execution => {
+      const where = { agentId: "agent-0", incarnation: 1 };
+      return { seq, attempt: index + 1, epoch: 1, ...where, startedAt: from, endedAt: until, how: "ok", ...more };
+    }),
+  );
+  return {
+    history: { ...emptyHistory(), executions, rows: rows as unknown as Task[] },
+    submissions,
+    skipped: 0,
+    counters: {},
+    from: 0,
+    until: 100_000,
+  };
+}
+
+const step = (service: string, from: number, until: number): Step => {
+  const kind = service.startsWith("agent") ? "agent" : service.startsWith("scheduler") ? "scheduler" : "api-server";
+  return { service, kind, to: "new", from, goneAt: until - 1_000, until };
+};
+const options = { drainMs: 10_000 };
+
+test("tasks that go on through the upgrade of a scheduler are untouched", () => {
+  const evidence = evidenceOf({ runs: [{ from: 1_000, until: 60_000 }] }, { runs: [{ from: 4_000, until: 5_500 }] });
+  const verdict = judgeUpgrade(evidence, [step("scheduler-0", 5_000, 9_000)], options);
+  expect(verdict.steps).toMatchObject([{ running: 2, wentOn: 2, handedBack: 0, cut: 0 }]);
+  expect(verdict).toMatchObject({ accepted: 2, failed: 0, lost: 0, repeated: 0, broken: [] });
+});
+
+test("a task that an agent hands back after its time runs again elsewhere, and no promise is broken", () => {
+  const evidence = evidenceOf({
+    runs: [
+      { from: 1_000, until: 15_100, how: "stopped" },
+      { from: 16_000, until: 80_000, agentId: "agent-1" },
+    ],
+  });
+  const verdict = judgeUpgrade(evidence, [step("agent-0", 5_000, 18_000)], options);
+  expect(verdict.steps).toMatchObject([{ running: 1, wentOn: 0, handedBack: 1, cut: 0 }]);
+  expect(verdict.broken).toEqual([]);
+});
+
+test.each<[string, Step, ATask, string]>([
+  [
+    "handed back before its time",
+    step("agent-0", 5_000, 18_000),
+    {
+      runs: [
+        { from: 1_000, until: 9_000, how: "stopped" },
+        { from: 16_000, until: 20_000 },
+      ],
+    },
+    "handed back too early",
+  ],
+  [
+    "cut by a scheduler",
+    step("scheduler-0", 5_000, 9_000),
+    {
+      runs: [
+        { from: 1_000, until: 6_000, how: "killed" },
+        { from: 16_000, until: 20_000 },
+      ],
+    },
+    "cut attempt",
+  ],
+  [
+    "handed back and counted as a failure",
+    step("agent-0", 5_000, 18_000),
+    {
+      retries: 1,
+      runs: [
+        { from: 1_000, until: 15_100, how: "stopped" },
+        { from: 16_000, until: 20_000 },
+      ],
+    },
+    "wrong end of a task",
+  ],
+  [
+    "executed to its end twice",
+    step("agent-0", 5_000, 18_000),
+    {
+      runs: [
+        { from: 1_000, until: 6_000 },
+        { from: 16_000, until: 20_000 },
+      ],
+    },
+    "repetition",
+  ],
+  [
+    "not taken",
+    step("api-server-0", 5_000, 18_000),
+    { answer: "unknown", runs: [{ from: 1_000, until: 6_000 }] },
+    "submission failed",
+  ],
+])("a task that is %s breaks a promise", (_what, replaced, task, problem) => {
+  const verdict = judgeUpgrade(evidenceOf(task), [replaced], options);
+  expect(verdict.broken).toEqual([expect.stringContaining(problem)]);
+  expect(tableOf(verdict)).toContain(`BROKEN: ${verdict.broken[0]}`);
+});
+
+test("a hand-off takes from the last start, or the first task that waits, until the next owner's first start", () => {
+  const short = (lane: number, acceptedAt: number, at: number, epoch: number): ATask => {
+    return { kind: "short", lane, acceptedAt, runs: [{ from: at, until: at + 10, epoch }] };
+  };
+  const evidence = evidenceOf(
+    short(3, 100, 110, 5),
+    short(3, 200, 210, 5),
+    // Waits for the new owner.
+    short(3, 220, 700, 8),
+    short(3, 230, 720, 8),
+    // Nobody waits for the one after it.
+    short(3, 5_000, 5_020, 9),
+    // A lane that never had another owner.
+    short(17, 6_000, 6_700, 6),
+  );
+  const { handOffGapMs } = judgeUpgrade(evidence, [], options);
+  expect(handOffGapMs).toEqual({ count: 2, p50: 20, p99: 480, max: 480 });
+});
+
+test("of few samples the largest is the 99th percentile", () => {
+  expect(samplesOf([3, 1, 2])).toEqual({ count: 3, p50: 2, p99: 3, max: 3 });
+});
