@@ -1,0 +1,76 @@
+// What clients stand on: three accounts with their functions deployed, and a ledger beside everything that is broken.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SluiceClient } from "@sluice/client";
+import type { Cluster } from "@sluice/cluster";
+import { silentLogger, systemClock, systemRandom } from "@sluice/runtime";
+import type { Store } from "@sluice/store";
+import { openPostgres } from "@sluice/store/postgres";
+import { Registry } from "prom-client";
+import type { Arena } from "../contract.ts";
+import { createAccounts } from "./accounts.ts";
+import { deployFunctions } from "./deploy.ts";
+import { type Ledger, openLedger } from "./ledger.ts";
+
+export interface Ground extends AsyncDisposable {
+  /** The store itself: what is true, whatever stands between it and the clients. */
+  readonly store: Store;
+  readonly ledger: Ledger;
+  /** Of an account. */
+  clients(account: string): readonly SluiceClient[];
+}
+
+/** So that each of two api-servers has clients of every account. */
+const clientsPerAccount = 2;
+/** After so long a client calls an outcome unknown. */
+const retryTimeoutMs = 10_000;
+
+export async function openGround({ cluster, connect }: Pick<Arena, "cluster" | "connect">): Promise<Ground> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-chaos-"));
+  const path = join(folder, "ledger");
+  writeFileSync(path, "");
+  // Handlers may run as somebody else.
+  chmodSync(folder, 0o755);
+  chmodSync(path, 0o666);
+  const store = await openStore(cluster);
+  const clients = new Map<string, readonly SluiceClient[]>();
+  const ledger = openLedger(path);
+  const ground: Ground = {
+    store,
+    ledger,
+    clients: (account) => clients.get(account) ?? [],
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...clients.values()].flat().map((client) => client.close()));
+      await store[Symbol.asyncDispose]();
+      ledger[Symbol.dispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  try {
+    for (const { account, ...key } of await createAccounts(cluster, store)) {
+      clients.set(
+        account,
+        Array.from({ length: clientsPerAccount }, () => connect({ ...key, retryTimeoutMs })),
+      );
+    }
+    await Promise.all([...clients.values()].map(([client]) => client && deployFunctions(client, path)));
+    return ground;
+  } catch (error) {
+    await ground[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openStore(cluster: Cluster): Promise<Store> {
+  const url = cluster.backends.find(({ kind }) => kind === "postgres")?.url;
+  if (url === undefined) throw new Error("the cluster has no PostgreSQL");
+  return openPostgres({
+    url,
+    connectionsMax: 2,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLogger,
+    registry: new Registry(),
+  });
+}
