@@ -13,12 +13,18 @@ const rateMax = {
   /** A dispatch comes twice. */
   "frame repeated": 0.2,
   "hint lost": 0.8,
+  /** An answer of the store takes up to three seconds, on the way there or back. */
+  "store slow": 0.05,
   "store rejected": 0.05,
   "store ambiguous": 0.05,
   "store late": 0.06,
+  "coordinator slow": 0.03,
   "coordinator rejected": 0.05,
   "coordinator ambiguous": 0.05,
   "coordinator late": 0.06,
+  /** A lease that was not renewed lives on for up to its time to live and a second more: a new leader has restarted it. */
+  "lease late": 0.5,
+  "queue slow": 0.03,
   "queue rejected": 0.05,
   "queue ambiguous": 0.05,
   "queue late": 0.06,
@@ -28,6 +34,9 @@ const rateMax = {
   "block late": 0.2,
   /** On the way to its consumer; it comes again after `ack_wait`. */
   "delivery lost": 0.1,
+  "delivery repeated": 0.1,
+  /** After those that follow it. */
+  "delivery late": 0.1,
   "ack lost": 0.3,
 } as const;
 export type RateName = keyof typeof rateMax;

@@ -14,7 +14,7 @@ export interface ProcessOptions {
   readonly after: (ms: number, work: () => void) => void;
   /** Time until it is started again, in ms. */
   readonly restartMs: () => number;
-  readonly createNode: (life: number) => SimNode;
+  readonly createNode: (life: number, wallOffsetMs: number) => SimNode;
   /** Composes the service. Undefined: it cannot start now. */
   readonly boot: (node: SimNode, life: number) => Running;
   /** Resolves when it may start; default: at once. */
@@ -28,7 +28,13 @@ export class Process {
   readonly #options: ProcessOptions;
   #node: SimNode | undefined;
   #stop = new AbortController();
+  /** Of all lives. */
+  readonly #stops: AbortController[] = [];
   #lives = 0;
+  /** Of the wall clock of its host. */
+  #wallOffsetMs = 0;
+  readonly #holds = new Set<object>();
+  #onRelease: (() => void) | undefined;
 
   constructor(options: ProcessOptions) {
     this.name = options.name;
@@ -47,10 +53,11 @@ export class Process {
     if (this.#node) return;
     const { createNode, boot, trace, onExit } = this.#options;
     const life = ++this.#lives;
-    const node = createNode(life);
+    const node = createNode(life, this.#wallOffsetMs);
     const stop = new AbortController();
     this.#node = node;
     this.#stop = stop;
+    this.#stops.push(stop);
     trace.add(`UP ${node.name}`);
     boot(node, life)
       .run(stop.signal)
@@ -88,6 +95,26 @@ export class Process {
     this.#node?.thaw();
   }
 
+  /** The wall clock of its host jumps; monotonic time does not notice. */
+  stepClock(ms: number): void {
+    this.#options.trace.add(`STEP ${this.name} by ${ms} ms`);
+    this.#wallOffsetMs += ms;
+    this.#node?.clock.jump(ms);
+  }
+
+  /** Crashes it, and keeps it from coming back until what it returns is called. */
+  keepDown(): () => void {
+    const hold = {};
+    this.#holds.add(hold);
+    this.crash();
+    return () => {
+      this.#holds.delete(hold);
+      if (this.#holds.size > 0) return;
+      this.#onRelease?.();
+      this.#onRelease = undefined;
+    };
+  }
+
   /** SIGTERM: it may finish what it does. */
   stop(): void {
     const node = this.#node;
@@ -97,12 +124,16 @@ export class Process {
     node.enter(() => stop.abort(new DOMException("the process was asked to stop", "AbortError")));
   }
 
-  /** For ever; at the end of a world. */
+  /**
+   * For ever; at the end of a world. What the dead lives still wait for is aborted then, and only then, because they would
+   * write to the trace: Node keeps a composite signal that somebody listens to until it aborts, and all that hangs on it.
+   */
   end(): void {
     const node = this.#node;
     this.#node = undefined;
     this.#lives = Number.NaN;
     node?.crash();
+    for (const stop of this.#stops) stop.abort(new DOMException("the world has ended", "AbortError"));
   }
 
   #exited(node: SimNode, cause: unknown): void {
@@ -119,6 +150,11 @@ export class Process {
 
   async #restart(): Promise<void> {
     await this.#options.mayStart?.();
+    if (this.#holds.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onRelease = resolve;
+      });
+    }
     if (!Number.isNaN(this.#lives)) this.start();
   }
 }

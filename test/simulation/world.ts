@@ -3,13 +3,11 @@ import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
 import type { AgentEvent, AgentLife } from "@sluice/checkers";
 import {
-  type Coordinator,
   defaultLeaseProfile,
   fastLeaseProfile,
   type LeaseProfile,
   writeWish,
 } from "@sluice/coordination";
-import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
 import {
@@ -21,8 +19,8 @@ import {
   TaskServiceService,
   type ToAgent,
 } from "@sluice/protocol";
-import type { Signals, TaskQueue } from "@sluice/queue";
-import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
+import type { Signals } from "@sluice/queue";
+import { createMemorySignals } from "@sluice/queue/memory";
 import { createScheduler, type Scheduler, type SchedulerDeps } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
@@ -31,9 +29,12 @@ import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { calm, type Rates } from "./faults.ts";
 import { traceLogger } from "./log.ts";
+import { EtcdModel } from "./model/etcd.ts";
 import { Host } from "./model/host.ts";
 import { createModelledPool } from "./model/instances.ts";
+import { JetStreamModel } from "./model/jetstream/queue.ts";
 import { createLedger, type Ledger } from "./model/ledger.ts";
+import { misfortunes } from "./model/misfortunes.ts";
 import { simulatedClient, targetOf } from "./net/client.ts";
 import { Network } from "./net/network.ts";
 import { SimNode } from "./net/node.ts";
@@ -82,8 +83,8 @@ export class World {
   readonly connections = new Set<Connection>();
   /** Of now. */
   rates: Rates = calm;
-  readonly coordinator: Coordinator;
-  readonly queue: TaskQueue;
+  readonly coordinator: EtcdModel;
+  readonly queue: JetStreamModel;
   readonly signals: Signals;
   readonly #lease: LeaseProfile;
   readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
@@ -112,8 +113,9 @@ export class World {
     });
     this.server = new StoreServer(openStore(clock), () => clock.monotonic());
     this.ledger = createLedger({ now: () => clock.monotonic(), trace, counters });
-    this.coordinator = createMemoryCoordinator({ clock });
-    this.queue = createMemoryQueue({ clock, ackWaitMs: 10_000 });
+    const { lateMs, passage, skewMs } = misfortunes(this.network);
+    this.coordinator = new EtcdModel({ clock, lateMs });
+    this.queue = new JetStreamModel({ clock, passage, skewMs });
     this.signals = createMemorySignals();
     const numbered = (letter: string, count: number) =>
       Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
@@ -213,13 +215,14 @@ export class World {
   }
 
   #add(name: string, boot: (node: SimNode, life: number) => { run(signal: AbortSignal): Promise<void> }): void {
-    const rate = 1 + this.dice.between(-9, 9) / 1_000;
+    const rate = 1 + this.dice.between(-20, 20) / 1_000;
     const process = new Process({
       name,
       trace: this.trace,
       after: (ms, work) => void this.clock.timer(ms, work),
       restartMs: () => this.dice.between(200, 8_000),
-      createNode: (life) => new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate } }),
+      createNode: (life, offsetMs) =>
+        new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate, offsetMs } }),
       boot,
       onExit: (cause) => this.onBug(cause),
     });
@@ -227,7 +230,7 @@ export class World {
   }
 
   #addAgent(name: string): void {
-    const rate = 1 + this.dice.between(-9, 9) / 1_000;
+    const rate = 1 + this.dice.between(-20, 20) / 1_000;
     const host = new Host({
       name,
       clock: this.clock.view({ rate }),
@@ -239,7 +242,8 @@ export class World {
       after: (ms, work) => void this.clock.timer(ms, work),
       restartMs: () => this.dice.between(100, 10_000),
       mayStart: () => host.unlocked,
-      createNode: (life) => new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate } }),
+      createNode: (life, offsetMs) =>
+        new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate, offsetMs } }),
       boot: (node) => this.#bootAgent(node, host),
       onExit: (cause) => {
         if (!(cause instanceof Fenced)) this.onBug(cause);

@@ -1,8 +1,9 @@
 import type { Coordinator } from "@sluice/coordination";
+import type { EtcdModel } from "../model/etcd.ts";
 import type { Port } from "./port.ts";
 
 export interface NodeCoordinatorOptions {
-  readonly coordinator: Coordinator;
+  readonly coordinator: EtcdModel;
   readonly port: Port;
 }
 
@@ -24,17 +25,19 @@ export function nodeCoordinator({ coordinator, port }: NodeCoordinatorOptions): 
       });
     },
     watch(prefix, onHint) {
-      const stop = coordinator.watch(prefix, () => {
-        if (network.isCut("coordinator", node.host) || network.happens("hint lost")) {
-          network.counters.add("hint lost");
-          return;
-        }
-        network.after(network.latency(), () => node.enter(onHint));
-      });
-      const stopListening = node.onDown(stop);
+      const hint = () => {
+        if (coordinator.isSilent(node.host)) network.counters.add("hint lost in a silent watch");
+        else if (!port.isOpen || network.happens("hint lost")) network.counters.add("hint lost");
+        else network.after(network.latency(), () => node.enter(onHint));
+      };
+      const stops = [coordinator.watch(prefix, hint), coordinator.onResume((host) => host === node.host && hint())];
+      const stopAll = () => {
+        for (const stop of stops) stop();
+      };
+      const stopListening = node.onDown(stopAll);
       return () => {
         stopListening();
-        stop();
+        stopAll();
       };
     },
     async [Symbol.asyncDispose]() {},

@@ -1,16 +1,18 @@
 // The queue as one node sees it: blocks are lost, repeated, late and out of order; acks and renewals get lost.
-import type { AppError } from "@sluice/core";
+import { createHealthSignal, type HealthSignal } from "@sluice/core";
 import type { Block, Consumer, Delivery, TaskQueue } from "@sluice/queue";
+import type { ModelConsumer } from "../model/jetstream/consumer.ts";
+import type { JetStreamModel } from "../model/jetstream/queue.ts";
 import type { Port } from "./port.ts";
 
 export interface NodeQueueOptions {
-  readonly queue: TaskQueue;
+  readonly queue: JetStreamModel;
   readonly port: Port;
 }
 
 export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
   const { network, node } = port;
-  const { dice, counters } = network;
+  const { counters } = network;
 
   function fateOf(block: Block): readonly Block[] {
     if (network.happens("block lost")) {
@@ -20,22 +22,23 @@ export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
     }
     if (network.happens("block repeated")) {
       counters.add("block repeated");
-      publishLate(block);
+      publishIn(network.diceOf("block repeated").between(1, 5_000), block);
       return [block];
     }
     if (network.happens("block late")) {
       counters.add("block late");
-      publishLate(block);
+      publishIn(network.diceOf("block late").between(1, 5_000), block);
       return [];
     }
     return [block];
   }
 
-  function publishLate(block: Block): void {
-    network.after(dice.between(1, 5_000), () => void queue.publish([block]).catch(() => undefined));
+  function publishIn(ms: number, block: Block): void {
+    network.after(ms, () => port.system.whenUp(() => void queue.publish([block])));
   }
 
   return {
+    health: healthOf(port),
     publish(blocks) {
       return port.call("publish", async () => {
         const stored = blocks.flatMap(fateOf);
@@ -52,7 +55,28 @@ export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
   };
 }
 
-function nodeConsumer(consumer: Consumer, port: Port): Consumer {
+/** The driver knows when its connection is lost, and says when it is back. */
+function healthOf(port: Port): HealthSignal {
+  const { network, node, system } = port;
+  const health = createHealthSignal();
+  const tell = (ms: number) => {
+    const isUp = port.isOpen;
+    network.after(ms, () => {
+      if (isUp === port.isOpen) node.enter(() => health.set(isUp));
+    });
+  };
+  const look = () => {
+    if (health.isUp !== port.isOpen) tell(network.dice.between(50, 2_000));
+  };
+  const stops = [network.onChange(look), system.onChange(look)];
+  node.onDown(() => {
+    for (const stop of stops) stop();
+  });
+  tell(1);
+  return health;
+}
+
+function nodeConsumer(consumer: ModelConsumer, port: Port): Consumer {
   return {
     epoch: consumer.epoch,
     pull: (max, signal) => pull(consumer, port, max, signal),
@@ -67,8 +91,11 @@ function nodeConsumer(consumer: Consumer, port: Port): Consumer {
   };
 }
 
-/** A pull waits at the queue until something is there; it ends when its caller gives up, is cut off, or dies. */
-function pull(consumer: Consumer, port: Port, max: number, signal: AbortSignal): Promise<Delivery[]> {
+/**
+ * A pull waits at the queue until something is there. It ends when its caller gives up or dies, and when somebody else has
+ * taken over; an outage it waits out, as the driver does, and what was lost on the way comes again.
+ */
+function pull(consumer: ModelConsumer, port: Port, max: number, signal: AbortSignal): Promise<Delivery[]> {
   const { network, node } = port;
   return new Promise((resolve, reject) => {
     const atQueue = new AbortController();
@@ -88,18 +115,20 @@ function pull(consumer: Consumer, port: Port, max: number, signal: AbortSignal):
     const stopListening = node.onDown(() => network.after(network.latency(), () => atQueue.abort()));
     signal.addEventListener("abort", onAbort, { once: true });
 
-    const refuse = (error: AppError) =>
-      network.after(network.dice.between(100, 2_000), () => finish(() => reject(error)));
+    const askAgain = () => network.after(network.dice.between(100, 2_000), () => void ask());
     async function ask(): Promise<void> {
-      if (network.isCut(node.host, "queue")) {
-        refuse(port.unavailable("pull: no route"));
+      if (isOver || atQueue.signal.aborted) return;
+      if (!port.isOpen) {
+        askAgain();
         return;
       }
       try {
         const deliveries = await consumer.pull(max, atQueue.signal);
-        const isLost = network.isCut("queue", node.host) || network.happens("delivery lost");
-        if (deliveries.length > 0 && isLost) refuse(port.unavailable("pull: the deliveries were lost"));
-        else network.after(network.latency(), () => finish(() => resolve(deliveries)));
+        if (deliveries.length > 0 && (!port.isOpen || network.happens("delivery lost"))) {
+          network.counters.add("delivery lost");
+          consumer.lose(deliveries);
+          askAgain();
+        } else network.after(network.latency(), () => finish(() => resolve(deliveries)));
       } catch (cause) {
         network.after(network.latency(), () => finish(() => reject(cause as Error)));
       }

@@ -3,11 +3,13 @@
 import type { StoreEvent } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type { AgentIncarnation, LaneRecords, NewTask, Store } from "@sluice/store";
+import { SystemState } from "../model/system.ts";
 import type { Port } from "./port.ts";
 
 /** The one store of a world: does one thing after the other, and keeps the history. */
 export class StoreServer {
   readonly store: Store;
+  readonly system = new SystemState();
   readonly events: StoreEvent[] = [];
   /** Rows by account, function and task id. */
   readonly seqs = new Map<string, number>();
