@@ -133,7 +133,7 @@ const slots = agents * 8;
 async function startScenario({ shape = [""], ms = 20, balancer = {} }: ScenarioOptions = {}) {
   const world = new World({ seed: 1, openStore: await store.reset(), agents, balancer });
   await world.start([account], { shape });
-  const name = await createFunction(world, { account, nth: 0 });
+  const name = await createFunction(world, { account });
   const queue = queueOf({ accountId: AccountId(account), functionName: FunctionName(name) });
   await world.clock.advance(5_000);
   const { tasks } = world.client("client", account);

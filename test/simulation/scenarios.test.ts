@@ -22,7 +22,7 @@ afterAll(async () => {
 async function startWorld({ ms, agents = 2 }: { ms: number; agents?: number }) {
   const world = new World({ seed: 1, openStore: await store.reset(), agents, schedulers: 2 });
   await world.start([account]);
-  const name = await createFunction(world, { account, nth: 0 });
+  const name = await createFunction(world, { account });
   await world.clock.advance(3_000);
   const { tasks } = world.client("client", account);
   const payload = encodeBehaviour({ steps: [{ kind: "ok", ms }], termMs: 0 });

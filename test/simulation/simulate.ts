@@ -1,11 +1,12 @@
 // One seed: calm start, faults, heal; then everything must end within a bound. Afterwards the checkers look at what happened.
 
 import type { FullHistory, Violation } from "@sluice/checkers";
-import { check } from "@sluice/checkers";
+import { check, leftIn, type Rest } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
 import type { CounterName } from "./counters.ts";
 import { startFaults } from "./fault-driver.ts";
 import { describePlan, type FaultName, planFaults } from "./faults.ts";
+import { findRest } from "./recorders/rest.ts";
 import { countSometimes } from "./sometimes.ts";
 import type { StoreOfRuns } from "./store/store-of-runs.ts";
 import { accounts, startWorkload, type Workload } from "./workload.ts";
@@ -43,6 +44,12 @@ export interface Outcome {
 /** Everything is final so long after the heal: agents are found dead, leases expire, retries come back. */
 const quietWithinMs = 240_000;
 
+/** Everything that was needed for it is gone so long after that: a silent agent is found dead, a lease ends. */
+const restWithinMs = 60_000;
+const lookEveryMs = 2_000;
+/** Before the faults. */
+const calmMs = 2_000;
+
 const traceLinesMax = 20_000;
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
@@ -53,15 +60,15 @@ export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOption
   try {
     const plan = planFaults(world.dice.fork("plan"), focus);
     await world.start(accounts);
-    const untilMs = 2_000 + minutes * 60_000;
+    const untilMs = calmMs + minutes * 60_000;
     const workload = await startWorkload({ world, untilMs });
-    await world.clock.advance(2_000);
+    await world.clock.advance(calmMs);
     const faults = startFaults(world, plan);
-    await world.clock.advance(untilMs - 2_000);
+    await world.clock.advance(untilMs - calmMs);
     faults.heal();
     await quiet(world, workload);
     const endedAtMs = world.clock.monotonic();
-    const history = await historyOf(world, workload);
+    const history = await historyOf(world, workload, await comeToRest(world));
     await countSometimes(world, history);
     const { trace, counters } = world;
     return {
@@ -102,7 +109,16 @@ async function quiet(world: World, workload: Workload): Promise<void> {
   });
 }
 
-async function historyOf(world: World, workload: Workload): Promise<FullHistory> {
+/** What is confirmed, acked, or let go of only after the last task has ended gets a while. */
+async function comeToRest(world: World): Promise<Rest> {
+  for (let waitedMs = 0; ; waitedMs += lookEveryMs) {
+    await world.clock.advance(lookEveryMs);
+    const rest = await findRest(world);
+    if (waitedMs >= restWithinMs || leftIn(rest).length === 0) return rest;
+  }
+}
+
+async function historyOf(world: World, workload: Workload, rest: Rest): Promise<FullHistory> {
   const rows = await allRows(world);
   return {
     rows,
@@ -110,6 +126,11 @@ async function historyOf(world: World, workload: Workload): Promise<FullHistory>
     observations: workload.observations,
     store: world.server.events,
     agents: world.agentEvents,
+    views: workload.views,
+    claims: world.claims,
+    functions: workload.functions,
+    rest,
+    calm: [{ from: 0, until: calmMs }],
     lives: world.agentLives,
     executions: world.ledger.executions,
     bugs: world.bugs,

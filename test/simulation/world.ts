@@ -1,13 +1,8 @@
 // The whole cluster in one process: production services on one fake clock and one seed, each behind wrappers of its own.
 import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
-import type { AgentEvent, AgentLife } from "@sluice/checkers";
-import {
-  defaultLeaseProfile,
-  fastLeaseProfile,
-  type LeaseProfile,
-  writeWish,
-} from "@sluice/coordination";
+import type { AgentEvent, AgentLife, ClaimHeld } from "@sluice/checkers";
+import { defaultLeaseProfile, fastLeaseProfile, type LeaseProfile, writeWish } from "@sluice/coordination";
 import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
 import {
@@ -44,6 +39,7 @@ import type { Target } from "./net/unary.ts";
 import { nodePorts } from "./ports/node-ports.ts";
 import { StoreServer } from "./ports/store.ts";
 import { Process } from "./process.ts";
+import { recordClaims } from "./recorders/claims.ts";
 import { createTrace, type Trace } from "./trace.ts";
 
 /** How many processes of each kind; default: 3 schedulers, 4 agents, 2 api-servers. */
@@ -79,6 +75,9 @@ export class World {
   readonly bugs: string[] = [];
   /** Of every life of every process. */
   readonly registries: Registry[] = [];
+  /** Of the latest life of each host. */
+  readonly registryOf = new Map<string, Registry>();
+  readonly claims: readonly ClaimHeld[];
   /** Open streams of schedulers to agents. */
   readonly connections = new Set<Connection>();
   /** Of now. */
@@ -116,6 +115,7 @@ export class World {
     const { lateMs, passage, skewMs } = misfortunes(this.network);
     this.coordinator = new EtcdModel({ clock, lateMs });
     this.queue = new JetStreamModel({ clock, passage, skewMs });
+    this.claims = recordClaims(this.coordinator, () => clock.monotonic());
     this.signals = createMemorySignals();
     const numbered = (letter: string, count: number) =>
       Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
@@ -260,6 +260,7 @@ export class World {
   #kit(node: SimNode) {
     const registry = new Registry();
     this.registries.push(registry);
+    this.registryOf.set(node.host, registry);
     return {
       clock: node.clock,
       random: this.random.fork(node.name),

@@ -1,10 +1,7 @@
 // Each checker on histories made by hand: it must see what is wrong, and nothing in what is right.
-import type { OwnedPartition } from "@sluice/core";
 import { aTask } from "@sluice/core/testing";
-import type { SettleWrite, TaskWrite } from "@sluice/store";
 import { describe, expect, test } from "vitest";
-import type { Execution } from "./history.ts";
-import { emptyHistory, type History, type Inserted, resultOf, type Submission, type Written } from "./history.ts";
+import { emptyHistory } from "./history.ts";
 import { i1 } from "./i1.ts";
 import { i2 } from "./i2.ts";
 import { i3 } from "./i3.ts";
@@ -13,102 +10,18 @@ import { i5 } from "./i5.ts";
 import { i6 } from "./i6.ts";
 import { i8 } from "./i8.ts";
 import { check, checkedBy } from "./index.ts";
-
-const owner: OwnedPartition = { queue: "q0", prefix: "", epoch: 5 };
-const successor: OwnedPartition = { ...owner, epoch: 9 };
-
-function history(overrides: Partial<History>): History {
-  const sources = { submissions: [], observations: [], executions: [], rows: [], lives: [], store: [], agents: [] };
-  return { ...emptyHistory(), ...sources, ...overrides };
-}
-
-function inserted(overrides: Partial<Inserted> = {}): Inserted {
-  return {
-    kind: "inserted",
-    at: 0,
-    seq: 1,
-    account: "main",
-    function: "echo",
-    taskId: "task-1",
-    queue: "q0",
-    lane: 0,
-    dueAt: undefined,
-    expiresAt: undefined,
-    ...overrides,
-  };
-}
-
-function submitted(overrides: Partial<Submission> = {}): Submission {
-  return {
-    account: "main",
-    function: "echo",
-    taskId: "task-1",
-    delayMs: 0,
-    expiresAfterMs: 0,
-    askedAt: 0,
-    answer: "accepted",
-    ...overrides,
-  };
-}
-
-function settle(overrides: Partial<SettleWrite> = {}): SettleWrite {
-  return {
-    kind: "settle",
-    seq: 1,
-    attempt: 1,
-    lane: 0,
-    status: "Succeeded",
-    result: new Uint8Array(),
-    error: undefined,
-    startedAt: undefined,
-    agentId: undefined,
-    instanceId: undefined,
-    events: [],
-    ...overrides,
-  };
-}
-
-function park(nextAttempt: number, dueAt = 0): TaskWrite {
-  return {
-    kind: "park",
-    seq: 1,
-    attempt: 1,
-    lane: 0,
-    status: "Retrying",
-    dueAt,
-    reason: "backoff",
-    nextAttempt,
-    retries: 1,
-    lostAttempts: 0,
-    error: undefined,
-    events: [],
-  };
-}
-
-function written(write: TaskWrite, overrides: Partial<Written> = {}): Written {
-  return { kind: "written", at: 100, by: "s1.1", owner, write, applied: true, ...overrides };
-}
-
-function run(overrides: Partial<Execution> = {}): Execution {
-  return {
-    seq: 1,
-    attempt: 1,
-    epoch: 5,
-    agentId: "a1",
-    incarnation: 1,
-    startedAt: 10,
-    endedAt: 20,
-    how: "ok",
-    ...overrides,
-  };
-}
-
-const succeeded = aTask({ status: "Succeeded", result: Buffer.from(resultOf(1, 1)) });
+import { history, inserted, owner, park, run, settle, submitted, succeeded, successor, written } from "./testing.ts";
 
 test("a task that runs once and succeeds breaks nothing", () => {
   const calm = history({
     submissions: [submitted()],
-    store: [{ kind: "raised", at: 0, by: "s1.1", owner }, inserted(), written(settle())],
+    store: [
+      { kind: "floors read", at: 0, by: "s1.1", queue: "q0", floors: [] },
+      { kind: "raised", at: 0, by: "s1.1", owner },
+      inserted(),
+      written(settle()),
+    ],
+    claims: [{ queue: "q0", prefix: "", ownerId: "s1.1", revision: 5, from: 0, until: undefined }],
     agents: [
       { kind: "attached", at: 1, agentId: "a1", incarnation: 1, owner },
       { kind: "dispatched", at: 2, agentId: "a1", incarnation: 1, seq: 1, attempt: 1, queue: "q0", lane: 0, epoch: 5 },
@@ -118,6 +31,7 @@ test("a task that runs once and succeeds breaks nothing", () => {
     observations: [{ at: 200, account: "main", function: "echo", taskId: "task-1", status: "Succeeded", attempt: 1 }],
   });
   expect(check(calm)).toEqual([]);
+  expect(checkedBy(calm)).toHaveLength(13);
 });
 
 describe("a history that lacks sources", () => {

@@ -1,5 +1,5 @@
 // Everything that the checkers look at, recorded outside of the code under test.
-import type { EpochMs, OwnedPartition, Task } from "@sluice/core";
+import type { Epoch, EpochMs, OwnedPartition, Priority, Task } from "@sluice/core";
 import type { TaskWrite } from "@sluice/store";
 
 /** What a client asked for, and every answer that it saw. */
@@ -7,6 +7,8 @@ export interface Submission {
   readonly account: string;
   readonly function: string;
   readonly taskId: string;
+  /** Says which submissions are one and the same; empty: none. */
+  readonly token: string;
   readonly delayMs: number;
   readonly expiresAfterMs: number;
   readonly askedAt: number;
@@ -24,9 +26,22 @@ export interface Inserted {
   readonly taskId: string;
   readonly queue: string;
   readonly lane: number;
-  /** Wall time of the store; undefined: not parked. */
+  readonly priority: Priority;
+  /** Wall time of the store, as the next ones. */
+  readonly enqueuedAt: EpochMs;
+  /** Undefined: not parked. */
   readonly dueAt: EpochMs | undefined;
   readonly expiresAt: EpochMs | undefined;
+}
+
+/** Somebody read the floors of a queue. */
+export interface FloorsRead {
+  readonly kind: "floors read";
+  readonly at: number;
+  readonly by: string;
+  readonly queue: string;
+  /** One per lane. */
+  readonly floors: readonly Epoch[];
 }
 
 /** A floor was raised. */
@@ -65,7 +80,7 @@ export interface Died {
 }
 
 /** In the order in which the store did them. */
-export type StoreEvent = Inserted | Raised | Written | Unparked | Died;
+export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Died;
 
 /** An agent took an owner, or was given attempts; in the order of one agent's frames. */
 export type AgentEvent =
@@ -107,6 +122,74 @@ export interface Observation {
   readonly attempt: number;
 }
 
+/** A client was shown a task, in whatever way. */
+export interface View {
+  readonly at: number;
+  /** Whose credential it used. */
+  readonly account: string;
+  /** Such as `get` or `list`. */
+  readonly by: string;
+  readonly function: string;
+  readonly taskId: string;
+  /** Who had submitted it, as what it carries says. */
+  readonly owner: string;
+}
+
+/** A key that made its holder the owner of a partition, as the coordinator had it. */
+export interface ClaimHeld {
+  readonly queue: string;
+  readonly prefix: string;
+  /** As `by` in the events of the store. */
+  readonly ownerId: string;
+  readonly revision: number;
+  readonly from: number;
+  /** Undefined: it stands. */
+  until: number | undefined;
+}
+
+/** What a function allows; unchanged during the run. */
+export interface FunctionFacts {
+  readonly account: string;
+  readonly function: string;
+  readonly maxAsyncRetryAttempts: number;
+}
+
+/** What was there after everything had finished, and had had the time to go. */
+export interface Rest {
+  readonly at: number;
+  /** Schedulers and agents that live. */
+  readonly alive: readonly string[];
+  readonly found: readonly Leftover[];
+}
+
+export interface Leftover {
+  readonly kind: LeftoverKind;
+  /** Which one, for people. */
+  readonly what: string;
+  /** Scheduler or agent whose it is; undefined: nobody's. */
+  readonly holder: string | undefined;
+}
+
+/** The first ones must be gone; the others stay as long as their holder lives. */
+export type LeftoverKind =
+  | "instance"
+  | "unconfirmed attempt"
+  | "task in memory"
+  | "block"
+  | "timer"
+  | "consumer"
+  | "claim"
+  | "member"
+  | "agent"
+  | "leader"
+  | "load";
+
+/** Nothing was made to fail. */
+export interface CalmPhase {
+  readonly from: number;
+  readonly until: number;
+}
+
 /** One run of a handler. */
 export interface Execution {
   readonly seq: number;
@@ -118,7 +201,8 @@ export interface Execution {
   readonly startedAt: number;
   /** Undefined: it runs. */
   endedAt: number | undefined;
-  how: "ok" | "failed" | "stopped" | "killed" | undefined;
+  /** `throttled`: it asked for less. */
+  how: "ok" | "failed" | "throttled" | "stopped" | "killed" | undefined;
 }
 
 export function describeExecution(execution: Execution): string {
@@ -144,6 +228,11 @@ export interface History {
   readonly lives: readonly AgentLife[] | undefined;
   readonly store: readonly StoreEvent[] | undefined;
   readonly agents: readonly AgentEvent[] | undefined;
+  readonly views: readonly View[] | undefined;
+  readonly claims: readonly ClaimHeld[] | undefined;
+  readonly functions: readonly FunctionFacts[] | undefined;
+  readonly rest: Rest | undefined;
+  readonly calm: readonly CalmPhase[] | undefined;
   /** Errors that are bugs: what is not a typed failure, and what nobody caught. */
   readonly bugs: readonly string[];
   /** Wall time of true time 0. */
@@ -167,6 +256,11 @@ export function emptyHistory(): History {
     lives: undefined,
     store: undefined,
     agents: undefined,
+    views: undefined,
+    claims: undefined,
+    functions: undefined,
+    rest: undefined,
+    calm: undefined,
     bugs: [],
     wallStart: 0,
   };

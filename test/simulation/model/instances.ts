@@ -140,7 +140,7 @@ class Process implements Instance {
     const timesOut = ms >= spec.timeoutMs;
     this.#cancelTimer = host.clock.timer(Math.max(1, Math.min(ms, spec.timeoutMs)), () => {
       if (timesOut) this.#end(failed("FunctionTimeout", "retryable"), "failed");
-      else this.#end(outcomeOf(this.#step, invocation), this.#step.kind === "ok" ? "ok" : "failed");
+      else this.#end(outcomeOf(this.#step, invocation), endOf(this.#step));
     });
   }
 
@@ -159,6 +159,11 @@ function identify({ requestId, fenceToken }: Invocation): { seq: number; epoch: 
   const seq = Number.parseInt(requestId.split("-")[2]?.slice(0, 16) ?? "", 16);
   const epoch = Number.parseInt(fenceToken.split("-")[1] ?? "", 10);
   return { seq, epoch };
+}
+
+function endOf({ kind }: RunStep): "ok" | "failed" | "throttled" {
+  if (kind === "flow") return "throttled";
+  return kind === "ok" ? "ok" : "failed";
 }
 
 function outcomeOf({ kind }: RunStep, invocation: Invocation): Outcome {

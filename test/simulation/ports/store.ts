@@ -95,6 +95,8 @@ function taskRecorders(server: StoreServer, { network }: Port): Recorders {
           taskId: task.taskId,
           queue: task.queue,
           lane: task.lane,
+          priority: task.priority,
+          enqueuedAt,
           dueAt: task.delayMs > 0 ? enqueuedAt + task.delayMs : undefined,
           expiresAt: task.expiresAfterMs > 0 ? enqueuedAt + task.delayMs + task.expiresAfterMs : undefined,
         });
@@ -116,6 +118,10 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
     trace.add(`STALE ${by} ${name} ${describeOwner(owner as Parameters<LaneRecords["raiseFloor"]>[0])}`);
   };
   return {
+    floors([queue], result, at) {
+      const floors = result as ResultOf<"floors">;
+      server.events.push({ kind: "floors read", at, by, queue: queue as string, floors });
+    },
     raiseFloor([owner], result, at) {
       const partition = owner as Parameters<LaneRecords["raiseFloor"]>[0];
       trace.add(`FLOOR ${by} ${describeOwner(partition)} ${result}`);

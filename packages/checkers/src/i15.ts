@@ -1,0 +1,76 @@
+// I15: low priority is delayed, never starved. Of two tasks of one flow and lane that both wait, the one with the smaller
+// urgency (enqueued, plus the patience of its priority) is sent first. How far that may slip is stated here; it must hold
+// whatever the mix, so a task of low priority is passed only by what came within its patience.
+import { type EpochMs, urgency } from "@sluice/core";
+import { createChecker } from "./checker.ts";
+import type { AgentEvent, CalmPhase, StoreEvent, Violation } from "./history.ts";
+import { groupBy } from "./rows.ts";
+
+const invariant = "I15";
+
+/** So long after it could go a task may be passed: its message comes through the consumer of its priority. */
+const calmSlackMs = 2_000;
+/**
+ * While things fail: a lost message is announced again after 10 to 15 s, an owner is replaced after 6 s, a silent agent
+ * holds rows back for 40 s, and each may happen to what repairs the other.
+ */
+const slackMs = 90_000;
+
+export const i15 = createChecker({
+  invariant,
+  about: "A low priority delays a task by its patience, and never starves it.",
+  needs: ["store", "agents", "calm"],
+  check: ({ store, agents, calm }) => {
+    const waits = waitsOf(store, agents);
+    return [...groupBy(waits, ({ group }) => group).values()].flatMap((same) => passedIn(same, calm));
+  },
+});
+
+/** The first attempt of a task, from when it could go until it was sent. */
+interface Wait {
+  readonly seq: number;
+  readonly group: string;
+  readonly urgency: EpochMs;
+  readonly from: number;
+  readonly until: number;
+}
+
+function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): Wait[] {
+  const sent = new Map<number, number>();
+  for (const event of agents) {
+    if (event.kind === "dispatched" && !sent.has(event.seq)) sent.set(event.seq, event.at);
+  }
+  const ready = new Map<number, number>();
+  for (const event of store) {
+    if (event.kind === "inserted" && event.dueAt === undefined) ready.set(event.seq, event.at);
+    if (event.kind !== "unparked") continue;
+    for (const seq of event.seqs) {
+      if (event.at <= (sent.get(seq) ?? Number.POSITIVE_INFINITY)) ready.set(seq, event.at);
+    }
+  }
+  return store.flatMap((event) => {
+    if (event.kind !== "inserted") return [];
+    const { seq, account, function: name, queue, lane } = event;
+    const from = ready.get(seq);
+    const until = sent.get(seq);
+    if (from === undefined || until === undefined) return [];
+    return [{ seq, group: `${account}/${name} ${queue}/${lane}`, urgency: urgency(event), from, until }];
+  });
+}
+
+function passedIn(waits: readonly Wait[], calm: readonly CalmPhase[]): Violation[] {
+  // In the order in which they were sent, each is compared with the least urgent one that went before it.
+  const sorted = [...waits].sort((a, b) => a.until - b.until);
+  return sorted.flatMap((wait, index) => {
+    const passer = sorted.slice(0, index).find((other) => hasPassed(other, wait, calm));
+    if (!passer) return [];
+    const message = `task ${wait.seq} could go from ${wait.from} ms, and was passed by task ${passer.seq} at ${passer.until} ms, which was ${passer.urgency - wait.urgency} ms less urgent`;
+    return [{ invariant, seq: wait.seq, message }];
+  });
+}
+
+function hasPassed(passer: Wait, wait: Wait, calm: readonly CalmPhase[]): boolean {
+  if (passer.until >= wait.until || passer.urgency <= wait.urgency) return false;
+  const isCalm = calm.some(({ from, until }) => from <= wait.from && passer.until <= until);
+  return passer.until - wait.from > (isCalm ? calmSlackMs : slackMs);
+}

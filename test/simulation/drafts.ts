@@ -1,0 +1,45 @@
+// Submissions as the seed wants them; the payload says who submitted it, and what its handler does.
+import { Priority, type TaskSubmission } from "@sluice/protocol";
+import type { Dice } from "./dice.ts";
+import { type Behaviour, encodeBehaviour, type RunStep } from "./model/behaviour.ts";
+
+export interface DraftOptions {
+  readonly account: string;
+  readonly function: string;
+  readonly taskId: string;
+  readonly token: string;
+}
+
+export function draftTask({ account, function: name, taskId, token }: DraftOptions, dice: Dice): TaskSubmission {
+  return {
+    function: name,
+    taskId,
+    payload: signed(encodeBehaviour(draftBehaviour(dice)), account),
+    priority: dice.pick([Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.NORMAL, Priority.LOW]),
+    delayMs: dice.chance(0.15) ? dice.between(1, 12_000) : 0,
+    expiresAfterMs: dice.chance(0.1) ? dice.between(500, 20_000) : 0,
+    submissionToken: token,
+  };
+}
+
+/** The account that submitted a payload. */
+export function submitterOf(payload: Uint8Array): string {
+  return (JSON.parse(Buffer.from(payload).toString()) as { readonly account: string }).account;
+}
+
+function signed(payload: Buffer, account: string): Buffer {
+  return Buffer.from(JSON.stringify({ ...(JSON.parse(payload.toString()) as object), account }));
+}
+
+function draftBehaviour(dice: Dice): Behaviour {
+  const ms = () => dice.pick([dice.between(1, 60), dice.between(100, 1_500), dice.between(1_500, 5_500)]);
+  const bad = (): RunStep => ({
+    kind: dice.pick(["retryable", "retryable", "fatal", "flow", "crash", "hang"]),
+    ms: ms(),
+  });
+  const last: RunStep = dice.chance(0.08) ? bad() : { kind: "ok", ms: ms() };
+  // A task that meets flow control for ever would never end.
+  const end: RunStep = last.kind === "flow" ? { kind: "fatal", ms: last.ms } : last;
+  const steps = dice.chance(0.2) ? [bad(), end] : [end];
+  return { steps, termMs: dice.pick([0, 50, 2_900]) };
+}

@@ -1,0 +1,72 @@
+// What is left when everything is over: instances, entries, blocks, consumers, and the keys of the coordinator.
+import { describeExecution, type Leftover, type Rest } from "@sluice/checkers";
+import { agentsPrefix, claimsPrefix, leaderKey, loadsPrefix, membersPrefix } from "@sluice/coordination";
+import type { Gauge, Registry } from "prom-client";
+import type { World } from "../world.ts";
+import { lifeOf } from "./claims.ts";
+
+export async function findRest(world: World): Promise<Rest> {
+  const { ledger, clock } = world;
+  const running = ledger.executions.filter(({ endedAt }) => endedAt === undefined);
+  const instances = running.map(
+    (execution): Leftover => ({
+      kind: "instance",
+      what: describeExecution(execution),
+      holder: `${execution.agentId}/${execution.incarnation}`,
+    }),
+  );
+  const found = [...instances, ...(await inMemory(world)), ...(await keys(world)), ...(await agents(world))];
+  return { at: clock.monotonic(), alive: aliveIn(world), found };
+}
+
+function aliveIn(world: World): string[] {
+  const schedulers = world.names.schedulers.map((name) => world.scheduler(name).node?.name);
+  const living = world.agentLives.filter(({ downAt }) => downAt === undefined);
+  const known = schedulers.filter((name) => name !== undefined);
+  return [...known, ...living.map(({ agentId, incarnation }) => `${agentId}/${incarnation()}`)];
+}
+
+async function inMemory(world: World): Promise<Leftover[]> {
+  const found: Leftover[] = [];
+  for (const [kind, metric, names] of [
+    ["unconfirmed attempt", "sluice_agent_dedupe_table_attempts", world.names.agents],
+    ["task in memory", "sluice_scheduler_tasks_in_memory", world.names.schedulers],
+  ] as const) {
+    for (const name of names) {
+      const count = await gaugeOf(world.registryOf.get(name), metric);
+      if (count > 0) found.push({ kind, what: `(${count})`, holder: name });
+    }
+  }
+  return found;
+}
+
+async function gaugeOf(registry: Registry | undefined, name: string): Promise<number> {
+  const gauge = registry?.getSingleMetric(name) as Gauge | undefined;
+  const values = (await gauge?.get())?.values ?? [];
+  return values.reduce((sum, { value }) => sum + value, 0);
+}
+
+async function keys(world: World): Promise<Leftover[]> {
+  const entries = await world.coordinator.list("/");
+  return entries.flatMap(({ key, value }): Leftover[] => {
+    const after = (prefix: string) => lifeOf(key.slice(prefix.length));
+    if (key.startsWith(claimsPrefix)) return [{ kind: "claim", what: key, holder: lifeOf(value) }];
+    if (key.startsWith(membersPrefix)) return [{ kind: "member", what: key, holder: after(membersPrefix) }];
+    if (key.startsWith(loadsPrefix)) return [{ kind: "load", what: key, holder: after(loadsPrefix) }];
+    if (key === leaderKey) return [{ kind: "leader", what: key, holder: lifeOf(value) }];
+    if (!key.startsWith(agentsPrefix)) return [];
+    return [{ kind: "agent", what: key, holder: `${key.slice(agentsPrefix.length)}/${value}` }];
+  });
+}
+
+/** That the store has for alive. */
+async function agents({ server }: World): Promise<Leftover[]> {
+  const records = await server.exclusive(
+    () => server.store.agents.list(),
+    () => undefined,
+  );
+  return records.map(({ agentId, incarnation }) => {
+    const holder = `${agentId}/${incarnation}`;
+    return { kind: "agent", what: "in the store", holder };
+  });
+}
