@@ -6,8 +6,12 @@ import type { Cluster, ClusterOptions } from "@sluice/cluster";
 
 // ---------------------------------------------------------------------------------------------------------- the arena
 
-/** What a host must offer for some faults; a fault that it cannot do is reported as not run. */
-export type Capability = "netns" | "tmpfs";
+/**
+ * What a host must offer for some faults; a fault that it cannot do is reported as not run. `netns`: services in network
+ * namespaces of their own, whose packets can be dropped one way. `tmpfs`: small disks. `pairs`: who has opened a connection
+ * is known, so that the way from one scheduler to one agent can be broken.
+ */
+export type Capability = "netns" | "tmpfs" | "pairs";
 
 export interface Arena extends AsyncDisposable {
   readonly cluster: Cluster;
@@ -20,13 +24,21 @@ export interface Arena extends AsyncDisposable {
    * and scheduler > etcd, nats-N, postgres; scheduler > agent; agent > api-server. Throws if nobody goes that way.
    */
   link(from: string, to: string): Link;
+  /** All packets of a service of `isolated`: `there` are those that it sends. Throws for another one. */
+  packets(name: string): PacketFault;
+  /** Writes until the small disk of a part is full, and takes that away again. Throw for a part without one. */
+  fillDisk(name: string): Promise<void>;
+  freeDisk(name: string): Promise<void>;
   /** Name of the service that is the leader; undefined: nobody is. */
   leader(): Promise<string | undefined>;
   /** What each scheduler owns now, by name of its service. */
   partitions(): Promise<ReadonlyMap<string, readonly PartitionName[]>>;
   /** For clients: goes through the proxies of `client` > api-server. Default credential: that of the cluster's profile. */
   connect(options?: Pick<ConnectOptions, "retryTimeoutMs" | "accessKeyId" | "accessKeySecret">): SluiceClient;
-  /** Ends every fault of a link, continues what was frozen, and starts what was stopped or killed; resolves when all is ready. */
+  /**
+   * Ends every fault of links, packets and disks, continues what was frozen, and starts what was stopped or killed; resolves
+   * when all is ready.
+   */
   heal(): Promise<void>;
 }
 
@@ -47,13 +59,20 @@ export interface Part {
   /** SIGSTOP and SIGCONT, of the process and nothing that it has started. */
   freeze(): void;
   thaw(): void;
+  /** Of a service that is ready: its event loop does nothing for so long. Throws for a backend. */
+  block(ms: number): void;
+  /** Deletes the data of a backend that does not run. Throws for a service. */
+  wipe(): Promise<void>;
 }
 
 export type Direction = "both" | "there" | "back";
 
 /** Faults of one link; they add up, and last until `heal`. */
 export interface Link {
-  /** Bytes vanish; connections stay open, and new ones are taken and never answered. */
+  /**
+   * Nothing arrives; connections stay open, and new ones are taken and never answered. What was sent arrives when it is
+   * healed, as what TCP sends again would; a connection that was opened meanwhile is reset then.
+   */
   cut(direction?: Direction): void;
   /** Every piece of data takes so much longer. */
   delay(ms: number): void;
@@ -63,14 +82,20 @@ export interface Link {
   heal(): void;
 }
 
-export interface ArenaOptions extends Omit<ClusterOptions, "overrides" | "restart"> {
+/** As a switch or a cable that fails without a word. */
+export interface PacketFault {
+  cut(direction?: Direction): void;
+  heal(): void;
+}
+
+export interface ArenaOptions extends Omit<ClusterOptions, "overrides" | "restart" | "onDataDir"> {
   /** Lease profile of the schedulers; default "default". */
   readonly leaseProfile?: "default" | "fast";
   /** Services that live in a network namespace of their own; needs `netns`. */
   readonly isolated?: readonly string[];
   /** Backends or agents whose data is on a small disk of so many MiB; needs `tmpfs`. */
   readonly smallDisks?: Readonly<Record<string, number>>;
-  /** Names of protections that are taken out of the services (`test/simulation/controls`), for negative controls. */
+  /** Names of protections that are taken out of the services (`test/mutations`), for negative controls. */
   readonly without?: readonly string[];
   readonly overrides?: NonNullable<ClusterOptions["overrides"]>;
 }
@@ -174,6 +199,8 @@ export interface Scenario {
   readonly quietWithinMs?: number;
   /** Violations that are expected, and must be seen: the scenario is a negative control. */
   readonly mustBreak?: readonly string[];
+  /** Adds to the arena, before the workload starts, what it takes away again after the workload has finished. */
+  prepare?(arena: Arena): Promise<AsyncDisposable>;
   /** Breaks things, several times when `repeat` says so, while the workload runs. */
   run(stage: Stage, repeat: number): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Backend, startEtcd, startNats, startPostgres } from "@sluice/testbed";
+import { type Backend, startEtcdCluster, startNats, startPostgres } from "@sluice/testbed";
 
 /** A backend of the cluster, with the address that the services get. */
 export type ClusterBackend = Backend & {
@@ -19,6 +19,7 @@ export interface Backends extends BackendAddresses {
 
 export interface BackendsOptions {
   readonly dataDir: string;
+  readonly etcd: 1 | 3;
   readonly nats: 1 | 3;
   readonly fsync: boolean;
   /** Called whenever one of them has been started. */
@@ -26,9 +27,15 @@ export interface BackendsOptions {
 }
 
 /** Starts all of them together; when one fails, ends the others and throws. */
-export async function startBackends({ dataDir, nats, fsync, onStarted }: BackendsOptions): Promise<Backends> {
+export async function startBackends({
+  dataDir,
+  etcd: members,
+  nats,
+  fsync,
+  onStarted,
+}: BackendsOptions): Promise<Backends> {
   const starts = await Promise.allSettled([
-    startEtcd({ dataDir: join(dataDir, "etcd"), onStarted }),
+    startEtcdCluster({ dataDir: members === 1 ? join(dataDir, "etcd") : dataDir, members, onStarted }),
     startNats({ dataDir, servers: nats, onStarted }),
     startPostgres({ dataDir: join(dataDir, "postgres"), fsync, onStarted }),
   ]);
@@ -38,17 +45,17 @@ export async function startBackends({ dataDir, nats, fsync, onStarted }: Backend
     await Promise.all(running.map((backend) => backend[Symbol.asyncDispose]()));
     throw starts.flatMap((start) => (start.status === "rejected" ? [start.reason] : []))[0];
   }
-  const etcdUrl = `http://${etcd.value.address}`;
+  const etcdUrl = (member: Backend) => `http://${member.address}`;
   const natsUrl = (server: Backend) => `nats://${server.address}`;
   return {
     all: [
-      withUrl(etcd.value, "etcd", etcdUrl),
+      ...etcd.value.map((member) => withUrl(member, "etcd", etcdUrl(member))),
       ...servers.value.map((server) => withUrl(server, "nats", natsUrl(server))),
       withUrl(postgres.value, "postgres", postgres.value.url),
     ],
     postgresUrl: postgres.value.url,
     natsServers: servers.value.map(natsUrl),
-    etcdHosts: [etcdUrl],
+    etcdHosts: etcd.value.map(etcdUrl),
   };
 }
 

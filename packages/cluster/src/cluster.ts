@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly schedulers?: number;
   /** Default 3. */
   readonly agents?: number;
+  /** Members of etcd; three survive the loss of one. Default 1. */
+  readonly etcd?: 1 | 3;
   /** nats-servers; three are a cluster, and keep three copies. Default 1. */
   readonly nats?: 1 | 3;
   /** Whether PostgreSQL waits for the disk; default true. */
@@ -37,6 +39,8 @@ export interface ClusterOptions {
     seat: Seat & { readonly kind: ServiceKind },
     addresses: BackendAddresses,
   ) => ServiceOverrides | Promise<ServiceOverrides>;
+  /** Called with the folder of data before anything is put into it. */
+  readonly onDataDir?: (path: string) => void | Promise<void>;
   /** Ends a start that is under way. */
   readonly signal?: AbortSignal;
   /** Called for each part as soon as its process runs, again after each restart. */
@@ -51,6 +55,8 @@ export interface ServiceOverrides {
   readonly environment?: Environment;
   /** Replaces flags of the same name, such as `{ "advertise-address": "127.0.0.1:4000" }`. */
   readonly flags?: Readonly<Record<string, string>>;
+  /** Address that it listens on and is reached at; default 127.0.0.1. */
+  readonly host?: string;
   /** Flags of its interpreter, besides those of every service. */
   readonly nodeFlags?: readonly string[];
   /** Another checkout with its dependencies installed, to run it from; default: this one. */
@@ -61,7 +67,7 @@ export interface ServiceOverrides {
 
 export interface Cluster extends AsyncDisposable {
   readonly services: readonly ClusterService[];
-  /** `etcd`, `nats-0` (to `nats-2`), `postgres`. */
+  /** `etcd` (or `etcd-0` to `etcd-2`), `nats-0` (to `nats-2`), `postgres`. */
   readonly backends: readonly ClusterBackend[];
   /** host:port of the gRPC API of each api-server. */
   readonly apiAddresses: readonly string[];
@@ -84,8 +90,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const dataDir = await openDataDir(options.dataDir, systemRandom);
   let cluster: LocalCluster | undefined;
   try {
+    await options.onDataDir?.(dataDir.path);
     const backends = await startBackends({
       dataDir: dataDir.path,
+      etcd: options.etcd ?? 1,
       nats: options.nats ?? 1,
       fsync: options.fsync ?? true,
       onStarted: (backend) => cluster?.onBackendStarted(backend),
@@ -158,24 +166,26 @@ class LocalCluster implements Cluster {
     const [port = 0, httpPort = 0] = reservation.ports;
     const { path } = this.#dataDir;
     const seat = { name, port, httpPort, dataDir: join(path, "agents", name) };
-    const { hasGrpc, flags, environment: ofKind } = kinds[kind];
+    const { hasGrpc, flags, hostFlags, environment: ofKind } = kinds[kind];
     const service = new LocalService({
       name,
       kind,
-      address: hasGrpc ? `127.0.0.1:${port}` : undefined,
+      port: hasGrpc ? port : undefined,
       httpPort,
       logFile: join(path, "logs", `${name}.log`),
       reservation,
       command: async () => {
         const life = { apiAddresses: this.apiAddresses, life: systemRandom.hex(3) };
         const own = (await this.#options.overrides?.({ ...seat, kind }, this.#addresses)) ?? {};
-        const given = Object.entries({ ...flags(seat, life), ...own.flags }).flatMap(([flag, value]) => [
+        const ofHost = own.host === undefined ? {} : hostFlags(own.host);
+        const given = Object.entries({ ...flags(seat, life), ...ofHost, ...own.flags }).flatMap(([flag, value]) => [
           `--${flag}`,
           value,
         ]);
         const nodeFlags = [...(this.#options.nodeFlags ?? []), ...(own.nodeFlags ?? [])];
         const [command = process.execPath, ...words] = [...(own.wrapper ?? []), process.execPath];
         return {
+          ...(own.host !== undefined && { host: own.host }),
           command,
           args: [...words, ...nodeFlags, "--import", "tsx", mainOf(kind, own.root), ...given],
           env: {

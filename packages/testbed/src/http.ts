@@ -1,8 +1,12 @@
 import { get } from "node:http";
-import { host } from "./ports.ts";
+import { host as loopback } from "./ports.ts";
 
 /** Status and text of an answer. Rejects when nobody listens, or nothing comes for a second. */
-export function httpGet(port: number, path: string): Promise<{ readonly status: number; readonly text: string }> {
+export function httpGet(
+  port: number,
+  path: string,
+  host = loopback,
+): Promise<{ readonly status: number; readonly text: string }> {
   return new Promise((resolve, reject) => {
     const request = get({ host, port, path, agent: false, timeout: 1_000 }, (response) => {
       let text = "";

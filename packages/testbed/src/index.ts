@@ -1,7 +1,7 @@
 // Private etcd, nats-server and PostgreSQL for development, tests and benchmarks: started on free ports in temporary
 // folders, and gone with the process that started them, however it ends.
 export type { Backend } from "./backend.ts";
-export { type BackendOptions, startEtcd } from "./etcd.ts";
+export { type BackendOptions, type EtcdOptions, startEtcd, startEtcdCluster } from "./etcd.ts";
 export { type Folder, openFolder } from "./folder.ts";
 export { httpGet } from "./http.ts";
 export { type NatsOptions, startNats } from "./nats.ts";

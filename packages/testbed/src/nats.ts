@@ -91,6 +91,8 @@ function configOf({ seat, seats, data }: { seat: Seat; seats: readonly Seat[]; d
   const cluster = `cluster {
   name: sluice
   listen: "${host}:${seat.routePort}"
+  # Clients know all of them, perhaps at other addresses, which they are to keep to.
+  no_advertise: true
   routes: [
 ${routes}
   ]

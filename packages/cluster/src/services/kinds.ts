@@ -32,6 +32,8 @@ interface Kind {
     seat: Seat,
     o: { readonly apiAddresses: readonly string[]; readonly life: string },
   ): Readonly<Record<string, string>>;
+  /** For another host than loopback. */
+  hostFlags(host: string): Readonly<Record<string, string>>;
   environment(shared: Shared): Environment;
 }
 
@@ -43,6 +45,7 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
       "grpc-port": String(port),
       "http-port": String(httpPort),
     }),
+    hostFlags: (host) => ({ "grpc-host": host, "http-host": host }),
     environment: (shared) => ({
       ...variablesOf(shared),
       SLUICE_MASTER_KEY: shared.masterKey,
@@ -53,6 +56,7 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
   scheduler: {
     hasGrpc: false,
     flags: ({ name, httpPort }, { life }) => ({ "scheduler-id": `${name}-${life}`, "http-port": String(httpPort) }),
+    hostFlags: (host) => ({ "http-host": host }),
     environment: variablesOf,
   },
   // It runs what users wrote: it gets no address of a backend.
@@ -65,6 +69,7 @@ export const kinds: Readonly<Record<ServiceKind, Kind>> = {
       "http-port": String(httpPort),
       "data-dir": dataDir,
     }),
+    hostFlags: (host) => ({ host, "http-host": host }),
     environment: ({ joinToken }) => ({ SLUICE_JOIN_TOKEN: joinToken }),
   },
 };

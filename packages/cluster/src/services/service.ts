@@ -30,12 +30,15 @@ export interface ClusterService {
 export interface ServiceOptions {
   readonly name: string;
   readonly kind: ServiceKind;
-  readonly address: string | undefined;
+  /** Of its gRPC API, if it has one. */
+  readonly port: number | undefined;
   readonly httpPort: number;
   readonly logFile: string;
   readonly reservation: PortReservation;
   /** Asked before each start. */
   command(): Promise<{
+    /** Where it listens; default 127.0.0.1. */
+    readonly host?: string;
     readonly command: string;
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
@@ -47,12 +50,14 @@ export interface ServiceOptions {
 
 /** More than any service needs for an orderly end. */
 const stopTimeoutMs = 60_000;
+const loopback = "127.0.0.1";
 
 export class LocalService implements ClusterService {
   isWanted = false;
   readonly #options: ServiceOptions;
   #process: GuardedProcess | undefined;
   #isEnding = false;
+  #host = loopback;
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -67,11 +72,12 @@ export class LocalService implements ClusterService {
   }
 
   get address(): string | undefined {
-    return this.#options.address;
+    const { port } = this.#options;
+    return port === undefined ? undefined : `${this.#host}:${port}`;
   }
 
   get httpAddress(): string {
-    return `127.0.0.1:${this.#options.httpPort}`;
+    return `${this.#host}:${this.#options.httpPort}`;
   }
 
   get pid(): number | undefined {
@@ -98,7 +104,9 @@ export class LocalService implements ClusterService {
     await this.#process?.stop();
     this.#isEnding = false;
     const { name, logFile, command, onStarted } = this.#options;
-    this.#process = startProcess({ ...(await command()), name, logFile, stopTimeoutMs });
+    const { host = loopback, ...start } = await command();
+    this.#host = host;
+    this.#process = startProcess({ ...start, name, logFile, stopTimeoutMs });
     onStarted();
   }
 
@@ -106,7 +114,7 @@ export class LocalService implements ClusterService {
     let lastAnswer = "nobody listens";
     const isReady = async () => {
       if (this.pid === undefined) throw this.#failure("ended before it was ready");
-      const answer = await httpGet(this.#options.httpPort, "/readyz").catch(() => undefined);
+      const answer = await httpGet(this.#options.httpPort, "/readyz", this.#host).catch(() => undefined);
       if (answer) lastAnswer = answer.text;
       return answer?.status === 200;
     };

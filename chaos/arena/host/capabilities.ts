@@ -1,0 +1,63 @@
+import { connect } from "node:net";
+import type { Capability } from "../../contract.ts";
+import { openDisks } from "./disks.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { type Network, openNetwork } from "./network.ts";
+
+let probed: Promise<ReadonlySet<Capability>> | undefined;
+
+/** What this host can do: each is tried once per process. Removes what drivers have left that were killed. */
+export function probeCapabilities(): Promise<ReadonlySet<Capability>> {
+  probed ??= probe();
+  return probed;
+}
+
+async function probe(): Promise<ReadonlySet<Capability>> {
+  const found = new Set<Capability>();
+  if (process.platform !== "linux") return found;
+  found.add("pairs");
+  if (process.getuid?.() !== 0) return found;
+  if (await holds(canIsolate)) found.add("netns");
+  if (await holds(hasSmallDisks)) found.add("tmpfs");
+  return found;
+}
+
+async function holds(condition: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await condition();
+  } catch {
+    return false;
+  }
+}
+
+/** An address answers, is silent while packets are dropped one way or the other, and answers again. */
+async function canIsolate(): Promise<boolean> {
+  removeLeftovers();
+  using network = openNetwork(["probe"]);
+  const packets = network.packets("probe");
+  for (const direction of ["there", "back"] as const) {
+    if (!(await answers(network))) return false;
+    packets.cut(direction);
+    if (await answers(network)) return false;
+    packets.heal();
+  }
+  return answers(network);
+}
+
+/** Nobody listens, which is said at once. A first packet that is lost is sent again after 1 s. */
+function answers(network: Network): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: network.hostOf("probe"), port: 9, timeout: 250 });
+    socket.once("connect", () => socket.destroy());
+    socket.once("timeout", () => socket.destroy());
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
+    socket.once("close", () => resolve(false));
+  });
+}
+
+async function hasSmallDisks(): Promise<boolean> {
+  using disks = openDisks({ etcd: 1 });
+  await disks.fill("etcd");
+  await disks.free("etcd");
+  return true;
+}
