@@ -1,9 +1,12 @@
 // What is left when everything is over: instances, entries, blocks, consumers, and the keys of the coordinator.
 import { describeExecution, type Leftover, type Rest } from "@sluice/checkers";
 import { agentsPrefix, claimsPrefix, leaderKey, loadsPrefix, membersPrefix } from "@sluice/coordination";
+import type { OwnedPartition, Partition } from "@sluice/core";
 import type { Gauge, Registry } from "prom-client";
 import type { World } from "../world.ts";
 import { lifeOf } from "./claims.ts";
+
+const timersPerProcessMax = 20;
 
 export async function findRest(world: World): Promise<Rest> {
   const { ledger, clock } = world;
@@ -15,7 +18,14 @@ export async function findRest(world: World): Promise<Rest> {
       holder: `${execution.agentId}/${execution.incarnation}`,
     }),
   );
-  const found = [...instances, ...(await inMemory(world)), ...(await keys(world)), ...(await agents(world))];
+  const found = [
+    ...instances,
+    ...timers(world),
+    ...inQueue(world),
+    ...(await inMemory(world)),
+    ...(await keys(world)),
+    ...(await agents(world)),
+  ];
   return { at: clock.monotonic(), alive: aliveIn(world), found };
 }
 
@@ -24,6 +34,34 @@ function aliveIn(world: World): string[] {
   const living = world.agentLives.filter(({ downAt }) => downAt === undefined);
   const known = schedulers.filter((name) => name !== undefined);
   return [...known, ...living.map(({ agentId, incarnation }) => `${agentId}/${incarnation()}`)];
+}
+
+/** Every loop of every process has a few; what starts one per task and forgets it has hundreds. */
+function timers({ clock, processes }: World): Leftover[] {
+  const count = clock.pendingTimers;
+  if (count <= processes.length * timersPerProcessMax) return [];
+  return [{ kind: "timer", what: `(${count})`, holder: undefined }];
+}
+
+/** Blocks that nobody has acked, and consumers; one belongs to whoever owns its lanes under its epoch. */
+function inQueue({ queue, server, claims }: World): Leftover[] {
+  const blocks: Leftover[] = queue.size > 0 ? [{ kind: "block", what: `(${queue.size})`, holder: undefined }] : [];
+  const consumers = queue.consumers.map(({ share }): Leftover => {
+    const raised = server.events.findLast((event) => event.kind === "raised" && isSame(event.owner, share));
+    const by = raised?.kind === "raised" ? raised.by : undefined;
+    const isOwner = claims.some((claim) => claim.until === undefined && claim.ownerId === by && isOn(claim, share));
+    const what = `${share.queue}/${share.prefix}/${share.priority}@${share.epoch}`;
+    return { kind: "consumer", what, holder: isOwner ? by : undefined };
+  });
+  return [...blocks, ...consumers];
+}
+
+function isOn(one: Partition, other: Partition): boolean {
+  return one.queue === other.queue && one.prefix === other.prefix;
+}
+
+function isSame(one: OwnedPartition, other: OwnedPartition): boolean {
+  return isOn(one, other) && one.epoch === other.epoch;
 }
 
 async function inMemory(world: World): Promise<Leftover[]> {
