@@ -40,21 +40,25 @@ export class AgentWatch {
   /** By agent and incarnation, those that were once in the store. */
   readonly #known = new Map<string, AgentRow>();
   readonly #gone = new Map<string, Beginning>();
+  /** When it looked last. */
+  #lookedAt: number;
   #askedAt: number;
 
   constructor(options: AgentWatchOptions) {
     this.#options = options;
+    this.#lookedAt = options.now();
     this.#askedAt = options.now();
   }
 
-  /** Often: what it misses between two looks, it counts as before. */
   lookAtProcesses(): void {
+    const now = this.#options.now();
     for (const { name, pid } of this.#options.agents()) {
       const before = this.#pids.get(name);
-      if (before !== undefined && before !== pid) this.#exits.push({ agentId: name, at: this.#options.now() });
+      if (before !== undefined && before !== pid) this.#exits.push({ agentId: name, at: this.#lookedAt });
       if (pid === undefined) this.#pids.delete(name);
       else this.#pids.set(name, pid);
     }
+    this.#lookedAt = now;
   }
 
   /** Rejects when the store does not answer. */

@@ -50,8 +50,11 @@ export class Counters {
 export function countersIn(text: string): Map<string, number> {
   const counters = new Map<string, number>();
   for (const line of text.split("\n")) {
-    const match = /^([a-z_]+_total)(?:\{.*\})? (\S+)$/.exec(line);
-    if (match?.[1]) counters.set(match[1], (counters.get(match[1]) ?? 0) + Number(match[2]));
+    const type = /^# TYPE (\w+) counter$/.exec(line);
+    if (type?.[1]) counters.set(type[1], 0);
+    const value = /^(\w+)(?:\{.*\})? (\S+)$/.exec(line);
+    const before = counters.get(value?.[1] ?? "");
+    if (value?.[1] && before !== undefined) counters.set(value[1], before + Number(value[2]));
   }
   return counters;
 }

@@ -54,7 +54,7 @@ export async function openGround({ cluster, connect }: Pick<Arena, "cluster" | "
         Array.from({ length: clientsPerAccount }, () => connect({ ...key, retryTimeoutMs })),
       );
     }
-    await Promise.all([...clients.values()].map(([client]) => client && deployFunctions(client, path)));
+    await Promise.all([...clients].map(([account, [client]]) => client && deployFunctions(client, account, path)));
     return ground;
   } catch (error) {
     await ground[Symbol.asyncDispose]();

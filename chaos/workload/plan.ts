@@ -1,11 +1,27 @@
 // What clients submit: a seeded mix of tasks over three accounts.
-import type { Random } from "@sluice/core";
+import { AccountId, FunctionName, queueOf, type Random, sharedQueues } from "@sluice/core";
 import { type TaskKind, taskKinds } from "../contract.ts";
 
 export const accounts = ["red", "green", "blue"] as const;
 
-/** Functions of the workload. `crash` has one task per process, because its process dies with its neighbours. */
-export const functions = { work: "work", crash: "crash" } as const;
+/** A function by account. `crash` has one task per process, because its process dies with its neighbours. */
+export const crash = "crash";
+
+export interface WorkFlow {
+  readonly account: string;
+  readonly function: string;
+}
+
+/** One function for every shared queue, dealt out to the accounts: a partition without tasks would show nothing. */
+export const workFlows: readonly WorkFlow[] = sharedQueues().map((queue, index) => {
+  const account = accounts[index % accounts.length] ?? accounts[0];
+  for (let number = 1; ; number += 1) {
+    const name = `work-${number}`;
+    if (queueOf({ accountId: AccountId(account), functionName: FunctionName(name) }) === queue) {
+      return { account, function: name };
+    }
+  }
+});
 
 /** What the handler gets, as JSON. */
 export interface HandlerInput {
@@ -60,9 +76,9 @@ export function createPlan({ random, mix, longMs }: PlanOptions): () => PlannedT
   const counts = new Map<string, number>();
   return () => {
     const dice = Array.from({ length: 5 }, () => random.next());
-    const [whichKind = 0, whichAccount = 0, ...rest] = dice;
+    const [whichKind = 0, whichFlow = 0, ...rest] = dice;
     const kind = kindAt(shares, whichKind * total);
-    const account = accounts[Math.floor(whichAccount * accounts.length)] ?? accounts[0];
+    const { account, function: work } = workFlows[Math.floor(whichFlow * workFlows.length)] as WorkFlow;
     const number = (counts.get(account) ?? 0) + 1;
     counts.set(account, number);
     const taskId = `${kind}-${number}`;
@@ -71,7 +87,7 @@ export function createPlan({ random, mix, longMs }: PlanOptions): () => PlannedT
     return {
       kind,
       account,
-      function: kind === "crashing" ? functions.crash : functions.work,
+      function: kind === "crashing" ? crash : work,
       taskId,
       input: { account, taskId, ms, failures, crashes },
       delayMs,

@@ -1,0 +1,136 @@
+// What the execution ledger shows beside the invariants that all tools share.
+import { type AgentLife, describeExecution, type Execution, type History, type Violation } from "@sluice/checkers";
+import { isFinal, type Task } from "@sluice/core";
+import type { Evidence } from "../contract.ts";
+
+export interface Check {
+  readonly name: string;
+  /** The promise, in one sentence. */
+  readonly about: string;
+  check(facts: Facts): Violation[];
+}
+
+export interface Facts {
+  readonly evidence: Evidence;
+  readonly rows: readonly Task[];
+  readonly executions: readonly Execution[];
+  readonly lives: readonly AgentLife[];
+}
+
+export function factsOf(evidence: Evidence): Facts {
+  const { rows = [], executions = [], lives = [] }: History = evidence.history;
+  return { evidence, rows, executions: [...executions].sort((a, b) => a.startedAt - b.startedAt), lives };
+}
+
+const noEffect: Check = {
+  name: "refused-has-no-effect",
+  about: "A submission that was refused leaves no task behind.",
+  check: ({ evidence, rows }) => {
+    const exists = new Set(rows.map((row) => `${row.accountId}/${row.taskId}`));
+    return evidence.submissions
+      .filter(({ answer, account, taskId }) => answer === "rejected" && exists.has(`${account}/${taskId}`))
+      .map(({ account, taskId }) => violation(noEffect, `${account}/${taskId} was refused, and is there`));
+  },
+};
+
+const asked: Check = {
+  name: "nobody-else",
+  about: "There is no task, and nothing runs, that nobody submitted; an unknown submission is one task at most.",
+  check: ({ evidence, rows, executions }) => {
+    const submitted = new Set(evidence.submissions.map(({ account, taskId }) => `${account}/${taskId}`));
+    const known = new Set(rows.map(({ seq }) => seq));
+    return [
+      ...rows
+        .filter((row) => !submitted.has(`${row.accountId}/${row.taskId}`))
+        .map(({ accountId, taskId, seq }) => violation(asked, `nobody submitted ${accountId}/${taskId}`, seq)),
+      ...executions
+        .filter(({ seq }) => !known.has(seq))
+        .map((execution) => violation(asked, `${describeExecution(execution)} ran, and no row has its number`)),
+    ];
+  },
+};
+
+const once: Check = {
+  name: "executed-twice",
+  about: "Nothing runs again, as the same attempt or after one that ended well, unless its agent died or was fenced.",
+  check: (facts) =>
+    repetitions(facts).map(({ earlier, later }) => {
+      const message = `${describeExecution(later)} started at ${later.startedAt} ms, after ${describeExecution(earlier)} had ${earlier.how === "ok" ? "ended well" : "started"} at ${earlier.endedAt ?? earlier.startedAt} ms, whose agent was neither dead nor fenced`;
+      return violation(once, message, later.seq);
+    }),
+};
+
+/** An execution that should not have been, and the one that says so. */
+export function repetitions({
+  executions,
+  lives,
+}: Facts): { readonly earlier: Execution; readonly later: Execution }[] {
+  const goneAt = new Map(lives.map((life) => [`${life.agentId}/${life.incarnation()}`, life.downAt]));
+  const isGone = ({ agentId, incarnation }: Execution, at: number) =>
+    (goneAt.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
+  return [...bySeq(executions).values()].flatMap((runs) =>
+    runs.flatMap((later, index) => {
+      const earlier = runs
+        .slice(0, index)
+        .find((run) => (run.attempt === later.attempt || run.how === "ok") && !isGone(run, later.startedAt));
+      return earlier ? [{ earlier, later }] : [];
+    }),
+  );
+}
+
+/** Errors that say what the handler did. */
+const ofHandlers: ReadonlySet<string> = new Set(["UnhandledInvocationError", "HandledInvocationError"]);
+
+const outcome: Check = {
+  name: "right-outcome",
+  about: "A task ends as its handler ends: none fails, is stopped or expires that had no reason to.",
+  check: ({ evidence, rows }) => {
+    const kinds = new Map(evidence.submissions.map(({ account, taskId, kind }) => [`${account}/${taskId}`, kind]));
+    return rows.flatMap((row) => {
+      const kind = kinds.get(`${row.accountId}/${row.taskId}`);
+      const { status, error, seq } = row;
+      if (!isFinal(status) || status === "Succeeded" || (status === "Stopped" && kind === "stopped")) return [];
+      // Whatever keeps an agent from running anything, such as a full disk, may use up the attempts of a task.
+      if (status === "Failed" && !ofHandlers.has(error?.type ?? "")) return [];
+      const why = error ? `: ${error.type}, ${error.message}` : "";
+      return [violation(outcome, `${row.accountId}/${row.taskId} (${kind}) ended as ${status}${why}`, seq)];
+    });
+  },
+};
+
+const ended: Check = {
+  name: "end-in-ledger",
+  about: "The attempt that made a task final has ended in the ledger, unless its agent died.",
+  check: ({ rows, executions, lives }) => {
+    const runs = bySeq(executions);
+    const died = new Set(
+      lives.filter(({ downAt }) => downAt !== undefined).map((life) => `${life.agentId}/${life.incarnation()}`),
+    );
+    return rows.flatMap((row) => {
+      const open = runs.get(row.seq)?.find(({ attempt, endedAt, ...run }) => {
+        const isLast = attempt === row.attempt;
+        return isLast && endedAt === undefined && !died.has(`${run.agentId}/${run.incarnation}`);
+      });
+      if (!open || !isFinal(row.status)) return [];
+      return [violation(ended, `${describeExecution(open)} runs on, and its task is ${row.status}`, row.seq)];
+    });
+  },
+};
+
+/** What is checked beside `@sluice/checkers`. */
+export const checks: readonly Check[] = [noEffect, asked, once, outcome, ended];
+
+function violation({ name }: Check, message: string, seq?: number): Violation {
+  return { invariant: name, message, ...(seq !== undefined && { seq }) };
+}
+
+/** In the order of their starts. */
+export function bySeq(executions: readonly Execution[]): Map<number, Execution[]> {
+  const groups = new Map<number, Execution[]>();
+  for (const execution of executions) {
+    const group = groups.get(execution.seq);
+    if (group) group.push(execution);
+    else groups.set(execution.seq, [execution]);
+  }
+  return groups;
+}
