@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "@sluice/cluster";
-import { httpGet, reservePorts, startProcess, until } from "@sluice/testbed";
+import { httpGet, reservePorts, startProcess } from "@sluice/testbed";
 
 export interface HerdStatus {
   /** Agents that are registered and take work. */
@@ -18,16 +18,11 @@ export interface HerdStatus {
 }
 
 export interface Herd extends AsyncDisposable {
-  readonly count: number;
   kill(signal: NodeJS.Signals): void;
   status(): Promise<HerdStatus>;
-  /** Waits until every agent is ready, has a stream of each of so many schedulers, and was heard of lately. */
-  whole(schedulers: number, timeoutMs: number): Promise<void>;
 }
 
 const root = join(import.meta.dirname, "../..");
-/** Heartbeats come every 2 s. */
-const heartbeatAgeMaxMs = 4_000;
 
 /** Starts them; does not wait until they are ready. */
 export async function startHerd(
@@ -60,27 +55,10 @@ export async function startHerd(
   }
 
   return {
-    count,
     kill: (signal) => child.kill(signal),
     status,
-    async whole(schedulers, timeoutMs) {
-      let last: HerdStatus | undefined;
-      const isWhole = async () => {
-        last = await status().catch((cause) => {
-          if (child.exit) throw cause;
-          return undefined;
-        });
-        if (!last) return false;
-        const areAttached = last.streams.length === count && last.streams.every((streams) => streams >= schedulers);
-        return last.ready === count && areAttached && last.heartbeatAgeMs < heartbeatAgeMaxMs;
-      };
-      await until(isWhole, { what: "not all of the herd are back", timeoutMs, everyMs: 100 }).catch((cause) => {
-        const attached = last?.streams.filter((streams) => streams >= schedulers).length;
-        throw new Error(`${cause.message}: ${last?.ready} are ready, ${attached} attached, of ${count}`, { cause });
-      });
-    },
     async [Symbol.asyncDispose]() {
-      await child.stop("SIGKILL");
+      await child.stop();
       reservation[Symbol.dispose]();
     },
   };

@@ -1,8 +1,8 @@
 // etcd, NATS and PostgreSQL die, forget, and stand still.
 import { connect } from "nats";
-import type { Arena, Scenario, Stage } from "../contract.ts";
+import type { Arena, Scenario } from "../contract.ts";
 import { ownedQueues, untilOwned } from "./ownership.ts";
-import { crash, freeze, restart } from "./steps.ts";
+import { crash, freezeAll, restart, wipe } from "./steps.ts";
 import { brisk, tasksRun } from "./workloads.ts";
 
 export const backends: readonly Scenario[] = [
@@ -85,11 +85,23 @@ export const backends: readonly Scenario[] = [
   },
   {
     name: "etcd-quorum-lost",
-    about: "etcd answers nobody for 60 s: running tasks go on and are settled, dispatch ends and resumes",
-    workload: { longMs: [30_000, 120_000] },
+    about: "two of three members of etcd stand still for 60 s: running tasks go on and are settled, dispatch resumes",
+    arena: { etcd: 3 },
     async run(stage) {
       await tasksRun(stage);
-      await freeze(stage, "etcd", 60_000);
+      await freezeAll(stage, ["etcd-0", "etcd-1"], 60_000);
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "etcd-member-kill",
+    about: "kill -9 of one member of etcd after the other, of three: nothing is to be seen",
+    arena: { etcd: 3 },
+    async run(stage) {
+      for (const name of ["etcd-0", "etcd-1", "etcd-2"]) {
+        await tasksRun(stage);
+        await crash(stage, name, { downMs: 5_000 });
+      }
       await stage.workload.started(100);
     },
   },
@@ -128,17 +140,6 @@ export const backends: readonly Scenario[] = [
     },
   },
 ];
-
-/** Killed, and started again without its data. */
-export async function wipe(stage: Stage, name: string): Promise<void> {
-  const backend = stage.arena.cluster.backends.find((each) => each.name === name);
-  if (!backend) throw new Error(`no backend is called ${name}`);
-  const over = stage.mark("wipe", name);
-  await stage.arena.part(name).crash();
-  await backend.wipe();
-  await stage.arena.part(name).start();
-  over();
-}
 
 export async function deleteStreams(arena: Arena): Promise<void> {
   await using nats = await openNats(arena);

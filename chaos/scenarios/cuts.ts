@@ -1,7 +1,7 @@
 // Partitions: what is sent on a link vanishes, in both directions or in one, while both ends live.
 import type { Direction, Scenario, Stage } from "../contract.ts";
 import { namesOf, partitionsOf } from "./ownership.ts";
-import { cut, type Way } from "./steps.ts";
+import { cut, dropPackets, type Way } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s more. */
@@ -13,6 +13,7 @@ const inWords = { both: "in both directions", there: "towards the latter", back:
 export const cuts: readonly Scenario[] = [
   ...inEveryDirection("cut-agent-scheduler", "the link of the schedulers to an agent for 11 s: nobody is fenced", {
     ways: ({ arena }) => schedulersTo(namesOf(arena, "scheduler"), "agent-0"),
+    needs: ["pairs"],
   }),
   ...inEveryDirection(
     "cut-scheduler-etcd",
@@ -42,6 +43,7 @@ export const cuts: readonly Scenario[] = [
   ),
   {
     name: "cut-agent",
+    needs: ["pairs"],
     about: "an agent is cut off from everybody for 45 s: it stops itself before its tasks run elsewhere",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
@@ -51,6 +53,7 @@ export const cuts: readonly Scenario[] = [
   },
   {
     name: "cut-agent-scheduler-long",
+    needs: ["pairs"],
     about:
       "the schedulers do not reach an agent for 40 s, which proves its life all the while: it is fenced and waited out",
     async run(stage) {
@@ -59,28 +62,8 @@ export const cuts: readonly Scenario[] = [
       await stage.workload.started(100);
     },
   },
-  {
-    name: "packets-agent-scheduler",
-    about: "the packets between an agent and the schedulers are dropped for 11 s, below TCP: nobody is fenced",
-    needs: ["netns"],
-    arena: { isolated: ["agent-0"] },
-    async run(stage) {
-      await tasksRunOn(stage, "agent-0");
-      await cut(stage, schedulersTo(namesOf(stage.arena, "scheduler"), "agent-0"), { ms: longerThanLeaseMs });
-      await stage.workload.started(100);
-    },
-  },
-  {
-    name: "packets-agent",
-    about: "all packets of an agent are dropped for 45 s, below TCP: it stops itself before its tasks run elsewhere",
-    needs: ["netns"],
-    arena: { isolated: ["agent-0"] },
-    async run(stage) {
-      await tasksRunOn(stage, "agent-0");
-      await cut(stage, waysOfAgent(stage, "agent-0"), { ms: 45_000 });
-      await stage.workload.started(100);
-    },
-  },
+  ...packetsInEveryDirection("packets-agent", 11_000, "nobody is fenced"),
+  ...packetsInEveryDirection("packets-agent-long", 45_000, "it stops itself before its tasks run elsewhere"),
 ];
 
 interface CutPlan {
@@ -88,16 +71,38 @@ interface CutPlan {
   readonly ms?: number;
   /** A scheduler whose partitions go to others by this. */
   readonly loses?: string;
+  readonly needs?: Scenario["needs"];
 }
 
-function inEveryDirection(name: string, about: string, { ways, ms = longerThanLeaseMs, loses }: CutPlan): Scenario[] {
+function inEveryDirection(
+  name: string,
+  about: string,
+  { ways, ms = longerThanLeaseMs, loses, needs = [] }: CutPlan,
+): Scenario[] {
   return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
     name: `${name}${suffix}`,
     about: `nothing passes ${inWords[direction]} on ${about}`,
+    needs,
     async run(stage) {
       await tasksRun(stage);
       const partitions = loses === undefined ? undefined : await partitionsOf(stage, loses);
       await cut(stage, ways(stage), { ms, direction, partitions });
+      await stage.workload.started(100);
+    },
+  }));
+}
+
+/** Dropped below TCP, as a cable would. */
+function packetsInEveryDirection(name: string, ms: number, then: string): Scenario[] {
+  const inWords = { both: "sent and received", there: "sent", back: "received" } as const;
+  return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
+    name: `${name}${suffix}`,
+    about: `every packet ${inWords[direction]} by an agent is dropped for ${ms / 1_000} s: ${then}`,
+    needs: ["netns"],
+    arena: { isolated: ["agent-0"] },
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await dropPackets(stage, "agent-0", { ms, direction });
       await stage.workload.started(100);
     },
   }));

@@ -1,9 +1,13 @@
 // Every scenario by its name; each is a regression for ever.
 import type { Scenario } from "../contract.ts";
 import { backends } from "./backends.ts";
+import { blocked } from "./blocked.ts";
+import { controls } from "./controls.ts";
 import { crashes } from "./crashes.ts";
 import { cuts } from "./cuts.ts";
+import { disks } from "./disks.ts";
 import { freezes } from "./freezes.ts";
+import { herds } from "./herds.ts";
 import { links } from "./links.ts";
 import { poison } from "./poison.ts";
 import { stops } from "./stops.ts";
@@ -16,6 +20,10 @@ export const scenarios: readonly Scenario[] = [
   ...stops,
   ...cuts,
   ...links,
+  ...blocked,
   ...backends,
+  ...disks,
   poison,
+  ...herds,
+  ...controls,
 ];

@@ -2,10 +2,10 @@
 //
 //   every few seconds ──a strike whose parts are free──▶ under way ──its time is over──▶ its parts are free again
 import type { Scenario, Stage } from "../contract.ts";
-import { deleteStreams, wipe } from "./backends.ts";
+import { deleteStreams } from "./backends.ts";
 import { waysOfAgent } from "./cuts.ts";
 import { leaderOf, namesOf, partitionsOf } from "./ownership.ts";
-import { crash, cut, freeze, reset, restart, slow, type Way } from "./steps.ts";
+import { block, crash, cut, freeze, reset, restart, slow, type Way, wipe } from "./steps.ts";
 
 interface Strike {
   /** Parts that nothing else may strike meanwhile. */
@@ -77,6 +77,7 @@ async function choose(stage: Stage): Promise<Strike> {
       const leader = await leaderOf(stage).catch(() => scheduler);
       return { parts: [leader], run: () => crash(stage, leader, { downMs }) };
     },
+    () => ({ parts: [service], run: () => block(stage, service, between(500, 12_000)) }),
     () => ({ parts: [backend], run: () => crash(stage, backend, { downMs: downMs / 2 }) }),
     () => ({ parts: [backend], run: () => freeze(stage, backend, between(500, 10_000)) }),
     () => ({ parts: ["etcd"], run: () => wipe(stage, "etcd") }),

@@ -41,6 +41,24 @@ export async function freezeAll(stage: Stage, names: readonly string[], ms: numb
 /** One way from a part to another, in the direction in which connections are opened. */
 export type Way = readonly [from: string, to: string];
 
+/** Does nothing in the event loop of a service for `ms`. */
+export async function block(stage: Stage, name: string, ms: number): Promise<void> {
+  const over = stage.mark("block", name, await partitionsOf(stage, name));
+  stage.arena.part(name).block(ms);
+  await stage.sleep(ms);
+  over();
+}
+
+/** Killed, and started again without its data. */
+export async function wipe(stage: Stage, name: string): Promise<void> {
+  const part = stage.arena.part(name);
+  const over = stage.mark("wipe", name);
+  await part.crash();
+  await part.wipe();
+  await part.start();
+  over();
+}
+
 export interface CutOptions {
   readonly ms: number;
   readonly direction?: Direction;
@@ -63,6 +81,20 @@ export async function cut(
   await stage.sleep(ms);
   for (const link of links) link.heal();
   for (const over of overs) over();
+}
+
+/** Drops the packets of a service in a network namespace of its own, for a while; `there`: those that it sends. */
+export async function dropPackets(
+  stage: Stage,
+  name: string,
+  { ms, direction }: { readonly ms: number; readonly direction: Direction },
+): Promise<void> {
+  const packets = stage.arena.packets(name);
+  const over = stage.mark(direction === "both" ? "drop" : `drop-${direction}`, name);
+  packets.cut(direction);
+  await stage.sleep(ms);
+  packets.heal();
+  over();
 }
 
 /** Makes the ways slow, for a while: every piece of data takes `delayMs` longer, or at most `bytesPerSecond` pass. */

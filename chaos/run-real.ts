@@ -1,0 +1,43 @@
+// The harness of real processes.
+import { openArena, probeCapabilities } from "./arena/index.ts";
+import type { RunResult } from "./contract.ts";
+import { judge } from "./evidence/index.ts";
+import { toTimeline } from "./evidence/timeline.ts";
+import type { Harness, Judged } from "./run-harness.ts";
+import { startWorkload } from "./workload/index.ts";
+
+export const realHarness: Harness = {
+  async cannot({ needs = [] }) {
+    const capabilities = await probeCapabilities();
+    const missing = needs.filter((need) => !capabilities.has(need));
+    return missing.length > 0 ? `this host cannot do what needs ${missing.join(", ")}` : undefined;
+  },
+  openArena,
+  startWorkload: (arena, options) =>
+    startWorkload({ cluster: arena.cluster, connect: (how) => arena.connect(how) }, options),
+  judge: resultOf,
+};
+
+/** A run passes when nothing is broken; a negative control, when the run itself went well and what must break did. */
+export function resultOf({ scenario, seed, conditions, evidence, marks, failures }: Judged): RunResult {
+  const { name, about, mustBreak = [] } = scenario;
+  const { violations: found, checked, figures } = judge(evidence, marks);
+  const isBroken = (invariant: string) => found.some((violation) => violation.invariant === invariant);
+  const missed = mustBreak
+    .filter((invariant) => !isBroken(invariant))
+    .map((invariant) => ({ invariant: "control", message: `${invariant} holds, although it must break here` }));
+  const violations = [...failures, ...missed, ...found];
+  return {
+    scenario: name,
+    about,
+    seed,
+    conditions,
+    notRun: undefined,
+    passed: mustBreak.length > 0 ? failures.length + missed.length === 0 : violations.length === 0,
+    violations,
+    checked,
+    figures,
+    marks,
+    timeline: toTimeline(evidence),
+  };
+}

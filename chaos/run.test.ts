@@ -1,0 +1,140 @@
+import { emptyHistory } from "@sluice/checkers";
+import { seededRandom } from "@sluice/core/testing";
+import { expect, test } from "vitest";
+import type { Arena, ArenaOptions, Evidence, RunResult, Scenario, Workload } from "./contract.ts";
+import { runScenarios } from "./run.ts";
+import type { Harness } from "./run-harness.ts";
+import { resultOf } from "./run-real.ts";
+import { scenarios } from "./scenarios/index.ts";
+
+const evidence: Evidence = {
+  history: emptyHistory(),
+  submissions: [],
+  skipped: 0,
+  counters: {},
+  from: 0,
+  until: 1_000,
+};
+
+/** Writes down what is done to it. */
+function fakeHarness({ cannot = () => undefined }: Partial<Pick<Harness, "cannot">> = {}) {
+  const done: string[] = [];
+  let arenas = 0;
+  const workload = {
+    counts: { accepted: 0, rejected: 0, unknown: 0 },
+    now: () => 0,
+    running: () => [],
+    accepted: async () => undefined,
+    started: async () => undefined,
+    finish: async () => evidence,
+    [Symbol.asyncDispose]: async () => undefined,
+  } satisfies Workload;
+  const harness: Harness = {
+    cannot,
+    async openArena(options: ArenaOptions) {
+      arenas += 1;
+      const name = `arena ${arenas}`;
+      done.push(`open ${name} ${options.leaseProfile ?? "default"}`);
+      return {
+        heal: async () => void done.push(`heal ${name}`),
+        [Symbol.asyncDispose]: async () => void done.push(`end ${name}`),
+      } as unknown as Arena;
+    },
+    startWorkload: async () => workload,
+    judge: resultOf,
+  };
+  return { done, harness };
+}
+
+const calmly: Scenario = { name: "calmly", about: "nothing happens", run: async () => undefined };
+const failing: Scenario = {
+  ...calmly,
+  name: "failing",
+  run: () => Promise.reject(new Error("the script is wrong")),
+};
+
+async function runAll(harness: Harness, wanted: readonly Scenario[], signal = new AbortController().signal) {
+  const results = await runScenarios(harness, {
+    scenarios: wanted,
+    seed: 1,
+    repeat: 1,
+    random: seededRandom(1),
+    conditions: {},
+    calmMs: 0,
+    signal,
+    on: { begun: () => undefined, said: () => undefined, ended: () => undefined },
+  });
+  return results.map(({ scenario, passed, notRun, violations }: RunResult) => ({
+    scenario,
+    passed,
+    ...(notRun && { notRun }),
+    violations: violations.map(({ invariant, message }) => `${invariant}: ${message}`),
+  }));
+}
+
+test("scenarios that ask for the same arena share it, until one of them fails", async () => {
+  const { harness, done } = fakeHarness();
+  const fast: Scenario = { ...calmly, name: "fast", arena: { leaseProfile: "fast" } };
+  await runAll(harness, [calmly, calmly, fast, failing, calmly]);
+  expect(done).toEqual([
+    "open arena 1 default",
+    "heal arena 1",
+    "heal arena 1",
+    "end arena 1",
+    "open arena 2 fast",
+    "heal arena 2",
+    "end arena 2",
+    "open arena 3 default",
+    "heal arena 3",
+    "end arena 3",
+    "open arena 4 default",
+    "heal arena 4",
+    "end arena 4",
+  ]);
+});
+
+test("a script that fails is a run that fails, which is healed and judged all the same", async () => {
+  const { harness, done } = fakeHarness();
+  expect(await runAll(harness, [failing])).toEqual([
+    { scenario: "failing", passed: false, violations: ["harness: the script: the script is wrong"] },
+  ]);
+  expect(done).toContain("heal arena 1");
+});
+
+test("what the host cannot do is not run, and has not passed", async () => {
+  const { harness, done } = fakeHarness({ cannot: () => "no network namespaces here" });
+  expect(await runAll(harness, [calmly])).toEqual([
+    { scenario: "calmly", passed: false, notRun: "no network namespaces here", violations: [] },
+  ]);
+  expect(done).toEqual([]);
+});
+
+test("a negative control fails when nothing breaks", async () => {
+  const { harness } = fakeHarness();
+  expect(await runAll(harness, [{ ...calmly, mustBreak: ["I3"] }])).toEqual([
+    { scenario: "calmly", passed: false, violations: ["control: I3 holds, although it must break here"] },
+  ]);
+});
+
+test("an interruption ends the run under way and its arena, and keeps the results before it", async () => {
+  const { harness, done } = fakeHarness();
+  const controller = new AbortController();
+  const interrupted: Scenario = {
+    ...calmly,
+    name: "interrupted",
+    async run(stage) {
+      controller.abort(new Error("Ctrl-C"));
+      await stage.sleep(60_000);
+    },
+  };
+  const results = await runAll(harness, [calmly, interrupted, calmly], controller.signal);
+  expect(results.map(({ scenario }) => scenario)).toEqual(["calmly"]);
+  expect(done.at(-1)).toBe("end arena 1");
+});
+
+test("every scenario has a name of its own, in the same style, and six run in CI", () => {
+  const names = scenarios.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))).toEqual([]);
+  expect(scenarios.filter(({ isFast }) => isFast)).toHaveLength(6);
+});

@@ -1,0 +1,38 @@
+// A disk that is full for a while, under a part that must write.
+import type { Scenario, Stage } from "../contract.ts";
+import { tasksRun, tasksRunOn } from "./workloads.ts";
+
+export const disks: readonly Scenario[] = [
+  {
+    name: "nats-disk-full",
+    about:
+      "the disk of nats-server is full for 20 s: submissions go on, and what could not be announced is announced later",
+    needs: ["tmpfs"],
+    arena: { smallDisks: { "nats-0": 64 } },
+    async run(stage) {
+      await tasksRun(stage);
+      await fillDisk(stage, "nats-0", 20_000);
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "agent-disk-full",
+    about: "the disk of an agent is full for 20 s: it takes nothing new that it could not remember, others go on",
+    needs: ["tmpfs"],
+    arena: { smallDisks: { "agent-0": 32 } },
+    async run(stage) {
+      await tasksRunOn(stage, "agent-0");
+      await fillDisk(stage, "agent-0", 20_000);
+      await stage.workload.started(100);
+      await tasksRunOn(stage, "agent-0");
+    },
+  },
+];
+
+async function fillDisk(stage: Stage, name: string, ms: number): Promise<void> {
+  const over = stage.mark("disk-full", name);
+  await stage.arena.fillDisk(name);
+  await stage.sleep(ms);
+  await stage.arena.freeDisk(name);
+  over();
+}

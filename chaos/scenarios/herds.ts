@@ -1,0 +1,94 @@
+// Three hundred agents, which speak the protocol and run nothing, lose everything at once and come back together.
+import { until } from "@sluice/testbed";
+import { type Herd, type HerdStatus, startHerd } from "../agents/herd.ts";
+import type { Arena, Scenario, Stage } from "../contract.ts";
+import { namesOf } from "./ownership.ts";
+import { crash, freezeAll } from "./steps.ts";
+import { tasksRun } from "./workloads.ts";
+
+const count = 300;
+/** So many that the workload reaches all of them, and not one. */
+const slots = 4;
+const startWithinMs = 120_000;
+/** From the moment when those that they need are there again. */
+const backWithinMs = 10_000;
+
+/** Heartbeats come every 2 s. */
+const heartbeatAgeMaxMs = 4_000;
+
+export const herds: readonly Scenario[] = [
+  scenario(
+    "herd-frozen",
+    `${count} agents stand still for 12 s and go on together: all are back within 10 s, none is fenced`,
+    async (stage, herd) => {
+      const over = stage.mark("freeze", `${count} agents`);
+      herd.kill("SIGSTOP");
+      await stage.sleep(12_000);
+      herd.kill("SIGCONT");
+      over();
+    },
+  ),
+  scenario(
+    "herd-schedulers-kill",
+    `kill -9 of all schedulers: ${count} agents are attached to their successors within 10 s, none is fenced`,
+    (stage) => crashAll(stage, "scheduler", 5_000),
+  ),
+  scenario(
+    "herd-schedulers-freeze",
+    `all schedulers stand still for 12 s: ${count} agents are attached again within 10 s, none is fenced`,
+    (stage) => freezeAll(stage, namesOf(stage.arena, "scheduler"), 12_000),
+  ),
+  scenario(
+    "herd-api-servers-kill",
+    `kill -9 of all api-servers for 8 s: the heartbeats of ${count} agents are back within 10 s, none is fenced`,
+    (stage) => crashAll(stage, "api-server", 8_000),
+  ),
+];
+
+const herdOf = new WeakMap<Arena, Herd>();
+
+function scenario(name: string, about: string, strike: (stage: Stage, herd: Herd) => Promise<void>): Scenario {
+  return {
+    name,
+    about,
+    // Real agents would take the work away.
+    arena: { agents: 0 },
+    async prepare(arena) {
+      const herd = await startHerd(arena.cluster, { count, slots });
+      herdOf.set(arena, herd);
+      return herd;
+    },
+    async run(stage) {
+      const herd = herdOf.get(stage.arena);
+      if (!herd) throw new Error("there is no herd");
+      await tasksRun(stage);
+      const { fences } = await untilBack(stage, herd, startWithinMs);
+      await strike(stage, herd);
+      const over = stage.mark("return", `${count} agents`);
+      const back = await untilBack(stage, herd, backWithinMs);
+      over();
+      if (back.fences > fences) throw new Error(`${back.fences - fences} agents were fenced`);
+      await stage.workload.started(100);
+    },
+  };
+}
+
+/** Waits until each agent was heard of lately, and has a stream of every scheduler that owns something. */
+async function untilBack({ arena }: Stage, herd: Herd, timeoutMs: number): Promise<HerdStatus> {
+  let last: HerdStatus | undefined;
+  const isBack = async () => {
+    const [status, partitions] = await Promise.all([herd.status(), arena.partitions()]);
+    last = status;
+    const owners = [...partitions.values()].filter(({ length }) => length > 0).length;
+    const areAttached = status.streams.length === count && status.streams.every((streams) => streams >= owners);
+    return owners > 0 && areAttached && status.ready === count && status.heartbeatAgeMs < heartbeatAgeMaxMs;
+  };
+  await until(isBack, { what: "not all agents are back", timeoutMs, everyMs: 100 }).catch((cause) => {
+    throw new Error(`${cause.message}: ${JSON.stringify(last)}`, { cause });
+  });
+  return last as HerdStatus;
+}
+
+async function crashAll(stage: Stage, kind: "scheduler" | "api-server", downMs: number): Promise<void> {
+  await Promise.all(namesOf(stage.arena, kind).map((name) => crash(stage, name, { downMs })));
+}
