@@ -26,7 +26,8 @@ const clientsPerAccount = 2;
 /** After so long a client calls an outcome unknown. */
 const retryTimeoutMs = 10_000;
 
-export async function openGround({ cluster, connect }: Pick<Arena, "cluster" | "connect">): Promise<Ground> {
+export async function openGround(arena: Pick<Arena, "cluster" | "connect">): Promise<Ground> {
+  const { cluster } = arena;
   const folder = mkdtempSync(join(tmpdir(), "sluice-chaos-"));
   const path = join(folder, "ledger");
   writeFileSync(path, "");
@@ -51,7 +52,7 @@ export async function openGround({ cluster, connect }: Pick<Arena, "cluster" | "
     for (const { account, ...key } of await createAccounts(cluster, store)) {
       clients.set(
         account,
-        Array.from({ length: clientsPerAccount }, () => connect({ ...key, retryTimeoutMs })),
+        Array.from({ length: clientsPerAccount }, () => arena.connect({ ...key, retryTimeoutMs })),
       );
     }
     await Promise.all([...clients].map(([account, [client]]) => client && deployFunctions(client, account, path)));
