@@ -38,6 +38,13 @@ const rateMax = {
   /** After those that follow it. */
   "delivery late": 0.1,
   "ack lost": 0.3,
+  /** A process of an instance ends by itself, or is killed for its memory, sometimes with its agent. */
+  "instance crash": 0.1,
+  "instance oom": 0.1,
+  /** Its handler never returns. */
+  "instance hang": 0.1,
+  /** It ignores SIGTERM. */
+  "instance deaf": 0.5,
 } as const;
 export type RateName = keyof typeof rateMax;
 export const rateNames = Object.keys(rateMax) as readonly RateName[];
@@ -50,13 +57,29 @@ const everyMsMin = {
   "agent crash": 4_000,
   "agent freeze": 4_000,
   "agent restart": 8_000,
+  /** For up to a minute; it is back when everything heals. */
+  "agent away": 10_000,
+  "registration storm": 12_000,
   "api-server crash": 5_000,
+  "api-server freeze": 5_000,
+  "event loop blocked": 4_000,
+  "clock step": 3_000,
   partition: 3_000,
   "one-way partition": 3_000,
   "cut from a system": 4_000,
   "system outage": 12_000,
   "stream break": 500,
+  "queue restart": 8_000,
+  "queue tail lost": 8_000,
+  "stream deleted": 8_000,
+  "consumer stall": 2_000,
   "lease lost": 1_500,
+  "coordinator without quorum": 10_000,
+  "coordinator wiped": 12_000,
+  "watch silent": 2_000,
+  "store restart": 10_000,
+  "store connections cut": 1_500,
+  "store slow for a while": 6_000,
   "cluster command": 1_000,
 } as const;
 export type FaultKind = keyof typeof everyMsMin;

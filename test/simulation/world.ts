@@ -313,9 +313,11 @@ export class World {
     const pool = createModelledPool({
       host,
       node,
+      network: this.network,
       ledger: this.ledger,
       agentId: node.host,
       incarnation: () => agent.incarnation,
+      onAgentKilled: () => this.agent(node.host).crash(),
     });
     const life: AgentLife = {
       agentId: node.host,

@@ -3,6 +3,7 @@
 import type { FunctionSpec, InstancePool, Invocation, Outcome, StopSignal } from "@sluice/agent";
 import type { Execution } from "@sluice/checkers";
 import { resultOf } from "@sluice/checkers";
+import type { Network } from "../net/network.ts";
 import type { SimNode } from "../net/node.ts";
 import { type RunStep, stepOf } from "./behaviour.ts";
 import type { Host, Instance } from "./host.ts";
@@ -11,9 +12,13 @@ import type { Ledger } from "./ledger.ts";
 export interface PoolOptions {
   readonly host: Host;
   readonly node: SimNode;
+  /** Its dice say what happens to instances. */
+  readonly network: Network;
   readonly ledger: Ledger;
   readonly agentId: string;
   readonly incarnation: () => number;
+  /** The host had no memory left, and the kernel chose the agent. */
+  readonly onAgentKilled: () => void;
 }
 
 const coldStartMsMax = 150;
@@ -80,13 +85,16 @@ interface Work {
   readonly coldMs: number;
 }
 
-/** starting ──cold start──▶ running ──its time, its time-out, or killed──▶ gone */
+/**
+ * starting ──cold start──▶ running ──its time, or it dies──▶ gone
+ *                             └──its time-out, a stop, the watchdog: SIGTERM──▶ ending ──its will, or SIGKILL──▶ gone
+ */
 class Process implements Instance {
   readonly #options: PoolOptions;
   readonly #work: Work;
   readonly #onGone: (outcome: Outcome) => void;
   readonly #step: RunStep;
-  readonly #termMs: number;
+  #termMs: number;
   #execution: Execution | undefined;
   #cancelTimer = () => {};
   #isGone = false;
@@ -114,14 +122,18 @@ class Process implements Instance {
         return;
       }
       this.#waiters.push(resolve);
-      if (this.#isTerminating) return;
-      this.#isTerminating = true;
-      this.#cancelTimer();
-      const end = () =>
-        this.#end(why === "stopped" ? { kind: "stopped" } : failed("InstanceUnavailable", "retryable"), why);
-      if (this.#execution === undefined) end();
-      else this.#cancelTimer = this.#options.host.clock.timer(this.#termMs, end);
+      this.#terminate(why === "stopped" ? { kind: "stopped" } : failed("InstanceUnavailable", "retryable"), why);
     });
+  }
+
+  /** The verdict is told only when nothing of it runs any more. */
+  #terminate(outcome: Outcome, how: NonNullable<Execution["how"]>): void {
+    if (this.#isTerminating || this.#isGone) return;
+    this.#isTerminating = true;
+    this.#cancelTimer();
+    const end = () => this.#end(outcome, how);
+    if (this.#execution === undefined) end();
+    else this.#cancelTimer = this.#options.host.clock.timer(this.#termMs, end);
   }
 
   #begin(): void {
@@ -136,12 +148,42 @@ class Process implements Instance {
     node.enter(() => invocation.onStarted(`${agentId}-${spec.revision}`));
     if (host.dice.chance(0.05))
       node.enter(() => invocation.onLog("stdout", Buffer.from(`attempt ${invocation.attempt}\n`)));
-    const ms = this.#step.kind === "hang" ? Number.POSITIVE_INFINITY : this.#step.ms;
+    const ms = this.#hangs() ? Number.POSITIVE_INFINITY : this.#step.ms;
     const timesOut = ms >= spec.timeoutMs;
-    this.#cancelTimer = host.clock.timer(Math.max(1, Math.min(ms, spec.timeoutMs)), () => {
-      if (timesOut) this.#end(failed("FunctionTimeout", "retryable"), "failed");
+    const lastsMs = Math.max(1, Math.min(ms, spec.timeoutMs));
+    if (this.#diesWithin(lastsMs)) return;
+    this.#cancelTimer = host.clock.timer(lastsMs, () => {
+      if (timesOut) this.#terminate(failed("FunctionTimeout", "retryable"), "failed");
       else this.#end(outcomeOf(this.#step, invocation), endOf(this.#step));
     });
+  }
+
+  #hangs(): boolean {
+    const { network } = this.#options;
+    if (network.happens("instance deaf")) {
+      network.counters.add("instance killed by force");
+      this.#termMs = graceMs;
+    }
+    if (!network.happens("instance hang")) return this.#step.kind === "hang";
+    network.counters.add("instance hung");
+    return true;
+  }
+
+  /** Without an answer, at a moment of the dice. */
+  #diesWithin(ms: number): boolean {
+    const { network, host, onAgentKilled } = this.#options;
+    const isOutOfMemory = network.happens("instance oom");
+    if (!isOutOfMemory && !network.happens("instance crash")) return false;
+    const dice = network.diceOf(isOutOfMemory ? "instance oom" : "instance crash");
+    const takesAgent = isOutOfMemory && dice.chance(0.1);
+    this.#cancelTimer = host.clock.timer(dice.between(1, Math.ceil(ms)), () => {
+      network.counters.add(isOutOfMemory ? "instance out of memory" : "instance crashed");
+      this.#end(failed("UnhandledInvocationError", "retryable"), "failed");
+      if (!takesAgent) return;
+      network.counters.add("agent killed with its instance");
+      onAgentKilled();
+    });
+    return true;
   }
 
   #end(outcome: Outcome, how: NonNullable<Execution["how"]>): void {

@@ -7,8 +7,7 @@ export class SystemState {
   #state: "up" | "down" | "stuck" = "up";
   readonly #faults = { down: 0, stuck: 0 };
   #lives = 0;
-  /** Calls take so much longer than the network does, at most; 0: not at all. */
-  slowMs = 0;
+  readonly #slow = new Set<{ readonly ms: number }>();
   readonly #listeners = new Set<() => void>();
 
   get isUp(): boolean {
@@ -20,6 +19,18 @@ export class SystemState {
   /** A call that was under way when this changed has no answer. */
   get lives(): number {
     return this.#lives;
+  }
+
+  /** Calls take so much longer than the network does, at most; 0: not at all. */
+  get slowMs(): number {
+    return Math.max(0, ...[...this.#slow].map(({ ms }) => ms));
+  }
+
+  /** Returns how to end it. */
+  slow(ms: number): () => void {
+    const slowness = { ms };
+    this.#slow.add(slowness);
+    return () => this.#slow.delete(slowness);
   }
 
   /** From now on; returns how to end it. Down outweighs stuck. */

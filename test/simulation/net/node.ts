@@ -16,6 +16,7 @@ export class SimNode {
   #waiting: (() => void)[] = [];
   #isDraining = false;
   readonly #downListeners = new Set<() => void>();
+  readonly #freezeListeners = new Set<() => void>();
 
   constructor(options: {
     readonly name: string;
@@ -49,6 +50,7 @@ export class SimNode {
     if (this.#state !== "up") return;
     this.#state = "frozen";
     this.clock.freeze();
+    for (const listener of [...this.#freezeListeners]) listener();
   }
 
   /** Timers that came due fire first, then what came meanwhile enters, one by one, as an event loop that wakes up does it. */
@@ -56,6 +58,7 @@ export class SimNode {
     if (this.#state !== "frozen") return;
     this.#state = "up";
     this.clock.thaw();
+    for (const listener of [...this.#freezeListeners]) listener();
     if (this.#waiting.length > 0 && !this.#isDraining) this.#drain();
   }
 
@@ -77,6 +80,12 @@ export class SimNode {
     const listeners = [...this.#downListeners];
     this.#downListeners.clear();
     for (const listener of listeners) listener();
+  }
+
+  /** Calls `listener` whenever the node freezes or thaws; returns how to stop. For the world around it, as well. */
+  onFreeze(listener: () => void): () => void {
+    this.#freezeListeners.add(listener);
+    return () => this.#freezeListeners.delete(listener);
   }
 
   /** Calls `listener` when the node goes down; returns how to stop. For the world around it, not for its own code. */

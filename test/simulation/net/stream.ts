@@ -83,6 +83,7 @@ class Stream implements Connection {
     this.#cleanups.push(
       () => signal.removeEventListener("abort", onAbort),
       this.#network.onChange(() => this.#onNetworkChange()),
+      this.#route.from.onFreeze(() => this.#watchSilence()),
       this.#route.from.onDown(() => this.#onDown("client")),
       this.#route.onOpen(this),
     );
@@ -131,7 +132,10 @@ class Stream implements Connection {
     }
     this.#target = target;
     this.#tap = this.#route.tap?.(target);
-    this.#cleanups.push(target.node.onDown(() => this.#onDown("server")));
+    this.#cleanups.push(
+      target.node.onDown(() => this.#onDown("server")),
+      target.node.onFreeze(() => this.#watchSilence()),
+    );
     const server = createInbox<unknown>(() => undefined);
     this.#server = server;
     target.node.enter(() => void this.#serve(target, server));
@@ -209,11 +213,23 @@ class Stream implements Connection {
     if (this.#isOver) return;
     this.#up.flush();
     this.#down.flush();
+    this.#watchSilence();
+  }
+
+  /** An end that is cut off or frozen answers no ping. What was sent to a frozen one waits there for its thaw. */
+  #watchSilence(): void {
+    if (this.#isOver) return;
     const isCut = this.#network.isCut(this.fromHost, this.toHost) || this.#network.isCut(this.toHost, this.fromHost);
-    if (!isCut) {
+    const isFrozen = this.#route.from.isFrozen || this.#target?.node.isFrozen === true;
+    if (!isCut && !isFrozen) {
       this.#cancelKeepalive?.();
       this.#cancelKeepalive = undefined;
-    } else this.#cancelKeepalive ??= this.#after(keepaliveMs, () => this.break("lost"));
+    } else this.#cancelKeepalive ??= this.#after(keepaliveMs, () => this.#giveUp({ isCut }));
+  }
+
+  #giveUp({ isCut }: { readonly isCut: boolean }): void {
+    if (!isCut) this.#network.counters.add("stream to a frozen process given up");
+    this.break(isCut ? "lost" : "late");
   }
 
   #fail(side: "client" | "server", why: string): void {

@@ -10,6 +10,7 @@ export const linkStrikes = {
     const system = dice.pick(systems);
     const ms = dice.pick([dice.between(50, 3_000), dice.between(3_000, 20_000)]);
     const both = [[host, system] as const, [system, host] as const];
+    world.counters.add("cut from a system");
     return cutFor(context, ms, dice.chance(0.6) ? both : [dice.pick(both)]);
   },
   /** Nobody reaches it. */
@@ -59,5 +60,6 @@ function partition(context: StrikeContext, { isOneWay }: { isOneWay: boolean }):
   const ms = dice.pick([dice.between(50, 3_000), dice.between(3_000, 30_000)]);
   const direction = dice.chance(0.5) ? ([one, other] as const) : ([other, one] as const);
   const pairs = isOneWay ? [direction] : [[one, other] as const, [other, one] as const];
+  world.counters.add(isOneWay ? "one-way partition cut" : "partition cut");
   return cutFor(context, ms, pairs);
 }

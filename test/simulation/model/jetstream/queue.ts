@@ -78,6 +78,11 @@ export class JetStreamModel implements TaskQueue {
     return this.#stream.loseTail(count);
   }
 
+  /** It will deliver nothing until as much as was lost has been published. */
+  isAhead({ server }: ModelConsumer): boolean {
+    return server !== undefined && server.position > this.#stream.last;
+  }
+
   /** With its consumers; whoever misses it creates it anew. */
   deleteStream(): void {
     this.#stream.delete();

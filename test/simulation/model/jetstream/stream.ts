@@ -65,6 +65,11 @@ export class Stream {
     return this.#messages.size;
   }
 
+  /** The last position that was given away. */
+  get last(): number {
+    return this.#last;
+  }
+
   append(block: Block, publishedAt: EpochMs): void {
     const position = ++this.#last;
     this.#messages.set(position, { position, block, publishedAt });
