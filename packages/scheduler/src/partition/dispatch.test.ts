@@ -24,12 +24,14 @@ interface DispatchOptions {
   readonly instancesMax?: number;
   /** How long it takes to look for the room of a flow. */
   readonly lookMs?: number;
+  /** How long it takes to read rows. */
+  readonly readMs?: number;
 }
 
 /** A partition that only dispatches, to one agent that takes everything. */
 function startDispatching(options: DispatchOptions = {}) {
   const clock = new FakeClock();
-  const { unanswered = [], instancesMax = 1_000, lookMs = 0 } = options;
+  const { unanswered = [], instancesMax = 1_000, lookMs = 0, readMs = 0 } = options;
   let looks = 0;
   const rows = new Map<Seq, TaskRow>();
   const reads: Seq[][] = [];
@@ -91,6 +93,7 @@ function startDispatching(options: DispatchOptions = {}) {
       lanes: {
         async read(_owner: unknown, seqs: readonly Seq[]) {
           reads.push([...seqs]);
+          if (readMs > 0) await clock.sleep(readMs);
           return seqs.flatMap((seq) => rows.get(seq) ?? []);
         },
       },
@@ -179,6 +182,18 @@ test("rows that an unheard agent may be running are held, and no more of them ar
   deliver(3, { flow: other });
   await clock.advance(1);
   expect(frames.flat()).toHaveLength(3);
+});
+
+test("a row that was read before the last agent had answered is read again", async () => {
+  const { clock, context, reads, frames, deliver } = startDispatching({ unanswered: ["slow"], readMs: 100 });
+  deliver(1, { stamp: epoch - 1 });
+  await clock.advance(50);
+  context.unanswered.clear();
+  await clock.advance(60);
+  expect(frames).toEqual([]);
+  await clock.advance(100);
+  expect(reads).toEqual([[1], [1]]);
+  expect(frames.flat()).toHaveLength(1);
 });
 
 test("nothing more is dispatched while outcomes cannot be written as fast as they come", async () => {

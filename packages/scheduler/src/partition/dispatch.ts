@@ -38,6 +38,9 @@ async function dispatchBatch(
   signal: AbortSignal,
 ): Promise<void> {
   context.dispatching++;
+  // A row that was read before everybody had answered may be behind by the time the last one has: another owner may have taken
+  // over meanwhile, and given its task the next attempt. Only the floors of agents that have met that owner would refuse it.
+  const allAnswered = context.unanswered.size === 0;
   try {
     const seqs = picked.map(({ seq }) => seq);
     const flows = new Map(picked.map(({ flowKey, origin }) => [flowKey, origin]));
@@ -53,7 +56,7 @@ async function dispatchBatch(
     if (rows.length > 0) {
       context.payloadBytes = rows.reduce((sum, { payload }) => sum + payload.byteLength, 0) / rows.length;
     }
-    act(context, port, picked, new Map(rows.map((row) => [row.seq, row])), functions);
+    act(context, port, picked, { rows: new Map(rows.map((row) => [row.seq, row])), functions, allAnswered });
   } catch (cause) {
     if (signal.aborted) return;
     context.log.warn("cannot read rows", { cause: String(cause) });
@@ -69,16 +72,21 @@ function isReading(context: PartitionContext, task: ActiveTask): boolean {
   return task.state === "reading" && context.memory.active(task.seq) === task;
 }
 
+interface BatchRead {
+  readonly rows: ReadonlyMap<number, TaskRow>;
+  readonly functions: ReadonlyMap<string, FunctionRecord | undefined>;
+  /** Whether every agent that may run attempts of earlier owners had answered or was dead when the read began. */
+  readonly allAnswered: boolean;
+}
+
 function act(
   context: PartitionContext,
   port: PartitionPort,
   picked: readonly ActiveTask[],
-  rows: ReadonlyMap<number, TaskRow>,
-  functions: ReadonlyMap<string, FunctionRecord | undefined>,
+  { rows, functions, allAnswered }: BatchRead,
 ): void {
   const { memory, owner, suspects } = context;
   const { epoch, prefix } = owner;
-  const allAnswered = context.unanswered.size === 0;
   const facts = { now: context.clock.now(), epoch, lanes: lanesOf(prefix), allAnswered };
   const assignments = new Assignments(context);
   for (const task of picked) {
@@ -89,7 +97,9 @@ function act(
     const isSuspect = suspects.size > 0 && suspects.has(task.seq);
     const plan = planRow(row, { lane, isSuspect, function: task.function }, facts);
     if (plan === "hold") {
-      hold(context, task);
+      // Those that were held were put back when the last agent answered.
+      if (context.unanswered.size === 0) putBack(context, task);
+      else hold(context, task);
       continue;
     }
     const reportedBy = suspects.get(task.seq);
