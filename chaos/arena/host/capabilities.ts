@@ -41,7 +41,8 @@ async function canIsolate(): Promise<boolean> {
     if (await answers(network)) return false;
     packets.heal();
   }
-  return answers(network);
+  // Awaited here, because the network goes with this function.
+  return await answers(network);
 }
 
 /** Nobody listens, which is said at once. A first packet that is lost is sent again after 1 s. */
