@@ -1,0 +1,67 @@
+// Figures as people read them.
+import type { RunResult, Samples } from "../contract.ts";
+
+export function verdictOf({ passed, notRun }: Pick<RunResult, "passed" | "notRun">): "passed" | "failed" | "not run" {
+  if (notRun !== undefined) return "not run";
+  return passed ? "passed" : "failed";
+}
+
+/** `820 ms`, `4.2 s`, `1,203 s`. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 100_000 ? `${(ms / 1_000).toFixed(1)} s` : `${count(Math.round(ms / 1_000))} s`;
+}
+
+export function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+export function samples({ count: n, p50, p99, max }: Samples): string {
+  return `${duration(p50)} / ${duration(p99)} / ${duration(max)} (${count(n)})`;
+}
+
+/** `99.4 % (310 of 312)`; nothing ran: `-`. */
+export function share(part: number, whole: number): string {
+  if (whole === 0) return "-";
+  return `${((100 * part) / whole).toFixed(1)} % (${count(part)} of ${count(whole)})`;
+}
+
+/** Every figure with its name, in the order of the contract. */
+export function figureRows({ figures }: RunResult): readonly (readonly [name: string, value: string])[] {
+  const { longestGapMs: gap, failoverMs, resumed } = figures;
+  return [
+    ["accepted", count(figures.accepted)],
+    ["refused", count(figures.rejected)],
+    ["never answered", count(figures.unknown)],
+    ["answered only when asked again", count(figures.unknownAtFirst)],
+    ["not sent: too many open", count(figures.skipped)],
+    ["lost", count(figures.lost)],
+    ["executed twice", count(figures.executedTwice)],
+    ["overlapping attempts", count(figures.overlaps)],
+    ["stale writes refused", count(figures.staleWritesRefused)],
+    ["announced again", count(figures.announcedAgain)],
+    ["longest gap without a submission", duration(gap.submit)],
+    ["longest gap without a start", duration(gap.dispatch)],
+    ["longest gap without a settlement", duration(gap.settle)],
+    ...Object.entries(failoverMs).map(
+      ([kind, each]) => [`failover after ${kind}, p50 / p99 / max (partitions)`, samples(each)] as const,
+    ),
+    ["running tasks adopted", share(resumed.adopted, resumed.running)],
+  ];
+}
+
+/** One run on some lines, for the terminal. */
+export function describeResult(result: RunResult): string {
+  const { scenario, about, seed, notRun, violations, checked } = result;
+  const head = `${scenario}: ${verdictOf(result)}${notRun === undefined ? "" : `, ${notRun}`}`;
+  if (notRun !== undefined) return head;
+  const rows = figureRows(result);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [
+    head,
+    `  ${about}`,
+    `  seed ${seed}; checked: ${checked.join(", ")}`,
+    ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
+    ...violations.map(({ invariant, message }) => `  ! ${invariant}: ${message}`),
+  ].join("\n");
+}
