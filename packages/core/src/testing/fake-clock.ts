@@ -1,5 +1,6 @@
 import { assert } from "../assert.ts";
 import type { Clock, EpochMs } from "../clock.ts";
+import { inTurns } from "./in-turns.ts";
 import { type Timer, TimerHeap } from "./timer-heap.ts";
 
 /** A clock as one node sees it. To model a crash, freeze it for ever: nothing that waits on it goes on. */
@@ -25,7 +26,6 @@ export interface RunOptions {
   readonly withinMs?: number;
 }
 
-const realImmediate = setImmediate;
 const stepsAtOneInstantMax = 1_000_000;
 
 /**
@@ -84,7 +84,7 @@ export class FakeClock implements ClockView {
 
   /** Lets everything run that is ready now; no time passes. */
   async settle(): Promise<void> {
-    await new Promise<void>((resolve) => realImmediate(resolve));
+    await inTurns(() => true);
   }
 
   now(): EpochMs {
@@ -116,21 +116,26 @@ export class FakeClock implements ClockView {
   async #run(end: number, isDone: () => boolean | Promise<boolean>): Promise<boolean> {
     assert(!this.#isRunning, "the fake clock is already being moved by somebody else");
     this.#isRunning = true;
+    let stepsAtThisInstant = 0;
+    /** Undefined: a timer was fired, and there may be more. */
+    const step = (done: boolean): boolean | undefined => {
+      const next = done ? undefined : this.#heap.peek();
+      if (next === undefined || next.at > end) return done;
+      this.#heap.pop();
+      stepsAtThisInstant = next.at > this.#nowMs ? 0 : stepsAtThisInstant + 1;
+      assert(stepsAtThisInstant < stepsAtOneInstantMax, "a loop never waits: fake time stands still");
+      // A timer that was held by a frozen view lies in the past.
+      this.#nowMs = Math.max(this.#nowMs, next.at);
+      next.fire();
+      return undefined;
+    };
     try {
-      for (let stepsAtThisInstant = 0; ; ) {
-        await this.settle();
-        if (await isDone()) return true;
-        const next = this.#heap.peek();
-        if (next === undefined || next.at > end) break;
-        this.#heap.pop();
-        stepsAtThisInstant = next.at > this.#nowMs ? 0 : stepsAtThisInstant + 1;
-        assert(stepsAtThisInstant < stepsAtOneInstantMax, "a loop never waits: fake time stands still");
-        // A timer that was held by a frozen view lies in the past.
-        this.#nowMs = Math.max(this.#nowMs, next.at);
-        next.fire();
-      }
-      this.#nowMs = Math.max(this.#nowMs, end);
-      return false;
+      const isEndedByDone = await inTurns(() => {
+        const done = isDone();
+        return typeof done === "boolean" ? step(done) : done.then(step);
+      });
+      if (!isEndedByDone) this.#nowMs = Math.max(this.#nowMs, end);
+      return isEndedByDone;
     } finally {
       this.#isRunning = false;
     }
