@@ -28,8 +28,6 @@ export class Process {
   readonly #options: ProcessOptions;
   #node: SimNode | undefined;
   #stop = new AbortController();
-  /** Of all lives. */
-  readonly #stops: AbortController[] = [];
   #lives = 0;
   /** Of the wall clock of its host. */
   #wallOffsetMs = 0;
@@ -57,7 +55,6 @@ export class Process {
     const stop = new AbortController();
     this.#node = node;
     this.#stop = stop;
-    this.#stops.push(stop);
     trace.add(`UP ${node.name}`);
     boot(node, life)
       .run(stop.signal)
@@ -124,16 +121,12 @@ export class Process {
     node.enter(() => stop.abort(new DOMException("the process was asked to stop", "AbortError")));
   }
 
-  /**
-   * For ever; at the end of a world. What the dead lives still wait for is aborted then, and only then, because they would
-   * write to the trace: Node keeps a composite signal that somebody listens to until it aborts, and all that hangs on it.
-   */
+  /** For ever; at the end of a world. */
   end(): void {
     const node = this.#node;
     this.#node = undefined;
     this.#lives = Number.NaN;
     node?.crash();
-    for (const stop of this.#stops) stop.abort(new DOMException("the world has ended", "AbortError"));
   }
 
   #exited(node: SimNode, cause: unknown): void {

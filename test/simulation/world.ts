@@ -19,6 +19,7 @@ import { createMemorySignals } from "@sluice/queue/memory";
 import { createScheduler, type Scheduler, type SchedulerDeps } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
+import "./composite-signals.ts";
 import { agentConfig, apiServerConfig, eagerBalancer, operatorAccount, schedulerConfig } from "./config.ts";
 import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
