@@ -1,77 +1,67 @@
-// npm run sim -- --seed N | --seeds N [--from N] [--minutes M] [--processes N] [--control NAME]
+// npm run sim -- --seed N | --seeds N …; `--help` lists every option.
 import { setMaxListeners } from "node:events";
-import { Command, InvalidArgumentError, Option } from "commander";
-import { mutations } from "../mutations/index.ts";
 import { createCounters } from "./counters.ts";
-import { describeCounters, describeOutcome } from "./report.ts";
+import { readCommandLine } from "./options.ts";
+import { describeCounters, describeOutcome, describeShrunk } from "./report.ts";
+import { Runner } from "./runner.ts";
 import { runSeeds } from "./seeds.ts";
+import { shrink } from "./shrink.ts";
 import { type Outcome, openStoreOfRuns, type SimulateOptions, simulate } from "./simulate.ts";
 
-interface Options {
-  readonly seed?: number;
-  readonly seeds: number;
-  readonly from: number;
-  readonly minutes: number;
-  readonly processes: number;
-  readonly control?: string;
-  readonly about?: number;
-  readonly trace: number;
+interface Failure {
+  readonly run: SimulateOptions;
+  readonly outcome: Outcome;
 }
 
-const program = new Command("sim")
-  .description("Runs the whole cluster on a fake clock, with faults chosen by a seed, and checks the invariants")
-  .option("--seed <n>", "one seed", wholeNumber)
-  .option("--seeds <n>", "so many seeds", wholeNumber, 50)
-  .option("--from <n>", "the first of them", wholeNumber, 1)
-  .option("--minutes <m>", "virtual minutes with faults", positiveNumber, 0.5)
-  .option("--processes <n>", "processes; each takes 0.7 GB", wholeNumber, 2)
-  .addOption(new Option("--control <name>", "without a protection").choices(mutations.map(({ name }) => name)))
-  .option("--about <task>", "with --seed: the trace of one task, by number", wholeNumber)
-  .option("--trace <lines>", "with --seed: the end of the trace", wholeNumber, 0)
-  .parse();
-const options = program.opts<Options>();
-const { seed, minutes, control } = options;
-const proof = mutations.find(({ name }) => name === control)?.proof;
-const optionsOf = (of: number): SimulateOptions => ({ ...proof, minutes, seed: of });
+const { runs, isSingle, processes, control, shrinkMs, ...shown } = readCommandLine(process.argv.slice(2));
 // Dozens of loops wait on one signal.
 setMaxListeners(0);
+// Whoever reads has seen enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-let failed = 0;
+const failures: Failure[] = [];
 const sums = createCounters();
-if (seed !== undefined) await runOne(optionsOf(seed));
-else await runMany(Array.from({ length: options.seeds }, (_, index) => optionsOf(options.from + index)));
+if (isSingle) await runOne();
+else await runMany();
+const first = failures.sort((a, b) => a.run.seed - b.run.seed)[0];
+if (first && shrinkMs > 0) await shrinkFirst(first);
 for (const line of describeCounters(sums.values)) console.log(line);
-process.exitCode = failed > 0 ? 1 : 0;
+process.exitCode = failures.length > 0 ? 1 : 0;
 
-async function runOne(run: SimulateOptions): Promise<void> {
+async function runOne(): Promise<void> {
+  const [run] = runs;
   // Protections are taken out of the source while it is loaded: that needs a process of its own.
-  if (control !== undefined) return runSeeds({ runs: [run], processes: 1, onOutcome: report, control });
+  if (control !== undefined || !run) return runSeeds({ runs, processes: 1, onOutcome: report, control });
   await using store = await openStoreOfRuns();
   const startedAt = performance.now();
   report(await simulate(store, run), run, performance.now() - startedAt);
 }
 
-async function runMany(runs: readonly SimulateOptions[]): Promise<void> {
+async function runMany(): Promise<void> {
   const startedAt = performance.now();
-  await runSeeds({ runs, processes: options.processes, onOutcome: report, control });
+  await runSeeds({ runs, processes, onOutcome: report, control });
   const seconds = (performance.now() - startedAt) / 1_000;
-  console.log(`\n${runs.length} seeds, ${failed} failed, ${(runs.length / seconds).toFixed(2)} seeds/s`);
+  console.log(`\n${runs.length} seeds, ${failures.length} failed, ${(runs.length / seconds).toFixed(2)} seeds/s`);
 }
 
 function report(outcome: Outcome, run: SimulateOptions, ms: number): void {
-  if (outcome.violations.length > 0) failed++;
+  const isFailure = outcome.violations.length > 0;
+  if (isFailure) failures.push({ run, outcome });
   sums.addAll(outcome.counters);
-  const shown = { isVerbose: seed !== undefined, about: options.about, traceLines: options.trace, control };
-  for (const line of describeOutcome(outcome, run, shown, ms)) console.log(line);
+  if (!isFailure && !shown.isVerbose) return;
+  for (const line of describeOutcome(outcome, run, { ...shown, control }, ms)) console.log(line);
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("not a whole number");
-  return Number(text);
-}
-
-function positiveNumber(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("not a positive number");
-  return value;
+async function shrinkFirst({ run, outcome }: Failure): Promise<void> {
+  console.log(`\nshrinking seed ${run.seed}, for at most ${shrinkMs / 1_000} s`);
+  await using runner = new Runner(control);
+  const until = performance.now() + shrinkMs;
+  const hasTime = () => performance.now() < until;
+  const shrunk = await shrink({ run, outcome, simulate: (next) => runner.run(next), hasTime });
+  for (const line of describeShrunk(
+    shrunk,
+    { faults: outcome.faults.length, strikes: outcome.strikes.length },
+    control,
+  ))
+    console.log(line);
 }

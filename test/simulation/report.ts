@@ -1,5 +1,7 @@
 // What a person sees of a run.
 import { type CounterName, counterNames } from "./counters.ts";
+import { flagsOf } from "./options.ts";
+import type { Shrunk } from "./shrink.ts";
 import type { Outcome, SimulateOptions } from "./simulate.ts";
 
 export interface ReportOptions {
@@ -32,7 +34,7 @@ export function describeOutcome(
   const about = report.about ?? violations.find(({ seq }) => seq !== undefined)?.seq;
   if (about !== undefined) lines.push(...linesAbout(trace, about).map((line) => `    ${line}`));
   lines.push(...trace.slice(Math.max(0, trace.length - report.traceLines)).map((line) => `    ${line}`));
-  if (violations.length > 0) lines.push(`  replay: npm run sim -- ${flagsOf(options, report)}`);
+  if (violations.length > 0) lines.push(`  replay: npm run sim -- ${flagsOf(options, report.control)}`);
   return lines;
 }
 
@@ -40,9 +42,21 @@ export function describeCounters(counters: Readonly<Record<CounterName, number>>
   return counterNames.map((name) => `${String(counters[name]).padStart(8)}  ${name}`);
 }
 
-function flagsOf({ seed, minutes }: SimulateOptions, { control }: ReportOptions): string {
-  const flags = [`--seed ${seed}`, minutes !== undefined && `--minutes ${minutes}`, control && `--control ${control}`];
-  return flags.filter(Boolean).join(" ");
+/** What is left of a failure, and the command that shows it. `before`: how many there were of each. */
+export function describeShrunk(
+  { run, outcome, runs, isSmallest }: Shrunk,
+  before: { readonly faults: number; readonly strikes: number },
+  control: string | undefined,
+): string[] {
+  const { faults, strikes, violations } = outcome;
+  const why = isSmallest ? "none of them can be left out" : "the time ran out";
+  return [
+    `  left of ${before.faults} faults and ${before.strikes} strikes, after ${runs} runs (${why}):`,
+    ...faults.map((name) => `    fault ${name}`),
+    ...strikes.map(({ index, at, kind, what }) => `    strike ${index} at ${at.toFixed(0)} ms: ${kind}, ${what}`),
+    ...violations.slice(0, shownMax).map(({ invariant, message }) => `  ${invariant}: ${message}`),
+    `  replay: npm run sim -- ${flagsOf(run, control)}`,
+  ];
 }
 
 function linesAbout(trace: readonly string[], seq: number): readonly string[] {

@@ -16,13 +16,13 @@ export interface RunSeedsOptions {
 }
 
 /** A loop that never waits would block its process for ever, fake clock and all. */
-const realTimeMaxMs = 180_000;
+export const realTimeMaxMs = 180_000;
 
 /**
  * Then another process takes over. A world never stops in order, so its signals never abort, and Node keeps every composite
  * signal that somebody listens to: about 20 MB a seed.
  */
-const seedsPerProcess = 40;
+export const seedsPerProcess = 40;
 
 /** In the order in which they end. Rejects when a run hangs, or cannot be run. */
 export async function runSeeds(options: RunSeedsOptions): Promise<void> {
@@ -36,7 +36,8 @@ export async function runSeeds(options: RunSeedsOptions): Promise<void> {
   await Promise.all(Array.from({ length: count }, runAll));
 }
 
-function startWorker(control: string | undefined): ChildProcess {
+/** Answers `ready`, then each run that it is sent with its outcome. */
+export function startWorker(control: string | undefined): ChildProcess {
   const flags = control === undefined ? [] : mutationFlags(join(import.meta.dirname, "../.."));
   return fork(fileURLToPath(new URL("worker.ts", import.meta.url)), {
     execArgv: [...flags, "--import", "tsx"],

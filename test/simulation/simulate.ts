@@ -4,8 +4,8 @@ import type { FullHistory, Violation } from "@sluice/checkers";
 import { check, leftIn, type Rest } from "@sluice/checkers";
 import { AccountId, type Task } from "@sluice/core";
 import type { CounterName } from "./counters.ts";
-import { startFaults } from "./fault-driver.ts";
-import { describePlan, type FaultName, planFaults } from "./faults.ts";
+import { type Strike, startFaults } from "./fault-driver.ts";
+import { describePlan, type FaultName, faultNamesOf, planFaults, withoutFaults } from "./faults.ts";
 import { findRest } from "./recorders/rest.ts";
 import { countSometimes } from "./sometimes.ts";
 import type { StoreOfRuns } from "./store/store-of-runs.ts";
@@ -20,6 +20,9 @@ export interface SimulateOptions {
   readonly minutes?: number;
   /** Faults that are always on. */
   readonly focus?: readonly FaultName[];
+  /** Faults of its plan that this run is spared, and the only strikes that have an effect; what shrinking leaves. */
+  readonly without?: readonly FaultName[];
+  readonly onlyStrikes?: readonly number[];
   readonly size?: WorldSize;
 }
 
@@ -30,6 +33,9 @@ export interface Outcome {
   readonly violations: readonly Violation[];
   readonly counters: Readonly<Record<CounterName, number>>;
   readonly plan: string;
+  /** What failed in this run: faults of the plan, and what happened at a moment. */
+  readonly faults: readonly FaultName[];
+  readonly strikes: readonly Strike[];
   readonly facts: {
     readonly tasks: number;
     readonly executions: number;
@@ -53,17 +59,17 @@ const calmMs = 2_000;
 const traceLinesMax = 20_000;
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
-  const { seed, minutes = 0.5, focus, size } = options;
+  const { seed, minutes = 0.5, focus, without = [], onlyStrikes, size } = options;
   const world = new World({ seed, openStore: await storeOfRuns.reset(), ...size });
   const onUncaught = (cause: unknown) => world.onBug(cause);
   process.on("unhandledRejection", onUncaught);
   try {
-    const plan = planFaults(world.dice.fork("plan"), focus);
+    const plan = withoutFaults(planFaults(world.dice.fork("plan"), focus), new Set(without));
     await world.start(accounts);
     const untilMs = calmMs + minutes * 60_000;
     const workload = await startWorkload({ world, untilMs });
     await world.clock.advance(calmMs);
-    const faults = startFaults(world, plan);
+    const faults = startFaults(world, plan, onlyStrikes && { only: new Set(onlyStrikes) });
     await world.clock.advance(untilMs - calmMs);
     faults.heal();
     await quiet(world, workload);
@@ -77,6 +83,8 @@ export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOption
       violations: check(history),
       counters: counters.values,
       plan: describePlan(plan),
+      faults: faultNamesOf(plan),
+      strikes: faults.strikes,
       facts: {
         tasks: history.rows.length,
         executions: history.executions.length,
