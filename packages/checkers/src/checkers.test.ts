@@ -95,6 +95,15 @@ describe("I3", () => {
   test("one after the other is right", () => {
     expect(i3.check(history({ executions: [run(), run({ attempt: 2, startedAt: 20, endedAt: 30 })] }))).toEqual([]);
   });
+  test("a row that is settled or parked while its attempt runs is seen", () => {
+    const ends = [settle({ status: "Stopped" }), park(2)];
+    for (const write of ends)
+      expect(i3.check(history({ store: [written(write, { at: 15 })], executions: [run()] }))).toHaveLength(1);
+  });
+  test("a row that is settled when its attempt has ended, or by a write that had no effect, is right", () => {
+    const store = [written(settle(), { at: 15, applied: false }), written(settle(), { at: 20 })];
+    expect(i3.check(history({ store, executions: [run()] }))).toEqual([]);
+  });
 });
 
 describe("I4", () => {
