@@ -150,6 +150,7 @@ test("health follows the readiness, and says that it ends before calls fail", as
   let isDown = false;
   const ping = async () => {
     if (isDown) throw new Error("the store is gone");
+    return clock.now();
   };
   const fragile = startTestApi({ store: intercept(store, { ping }), clock });
   await using server = await serve(fragile);

@@ -48,7 +48,7 @@ export function lateStore(opening: Promise<Store>): Store {
     logs: part("logs"),
     async ping() {
       if (!opened) throw unavailable();
-      await opened.ping();
+      return opened.ping();
     },
     async [Symbol.asyncDispose]() {
       const store = await opening.catch(() => undefined);

@@ -16,6 +16,7 @@ import { createOwnPartitions } from "./own-partitions.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
 import { reportLoadsLoop } from "./report-loads.ts";
+import { createStoreClock } from "./store-clock.ts";
 
 export interface SchedulerDeps {
   readonly config: SchedulerConfig;
@@ -83,6 +84,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     onFenced: () => metrics.fenced.inc(),
   });
   const isTrusted = () => membership.isTrusted();
+  const storeClock = createStoreClock({ clock, store });
   const partitionRandom = random.fork("partitions");
   const own = createOwnPartitions({
     config,
@@ -96,7 +98,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     agents,
     partitionDeps: {
       config,
-      clock,
+      clock: storeClock.clock,
       random: partitionRandom,
       log,
       metrics,
@@ -141,6 +143,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         (stop) => agents.run(stop),
         (stop) => membership.run(stop),
         (stop) => functions.run(stop),
+        (stop) => storeClock.run(stop),
         (stop) => balancer.run(stop),
         reportLoadsLoop({ clock, log, coordinator, membership, partitions: () => own.owned }),
       );

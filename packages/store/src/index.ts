@@ -28,8 +28,8 @@ export interface Store extends AsyncDisposable {
   readonly accounts: AccountRecords;
   readonly agents: AgentRecords;
   readonly logs: LogRecords;
-  /** Resolves when the store answers; rejects with `STORE_UNAVAILABLE`. */
-  ping(): Promise<void>;
+  /** Answers with its time, which is that of the rows; rejects with `STORE_UNAVAILABLE`. */
+  ping(): Promise<EpochMs>;
 }
 
 // ---------------------------------------------------------------------------------------------- tasks, for api-servers

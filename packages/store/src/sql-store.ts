@@ -10,7 +10,7 @@ import { logRecords } from "./logs.ts";
 import { marked } from "./marked.ts";
 import { purge } from "./purge.ts";
 import { read } from "./read.ts";
-import { type SqlConnection, statement } from "./sql.ts";
+import { nowSql, type SqlConnection, statement } from "./sql.ts";
 import { sweep, touch, waiting } from "./sweep.ts";
 import { countWaiting, get, requestStop } from "./tasks.ts";
 import { dueIn, unpark } from "./unpark.ts";
@@ -35,13 +35,15 @@ export function createSqlStore(options: { readonly sql: SqlConnection; readonly 
     agents: agentRecords(database),
     logs: logRecords(database),
     async ping() {
-      await sql.query(pingStatement);
+      const [answer] = await sql.query<{ now: number }>(pingStatement, [database.now()]);
+      if (answer === undefined) throw new Error("the store does not tell its time");
+      return Number(answer.now);
     },
     [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
   };
 }
 
-const pingStatement = statement("ping", "select 1::int4 as one");
+const pingStatement = statement("ping", `select ${nowSql("$1")} as now`);
 
 function taskRecords(database: Database): TaskRecords {
   return {

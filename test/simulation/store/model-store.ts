@@ -41,7 +41,7 @@ export function createModelStore({ clock, tables = createTables() }: ModelStoreO
     accounts: accountRecords(model),
     agents: agentRecords(model),
     logs: logRecords(model),
-    async ping() {},
+    ping: async () => model.now(),
     async [Symbol.asyncDispose]() {},
   };
 }

@@ -85,6 +85,6 @@ export function describeTasks(subject: Subject): void {
   });
 
   test("ping answers", async () => {
-    await expect(subject.store.ping()).resolves.toBeUndefined();
+    expect(await subject.store.ping()).toBeGreaterThan(0);
   });
 }
