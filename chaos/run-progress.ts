@@ -1,6 +1,6 @@
-// What the terminal shows: a line per fault as it happens, a verdict per scenario, and a table at the end.
-import Table from "cli-table3";
+// What the terminal shows while scenarios run: a line per fault as it happens, and a verdict per scenario.
 import type { RunResult } from "./contract.ts";
+import { verdictOf } from "./report/text.ts";
 import type { RunEvents } from "./run.ts";
 
 const violationsShown = 5;
@@ -15,7 +15,7 @@ export function progressOn(print: (line: string) => void, { count }: { readonly 
     said: (line, ms) => print(`${seconds(ms).padStart(9)}  ${line}`),
     ended(result, ms) {
       print(
-        `${seconds(ms).padStart(9)}  ${verdictOf(result)}${result.notRun === undefined ? "" : `: ${result.notRun}`}`,
+        `${seconds(ms).padStart(9)}  ${verdictOf(result).toUpperCase()}${result.notRun === undefined ? "" : `: ${result.notRun}`}`,
       );
       for (const { invariant, message } of result.violations.slice(0, violationsShown)) {
         print(`           ${invariant}: ${message}`);
@@ -26,56 +26,14 @@ export function progressOn(print: (line: string) => void, { count }: { readonly 
   };
 }
 
-/** One row per run. Times in seconds. */
-export function summaryOf(results: readonly RunResult[]): string {
-  const table = new Table({
-    head: [
-      "scenario",
-      "",
-      "accepted",
-      "lost",
-      "twice",
-      "overlap",
-      "gap submit/start/end",
-      "failover p50/p99/max",
-      "adopted",
-    ],
-    style: { head: [], border: [] },
-  });
-  for (const result of results) {
-    const { accepted, lost, executedTwice, overlaps, longestGapMs: gap, failoverMs, resumed } = result.figures;
-    table.push(
-      result.notRun === undefined
-        ? [
-            result.scenario,
-            verdictOf(result),
-            accepted,
-            lost,
-            executedTwice,
-            overlaps,
-            [gap.submit, gap.dispatch, gap.settle].map(inSeconds).join(" / "),
-            Object.values(failoverMs)
-              .map(({ count, p50, p99, max }) => `${[p50, p99, max].map(inSeconds).join(" / ")} (${count})`)
-              .join("\n"),
-            resumed.running > 0 ? `${resumed.adopted} of ${resumed.running}` : "",
-          ]
-        : [result.scenario, verdictOf(result)],
-    );
-  }
-  const count = (is: (result: RunResult) => boolean) => results.filter(is).length;
-  const failed = count(({ passed, notRun }) => !passed && notRun === undefined);
-  return `${table}\n${count(({ passed }) => passed)} passed, ${failed} failed, ${count(({ notRun }) => notRun !== undefined)} not run`;
-}
-
-function verdictOf({ passed, notRun }: RunResult): string {
-  if (notRun !== undefined) return "not run";
-  return passed ? "passed" : "FAILED";
-}
-
-function inSeconds(ms: number): string {
-  return (ms / 1_000).toFixed(1);
+/** The last line. */
+export function countsOf(results: readonly RunResult[]): string {
+  const verdicts = results.map(verdictOf);
+  return (["passed", "failed", "not run"] as const)
+    .map((verdict) => `${verdicts.filter((each) => each === verdict).length} ${verdict}`)
+    .join(", ");
 }
 
 function seconds(ms: number): string {
-  return `${inSeconds(ms)} s`;
+  return `${(ms / 1_000).toFixed(1)} s`;
 }

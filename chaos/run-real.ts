@@ -4,7 +4,7 @@ import type { RunResult } from "./contract.ts";
 import { judge } from "./evidence/index.ts";
 import { toTimeline } from "./evidence/timeline.ts";
 import type { Harness, Judged } from "./run-harness.ts";
-import { startWorkload } from "./workload/index.ts";
+import { agentEnvironment, startWorkload } from "./workload/index.ts";
 
 export const realHarness: Harness = {
   async cannot({ needs = [] }) {
@@ -12,7 +12,8 @@ export const realHarness: Harness = {
     const missing = needs.filter((need) => !capabilities.has(need));
     return missing.length > 0 ? `this host cannot do what needs ${missing.join(", ")}` : undefined;
   },
-  openArena,
+  openArena: ({ environment, ...options }) =>
+    openArena({ ...options, environment: { ...environment, agent: { ...agentEnvironment, ...environment?.agent } } }),
   startWorkload: (arena, options) =>
     startWorkload({ cluster: arena.cluster, connect: (how) => arena.connect(how) }, options),
   judge: resultOf,

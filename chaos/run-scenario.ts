@@ -22,12 +22,6 @@ export interface ScenarioRun {
   readonly say: (line: string) => void;
 }
 
-/** Also tells whether the arena may be used again. */
-export interface Ran {
-  readonly result: RunResult;
-  readonly isHealed: boolean;
-}
-
 const calm = { accepted: 100, started: 60, withinMs: 60_000 };
 const prepareWithinMs = 120_000;
 const healWithinMs = 180_000;
@@ -36,7 +30,7 @@ const quietWithinMs = 180_000;
 const scriptWithinMs = 420_000;
 
 /** Rejects only when the signal aborts, or when nothing could be judged. */
-export async function runScenario(harness: Harness, run: ScenarioRun): Promise<Ran> {
+export async function runScenario(harness: Harness, run: ScenarioRun): Promise<RunResult> {
   const { scenario, arena, seed, repeat, signal } = run;
   const marks: FaultMark[] = [];
   await using _prepared = await within(Promise.resolve(scenario.prepare?.(arena)), {
@@ -63,7 +57,6 @@ export async function runScenario(harness: Harness, run: ScenarioRun): Promise<R
   await attempt("the calm before", 3 * calm.withinMs, () => untilCalm(workload, run));
   if (problems.length === 0) await attempt("the script", scriptWithinMs * repeat, () => scenario.run(stage, repeat));
   await attempt("the healing", healWithinMs, () => arena.heal());
-  const isHealed = problems.length === 0;
   const healedAt = workload.now();
   for (const mark of marks) mark.until ??= healedAt;
 
@@ -76,7 +69,7 @@ export async function runScenario(harness: Harness, run: ScenarioRun): Promise<R
   });
   const failures = problems.map((message) => ({ invariant: "harness", message }));
   const { conditions } = run;
-  return { result: await harness.judge({ scenario, seed, conditions, evidence, marks, failures }), isHealed };
+  return harness.judge({ scenario, seed, conditions, evidence, marks, failures });
 }
 
 async function untilCalm(workload: Workload, { calmMs, signal }: ScenarioRun): Promise<void> {

@@ -72,24 +72,17 @@ async function runAll(harness: Harness, wanted: readonly Scenario[], signal = ne
   }));
 }
 
-test("scenarios that ask for the same arena share it, until one of them fails", async () => {
+test("every scenario has an arena of its own, of the profile that was asked for", async () => {
   const { harness, done } = fakeHarness();
   const fast: Scenario = { ...calmly, name: "fast", arena: { leaseProfile: "fast" } };
-  await runAll(harness, [calmly, calmly, fast, failing, calmly]);
+  await runAll(harness, [calmly, fast]);
   expect(done).toEqual([
     "open arena 1 default",
-    "heal arena 1",
     "heal arena 1",
     "end arena 1",
     "open arena 2 fast",
     "heal arena 2",
     "end arena 2",
-    "open arena 3 default",
-    "heal arena 3",
-    "end arena 3",
-    "open arena 4 default",
-    "heal arena 4",
-    "end arena 4",
   ]);
 });
 
@@ -129,7 +122,7 @@ test("an interruption ends the run under way and its arena, and keeps the result
   };
   const results = await runAll(harness, [calmly, interrupted, calmly], controller.signal);
   expect(results.map(({ scenario }) => scenario)).toEqual(["calmly"]);
-  expect(done.at(-1)).toBe("end arena 1");
+  expect(done.at(-1)).toBe("end arena 2");
 });
 
 test("every scenario has a name of its own, in the same style, and six run in CI", () => {

@@ -1,7 +1,6 @@
-// Scenarios one after the other. A cluster takes ten seconds to start, so the next scenario gets the last one's when it asks
-// for the same and that has passed.
+// Scenarios one after the other, each in a cluster of its own, so that what one of them has left behind is not blamed on
+// the next.
 import type { Random } from "@sluice/core";
-import { systemRandom } from "@sluice/runtime";
 import type { Arena, ArenaOptions, Figures, RunResult, Scenario } from "./contract.ts";
 import type { Harness } from "./run-harness.ts";
 import { runScenario } from "./run-scenario.ts";
@@ -37,12 +36,11 @@ const openWithinMs = 240_000;
 export async function runScenarios(harness: Harness, options: RunOptions): Promise<RunResult[]> {
   const { scenarios, signal, on } = options;
   const results: RunResult[] = [];
-  await using arenas = new Arenas(harness, signal);
   for (const scenario of scenarios) {
     if (signal.aborted) break;
     const beganAt = performance.now();
     on.begun(scenario);
-    const result = await runOne(harness, arenas, { scenario, options, beganAt });
+    const result = await runOne(harness, { scenario, options, beganAt });
     if (!result) break;
     results.push(result);
     on.ended(result, performance.now() - beganAt);
@@ -57,11 +55,7 @@ interface One {
 }
 
 /** Undefined: it was interrupted. */
-async function runOne(
-  harness: Harness,
-  arenas: Arenas,
-  { scenario, options, beganAt }: One,
-): Promise<RunResult | undefined> {
+async function runOne(harness: Harness, { scenario, options, beganAt }: One): Promise<RunResult | undefined> {
   const { seed, repeat, profile, random, calmMs = 3_000, signal, on } = options;
   const arenaOptions = { ...scenario.arena, ...(profile && { leaseProfile: profile }) };
   const { leaseProfile = "default" } = arenaOptions;
@@ -71,68 +65,28 @@ async function runOne(
   try {
     const notRun = await harness.cannot(scenario);
     if (notRun !== undefined) return { ...empty, notRun };
-    const arena = await arenas.get(arenaOptions, say);
+    say("starting a cluster");
+    await using arena = await open(harness, arenaOptions, signal);
     const run = { scenario, arena, seed, random: random.fork(scenario.name), repeat, conditions, calmMs, signal, say };
-    const { result, isHealed } = await runScenario(harness, run);
-    if (!result.passed || !isHealed) await arenas.drop();
-    return result;
+    return await runScenario(harness, run);
   } catch (cause) {
-    await arenas.drop();
     if (signal.aborted) return undefined;
     return { ...empty, violations: [{ invariant: "harness", message: messageOf(cause) }] };
   }
 }
 
-/** Keeps the last arena. */
-class Arenas implements AsyncDisposable {
-  readonly #harness: Harness;
-  readonly #signal: AbortSignal;
-  #kept: { readonly arena: Arena; readonly key: string } | undefined;
-
-  constructor(harness: Harness, signal: AbortSignal) {
-    this.#harness = harness;
-    this.#signal = signal;
-  }
-
-  async get(options: ArenaOptions, say: (line: string) => void): Promise<Arena> {
-    const key = keyOf(options);
-    if (this.#kept && this.#kept.key === key) return this.#kept.arena;
-    await this.drop();
-    say("starting a cluster");
-    const opened = this.#harness.openArena({ ...options, signal: this.#signal });
-    // One that comes too late must not stay.
-    let isLate = false;
+/** One that comes too late is ended at once. */
+async function open(harness: Harness, options: ArenaOptions, signal: AbortSignal): Promise<Arena> {
+  const opened = harness.openArena({ ...options, signal });
+  try {
+    return await within(opened, { ms: openWithinMs, what: "the start of the cluster", signal });
+  } catch (cause) {
     void opened.then(
-      async (arena) => {
-        if (isLate) await arena[Symbol.asyncDispose]();
-      },
+      (arena) => arena[Symbol.asyncDispose](),
       () => undefined,
     );
-    try {
-      const arena = await within(opened, { ms: openWithinMs, what: "the start of the cluster", signal: this.#signal });
-      this.#kept = { arena, key };
-      return arena;
-    } catch (cause) {
-      isLate = true;
-      throw cause;
-    }
+    throw cause;
   }
-
-  async drop(): Promise<void> {
-    const kept = this.#kept;
-    this.#kept = undefined;
-    await kept?.arena[Symbol.asyncDispose]();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.drop();
-  }
-}
-
-/** Equal for equal options. Functions cannot be compared, and are never equal. */
-function keyOf(options: ArenaOptions): string {
-  const parts = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify(parts, (_name, value) => (typeof value === "function" ? systemRandom.hex(8) : value));
 }
 
 const noGap = { submit: 0, dispatch: 0, settle: 0 };

@@ -13,6 +13,7 @@ import { poison } from "./poison.ts";
 import { stops } from "./stops.ts";
 
 export { randomFaults } from "./random.ts";
+export { inSequence } from "./sequence.ts";
 
 export const scenarios: readonly Scenario[] = [
   ...crashes,
