@@ -99,7 +99,11 @@ export const counterNames = [
 export type CounterName = (typeof counterNames)[number];
 
 /** So rare that fifty seeds may not reach them. */
-export const rareCounters: readonly CounterName[] = ["repeated dispatch answered", "outcome of a submission unknown"];
+export const rareCounters: readonly CounterName[] = [
+  "frame repeated",
+  "repeated dispatch answered",
+  "outcome of a submission unknown",
+];
 
 export interface Counters {
   add(name: CounterName, count?: number): void;

@@ -10,7 +10,7 @@ const rateMax = {
   "call late": 0.03,
   "call repeated": 0.1,
   "answer lost": 0.05,
-  /** A dispatch comes twice. */
+  /** A dispatch comes twice on one stream. Only in focus: TCP does not do it, and the agent must bear it all the same. */
   "frame repeated": 0.2,
   "hint lost": 0.8,
   /** An answer of the store takes up to three seconds, on the way there or back. */
@@ -97,6 +97,9 @@ export interface FaultPlan {
 
 export const calm: Rates = {};
 
+/** They cannot happen outside; a control may want them. */
+const onlyInFocus: ReadonlySet<FaultName> = new Set(["frame repeated"]);
+
 /** Faults in `focus` are always on, at a high rate; the others then come half as often. */
 export function planFaults(dice: Dice, focus: readonly FaultName[] = []): FaultPlan {
   const share = dice.pick([0.15, 0.35, 0.6]);
@@ -106,7 +109,7 @@ export function planFaults(dice: Dice, focus: readonly FaultName[] = []): FaultP
   for (const name of rateNames) {
     const own = dice.fork(name);
     if (focus.includes(name)) rates[name] = (rateMax[name] * own.between(6, 10)) / 10;
-    else if (own.chance(restShare)) rates[name] = (rateMax[name] * own.between(1, 10)) / 10;
+    else if (own.chance(restShare) && !onlyInFocus.has(name)) rates[name] = (rateMax[name] * own.between(1, 10)) / 10;
   }
   for (const kind of faultKinds) {
     const own = dice.fork(kind);
