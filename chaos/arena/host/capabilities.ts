@@ -1,5 +1,7 @@
-import { connect } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { Capability } from "../../contract.ts";
+import { openerOf } from "../proxy/peer.ts";
 import { openDisks } from "./disks.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { type Network, openNetwork } from "./network.ts";
@@ -14,9 +16,8 @@ export function probeCapabilities(): Promise<ReadonlySet<Capability>> {
 
 async function probe(): Promise<ReadonlySet<Capability>> {
   const found = new Set<Capability>();
-  if (process.platform !== "linux") return found;
-  found.add("pairs");
-  if (process.getuid?.() !== 0) return found;
+  if (await holds(canTellPairs)) found.add("pairs");
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return found;
   if (await holds(canIsolate)) found.add("netns");
   if (await holds(hasSmallDisks)) found.add("tmpfs");
   return found;
@@ -27,6 +28,21 @@ async function holds(condition: () => Promise<boolean>): Promise<boolean> {
     return await condition();
   } catch {
     return false;
+  }
+}
+
+async function canTellPairs(): Promise<boolean> {
+  const server = createServer();
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const client = connect({ host: "127.0.0.1", port: (server.address() as AddressInfo).port });
+  try {
+    const [accepted] = (await once(server, "connection")) as [Socket];
+    const opener = openerOf(accepted, [process.pid]);
+    accepted.destroy();
+    return opener === process.pid;
+  } finally {
+    client.destroy();
+    server.close();
   }
 }
 

@@ -20,7 +20,7 @@ export interface ClusterOptions {
   readonly schedulers?: number;
   /** Default 3. */
   readonly agents?: number;
-  /** Members of etcd; three survive the loss of one. Default 1. */
+  /** Members of etcd; three survive the loss of one, but cannot be started anew on an old folder. Default 1. */
   readonly etcd?: 1 | 3;
   /** nats-servers; three are a cluster, and keep three copies. Default 1. */
   readonly nats?: 1 | 3;

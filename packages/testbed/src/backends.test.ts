@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { expect, test } from "vitest";
-import { type Backend, reservePorts, startEtcd, startNats, startPostgres, until } from "./index.ts";
+import { type Backend, reservePorts, startEtcd, startEtcdCluster, startNats, startPostgres, until } from "./index.ts";
 import { treeOf } from "./process/tree.mjs";
 
 /** What etcd has under `key`, after setting it if there is a value. */
@@ -88,6 +88,21 @@ test("three nats-servers are a cluster whose members come back alone", async () 
     expect(first?.pid).toBeDefined();
   } finally {
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+  }
+});
+
+test("three members of etcd are one store, which outlives any one of them", async () => {
+  const members = await startEtcdCluster({ members: 3 });
+  try {
+    expect(members.map(({ name }) => name)).toEqual(["etcd-0", "etcd-1", "etcd-2"]);
+    const [first, second] = members as [Backend, Backend];
+    await etcdKey(first, "color", "blue");
+    await first.stop("SIGKILL");
+    await until(async () => (await etcdKey(second, "color")) === "blue", { what: "no leader", timeoutMs: 30_000 });
+    await first.start();
+    expect(await etcdKey(first, "color")).toBe("blue");
+  } finally {
+    await Promise.all(members.map((member) => member[Symbol.asyncDispose]()));
   }
 });
 

@@ -13,7 +13,7 @@ export interface BackendOptions {
 }
 
 export interface EtcdOptions extends BackendOptions {
-  /** Of the cluster; three survive the loss of one. Default 1. */
+  /** Of the cluster; three survive the loss of one, but cannot be started anew on an old folder. Default 1. */
   readonly members?: 1 | 3;
 }
 
