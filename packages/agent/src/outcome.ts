@@ -55,8 +55,10 @@ export function agentErrorOutcome(cause: unknown, now: EpochMs): AttemptOutcome 
   };
 }
 
-/** Handed back: another agent may run the task, as the next attempt. */
-/** Stopped by the agent's own shutdown: no fault of the task, however often it happens. */
+/**
+ * Stopped by the agent's own shutdown, and to be run elsewhere as the next attempt: no fault of the task, however often it
+ * happens.
+ */
 export function handedBackOutcome(now: EpochMs): AttemptOutcome {
   return {
     ...blank(OutcomeKind.FLOW_CONTROL, now),

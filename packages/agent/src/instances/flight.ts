@@ -18,6 +18,8 @@ export class Flight {
   verdict: Outcome | undefined;
   /** It has ended for the caller, and is only waiting for its last output. */
   isEnding = false;
+  /** Its handler was told to stop: what it returns from now on may be because of that. */
+  knowsOfStop = false;
   /** Undoes what waits for the request: its timer, its signal. */
   release: () => void = () => undefined;
   #resolveEnded!: (outcome: Outcome) => void;
@@ -39,6 +41,7 @@ export class Flight {
   }
 
   sawCancel(listens: boolean): void {
+    this.knowsOfStop ||= listens;
     this.#resolveCancelSeen({ listens });
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { eventually, failureOf, isRunning, realClock, resultOf, startPool, withoutCgroups } from "./testing.ts";
 
@@ -203,6 +203,35 @@ test("a stop runs the preStop hook, and a handler that obeys its signal keeps it
   expect(stubborn.kind).toBe("stopped");
   expect(readFileSync(mark, "utf8")).toBe("pre-stopped");
   expect(stubborn.log).toMatch(/FC PreStop Start RequestId: request-1\nFC PreStop End RequestId: request-1\n/);
+});
+
+test("a result that was there before the stop counts, and one that the stop brought about does not", async () => {
+  const code = `
+const { existsSync, writeFileSync } = require("node:fs");
+exports.busy = async (event, context) => {
+  context.signal;
+  writeFileSync(process.env.MARK, "runs");
+  while (!existsSync(process.env.MARK + "-go"));
+  return "done";
+};
+exports.obedient = (event, context) => new Promise((resolve) => {
+  context.signal.addEventListener("abort", () => resolve("half"));
+  writeFileSync(process.env.MARK, "runs");
+});`;
+  await using world = startPool({ "index.js": code }, { limits: { graceMs: 10_000 } });
+  const stopOnceRunning = async (handler: string, revision: number) => {
+    const mark = `${world.directory}/${handler}`;
+    const spec = world.spec({ handler, revision, environment: { MARK: mark }, instanceConcurrency: 2 });
+    const controller = new AbortController();
+    const running = world.run(spec, {}, controller.signal);
+    await eventually(() => existsSync(mark));
+    controller.abort();
+    writeFileSync(`${mark}-go`, "");
+    return running;
+  };
+
+  expect(resultOf(await stopOnceRunning("index.busy", 1))).toBe("done");
+  expect((await stopOnceRunning("index.obedient", 2)).kind).toBe("stopped");
 });
 
 test("a shared instance fails the request that timed out and lets the others finish", async () => {
