@@ -46,6 +46,12 @@ export function handOffGaps(facts: GapFacts): number[] {
   });
 }
 
+/** From acceptance to start, of what was started before `until`; in ms. */
+export function startDelays(facts: GapFacts, until: number): number[] {
+  const before = startsOf(facts).filter(({ at }) => at < until);
+  return before.map(({ at, acceptedAt }) => Math.max(0, at - acceptedAt));
+}
+
 /** Of first attempts that wait for nothing but their turn, in the order of time. */
 function startsOf({ submissions, executions, rows }: GapFacts): Start[] {
   const acceptances = new Map(

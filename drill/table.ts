@@ -18,7 +18,9 @@ export function tableOf(verdict: Verdict): string {
     ["lost tasks", verdict.lost, "0"],
     ["repeated executions", verdict.repeated, "0"],
     ["attempts cut by the upgrade", verdict.steps.reduce((sum, { cut }) => sum + cut, 0), "0"],
-    ["hand-off of a partition: dispatch gap, ms", samples(verdict.handOffGapMs), "p99 ≤ 1000"],
+    ["a partition without owner when it is handed off, ms", samples(verdict.ownerlessMs), "p99 ≤ 1000"],
+    ["a task that waits while its partition is handed off, ms", samples(verdict.dispatchGapMs), "p99 ≤ 1000 + calm"],
+    ["calm: from a task's acceptance to its start, ms", samples(verdict.calmDelayMs), ""],
   );
   const broken = verdict.broken.map((promise) => `BROKEN: ${promise}`);
   return [steps.toString(), figures.toString(), ...broken].join("\n");

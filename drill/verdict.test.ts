@@ -2,6 +2,7 @@ import { type Execution, emptyHistory } from "@sluice/checkers";
 import { AccountId, FunctionName, type Task, TaskId } from "@sluice/core";
 import { expect, test } from "vitest";
 import type { Evidence, SubmissionRecord, TaskKind } from "../chaos/contract.ts";
+import { ownerlessGaps } from "./ownership.ts";
 import { tableOf } from "./table.ts";
 import type { Step } from "./upgrade.ts";
 import { judgeUpgrade, samplesOf } from "./verdict.ts";
@@ -54,7 +55,7 @@ const step = (service: string, from: number, until: number): Step => {
   const kind = service.startsWith("agent") ? "agent" : service.startsWith("scheduler") ? "scheduler" : "api-server";
   return { service, kind, to: "new", from, goneAt: until - 1_000, until };
 };
-const options = { drainMs: 10_000 };
+const options = { drainMs: 10_000, logs: [] };
 
 test("tasks that go on through the upgrade of a scheduler are untouched", () => {
   const evidence = evidenceOf({ runs: [{ from: 1_000, until: 60_000 }] }, { runs: [{ from: 4_000, until: 5_500 }] });
@@ -148,8 +149,25 @@ test("a hand-off takes from the last start, or the first task that waits, until 
     // A lane that never had another owner.
     short(17, 6_000, 6_700, 6),
   );
-  const { handOffGapMs } = judgeUpgrade(evidence, [], options);
-  expect(handOffGapMs).toEqual({ count: 2, p50: 20, p99: 480, max: 480 });
+  const { dispatchGapMs } = judgeUpgrade(evidence, [], options);
+  expect(dispatchGapMs).toEqual({ count: 2, p50: 20, p99: 480, max: 480 });
+});
+
+test("a partition has no owner from the end of one until the next take-over, whoever that is", () => {
+  const line = (time: string, msg: string, partition: string) =>
+    JSON.stringify({ level: "info", time: `2026-11-21T08:00:0${time}Z`, msg, partition });
+  const leaves = [line("1.000", "took over a partition", "q0/-"), line("2.000", "partition ended", "q0/-"), "stopped"];
+  const comes = [line("2.070", "took over a partition", "q0/-"), line("3.000", "took over a partition", "q1/-")];
+  expect(ownerlessGaps([comes.join("\n"), leaves.join("\n")])).toEqual([70]);
+});
+
+test("a hand-off that takes too long breaks a promise", () => {
+  const line = (time: string, msg: string) =>
+    JSON.stringify({ time: `2026-11-21T08:00:0${time}Z`, msg, partition: "q0/-" });
+  const log = [line("1.000", "partition ended"), line("2.500", "took over a partition")].join("\n");
+  const { ownerlessMs, broken } = judgeUpgrade(evidenceOf(), [], { ...options, logs: [log] });
+  expect(ownerlessMs).toMatchObject({ count: 1, p99: 1_500 });
+  expect(broken).toEqual(["partitions had no owner for 1500 ms (p99), more than 1000"]);
 });
 
 test("of few samples the largest is the 99th percentile", () => {

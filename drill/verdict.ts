@@ -2,12 +2,15 @@
 import { check, type Execution, type Violation } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type { Evidence, Samples, TaskKind } from "../chaos/contract.ts";
-import { handOffGaps } from "./gaps.ts";
+import { handOffGaps, startDelays } from "./gaps.ts";
+import { ownerlessGaps } from "./ownership.ts";
 import type { Step } from "./upgrade.ts";
 
 export interface VerdictOptions {
   /** How long an agent lets running attempts go on. */
   readonly drainMs: number;
+  /** Of the schedulers. */
+  readonly logs: readonly string[];
 }
 
 /** A step, and what became of the attempts that ran when it began: of an agent, its own; else all. */
@@ -28,8 +31,12 @@ export interface Verdict {
   readonly failed: number;
   readonly lost: number;
   readonly repeated: number;
-  /** From a task that could run to the first one that the new owner starts; undefined: no partition changed its owner. */
-  readonly handOffGapMs: Samples | undefined;
+  /** From the acceptance of a task to its start, before anything was replaced. */
+  readonly calmDelayMs: Samples | undefined;
+  /** How long a partition had no owner when it was handed off; undefined: none was. */
+  readonly ownerlessMs: Samples | undefined;
+  /** From a task that could run to the first one that the new owner starts. */
+  readonly dispatchGapMs: Samples | undefined;
   /** What was promised and not kept, for people; empty: all is well. */
   readonly broken: readonly string[];
 }
@@ -40,7 +47,7 @@ const gapMsMax = 1_000;
 /** The agent's clock started a little later than ours. */
 const toleranceMs = 500;
 
-export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drainMs }: VerdictOptions): Verdict {
+export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drainMs, logs }: VerdictOptions): Verdict {
   const { history, submissions } = evidence;
   const kindOf = new Map(submissions.map(({ account, taskId, kind }) => [`${account}/${taskId}`, kind]));
   const rows = new Map((history.rows ?? []).map((row) => [row.seq, row]));
@@ -55,8 +62,10 @@ export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drain
   const lost = violations.filter(({ invariant }) => invariant === "I1");
   const repeated = [...violations.filter(({ invariant }) => ["I3", "I4"].includes(invariant)), ...ranAgain(executions)];
   const failed = submissions.filter(({ firstAnswer }) => firstAnswer !== "accepted");
-  const gaps = handOffGaps({ submissions, executions, rows });
-  const handOffGapMs = gaps.length === 0 ? undefined : samplesOf(gaps);
+  const facts = { submissions, executions, rows };
+  const calmDelayMs = samplesOf(startDelays(facts, steps[0]?.from ?? evidence.until));
+  const ownerlessMs = samplesOf(ownerlessGaps(logs));
+  const dispatchGapMs = samplesOf(handOffGaps(facts));
   const broken = [
     ...say(
       "submission failed after its retries",
@@ -73,9 +82,8 @@ export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drain
     ...say("cut attempt", cutOnes(executions, steps).map(describe)),
     ...say("attempt handed back too early", tooEarly(executions, steps, drainMs).map(describe)),
     ...say("wrong end of a task", wrongEnds(history.rows ?? [], isPlainRow(kindOf))),
-    ...(handOffGapMs && handOffGapMs.p99 > gapMsMax
-      ? [`nothing was dispatched for ${Math.round(handOffGapMs.p99)} ms (p99) when partitions were handed off`]
-      : []),
+    ...tooLong("partitions had no owner", ownerlessMs, gapMsMax),
+    ...tooLong("nothing was dispatched after a hand-off", dispatchGapMs, gapMsMax + (calmDelayMs?.p99 ?? 0)),
   ];
   return {
     steps: results,
@@ -83,7 +91,9 @@ export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drain
     failed: failed.length,
     lost: lost.length,
     repeated: repeated.length,
-    handOffGapMs,
+    calmDelayMs,
+    ownerlessMs,
+    dispatchGapMs,
     broken,
   };
 }
@@ -161,7 +171,14 @@ function say(what: string, cases: readonly string[]): string[] {
   return [`${cases.length} × ${what}: ${first}${cases.length > 3 ? "; …" : ""}`];
 }
 
-export function samplesOf(values: readonly number[]): Samples {
+function tooLong(what: string, found: Samples | undefined, maxMs: number): string[] {
+  if (!found || found.p99 <= maxMs) return [];
+  return [`${what} for ${Math.round(found.p99)} ms (p99), more than ${Math.round(maxMs)}`];
+}
+
+/** Undefined: there are none. */
+export function samplesOf(values: readonly number[]): Samples | undefined {
+  if (values.length === 0) return undefined;
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
