@@ -38,7 +38,8 @@ export class EtcdModel implements Coordinator {
   /** Of hosts whose watches are silent. */
   readonly #silent = new Map<string, number>();
   readonly #resumed = new Set<(host: string) => void>();
-  #revision = 0;
+  /** Of a cluster that has served for long: once it was wiped, its numbers are far below the floors. */
+  #revision = 1_000_000;
   #leasesGranted = 0;
 
   constructor({ clock, lateMs }: EtcdOptions) {
