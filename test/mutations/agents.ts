@@ -12,7 +12,11 @@ export const agents: readonly Mutation[] = [
         replace: "const floors = new Map<string, readonly number[]>();",
       },
     ],
-    proof: { breaks: ["I3", "I4", "I5"], focus: ["agent crash", "scheduler freeze", "message slow"] },
+    without: ["fenced-read", "lease-deadline"],
+    proof: {
+      breaks: ["I3", "I4", "I5"],
+      focus: ["agent restart", "agent crash", "cut from a system", "watch silent", "lease lost"],
+    },
   },
   {
     name: "registration-order",
@@ -31,7 +35,11 @@ export const agents: readonly Mutation[] = [
           "const floors = await store.lanes.allFloors();\n      const registered = await store.agents.register(agent);",
       },
     ],
-    proof: { breaks: ["I3", "I4", "I5"], focus: ["agent crash", "scheduler freeze", "message slow"] },
+    without: ["fenced-read", "lease-deadline"],
+    proof: {
+      breaks: ["I3", "I4", "I5"],
+      focus: ["agent restart", "agent crash", "cut from a system", "watch silent", "lease lost"],
+    },
   },
   {
     name: "watchdog",
@@ -69,7 +77,7 @@ export const agents: readonly Mutation[] = [
     about:
       "What a fenced incarnation knew lives on in the next one, although its attempts may have been given to others.",
     edits: [{ file: "packages/agent/src/agent.ts", find: "journal.reset();", replace: "" }],
-    proof: { breaks: ["I3", "I4", "I5", "I8"], focus: ["partition", "one-way partition", "scheduler crash"] },
+    proof: { breaks: ["I3", "I4", "I5", "I8"], focus: ["agent freeze", "scheduler crash", "agent away"] },
   },
   {
     name: "incarnation",
@@ -86,7 +94,7 @@ export const agents: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4", "I5"], focus: ["agent crash", "agent freeze"] },
+    proof: { breaks: ["I3", "I4", "I5"], focus: ["agent freeze", "hint lost", "store slow"] },
   },
   {
     name: "sessions",

@@ -52,7 +52,7 @@ export const ownership: readonly Mutation[] = [
         replace: "return claim.createRevision + 0 * floors.length;",
       },
     ],
-    proof: { breaks: ["I1"], focus: [] },
+    proof: { breaks: ["I1"], focus: ["coordinator wiped"] },
   },
   {
     name: "barrier",
@@ -113,6 +113,40 @@ export const ownership: readonly Mutation[] = [
         replace: "if (!row) {",
       },
     ],
-    proof: { breaks: ["I1", "I3", "I4"], focus: ["scheduler crash", "stream break"] },
+    proof: { breaks: ["I3", "I4"], focus: ["scheduler crash", "stream break", "instance hang"] },
+  },
+  {
+    name: "fenced-read",
+    about: "Rows are read for whoever asks, whatever the lane's floor.",
+    edits: [
+      {
+        file: "packages/store/src/read.ts",
+        find: "with ${readFence},",
+        replace:
+          "with allowed as materialized (select from (values ($1::text, $2::int4, $3::int4, $4::int8)) as asked),",
+      },
+      {
+        file: "test/simulation/store/lane-records.ts",
+        find: 'assertBatch(seqs, "read");\n      if (!isOwner(tables, owner)) return stale;',
+        replace: 'assertBatch(seqs, "read");',
+      },
+    ],
+    without: ["lease-deadline"],
+    proof: {
+      breaks: ["I3", "I4", "I5", "I8"],
+      focus: ["coordinator without quorum", "cut from a system", "lease lost", "agent restart"],
+    },
+  },
+  {
+    name: "lease-deadline",
+    about: "An owner trusts its lease until it has heard that it is gone.",
+    edits: [
+      {
+        file: "packages/coordination/src/membership.ts",
+        find: "this.#clock.monotonic() < monotonic && this.#clock.now() < wall;",
+        replace: "(true || (this.#clock.monotonic() < monotonic && this.#clock.now() < wall));",
+      },
+    ],
+    proof: { breaks: [], focus: ["scheduler freeze", "cut from a system"] },
   },
 ];

@@ -46,7 +46,7 @@ export const rows: readonly Mutation[] = [
     pushWrite(context, { write: refusedWrite(known, "Stopped", undefined, context.clock.now()), confirmTo: undefined });`,
       },
     ],
-    proof: { breaks: ["I8"], focus: ["message slow"] },
+    proof: { breaks: ["I3", "I8"], focus: [] },
   },
   {
     name: "held-rows",
@@ -63,7 +63,7 @@ export const rows: readonly Mutation[] = [
         replace: "if (isParked && mayBeOld(row, context.owner.epoch) && false) return;",
       },
     ],
-    proof: { breaks: ["I8"], focus: ["scheduler crash", "partition", "message slow"] },
+    proof: { breaks: ["I3", "I8"], focus: ["scheduler crash", "agent freeze"] },
   },
   {
     name: "sweeper",
@@ -93,6 +93,6 @@ export const rows: readonly Mutation[] = [
         replace: 'row.priority === priority && row.status !== "Running" && row.dueAt === undefined && row.announcedAt',
       },
     ],
-    proof: { breaks: ["I1"], focus: ["agent crash", "scheduler crash"] },
+    proof: { breaks: ["I1"], focus: ["stream deleted", "agent freeze", "scheduler crash"] },
   },
 ];
