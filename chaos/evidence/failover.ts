@@ -1,6 +1,6 @@
 // How long partitions stood still when they lost their owner, and what became of what ran.
 import type { Execution } from "@sluice/checkers";
-import { covers, type Task } from "@sluice/core";
+import { covers } from "@sluice/core";
 import type { FaultMark, PartitionName } from "../contract.ts";
 import type { Facts } from "./checks.ts";
 
@@ -17,10 +17,10 @@ export interface Failover {
 
 /**
  * From a fault to the first start of a task in the partition's lanes under a later epoch than any before the fault. Of an
- * owner that hands over in order: from the last start under its epoch.
+ * owner that hands over in order: the time in which something waited and neither of the two started it.
  */
-export function failovers({ rows, executions }: Facts, marks: readonly FaultMark[]): Failover[] {
-  const startsOf = startsByQueue(rows, executions);
+export function failovers(facts: Facts, marks: readonly FaultMark[]): Failover[] {
+  const startsOf = startsByQueue(facts);
   return marks.flatMap((mark) =>
     (mark.partitions ?? []).map((partition) => {
       const starts = (startsOf.get(partition.queue) ?? []).filter(({ lane }) => covers(partition.prefix, lane));
@@ -33,19 +33,27 @@ interface Start {
   readonly lane: number;
   readonly at: number;
   readonly epoch: number;
+  /** When its task was asked for; of a delayed one, and of a later attempt: when it started. */
+  readonly waitsFrom: number;
 }
 
 /** In the order of their times. */
-function startsByQueue(rows: readonly Task[], executions: readonly Execution[]): Map<string, Start[]> {
-  const places = new Map(rows.map(({ seq, queue, lane }) => [seq, { queue, lane }]));
+function startsByQueue({ evidence, rows, executions }: Facts): Map<string, Start[]> {
+  const { submissions = [] } = evidence.history;
+  const atOnce = submissions.filter(({ delayMs }) => delayMs === 0);
+  const askedAt = new Map(
+    atOnce.map((submission) => [`${submission.account}/${submission.taskId}`, submission.askedAt]),
+  );
+  const bySeq = new Map(rows.map((row) => [row.seq, row]));
   const starts = new Map<string, Start[]>();
-  for (const { seq, startedAt, epoch } of executions) {
-    const place = places.get(seq);
-    if (!place) continue;
-    const start = { lane: place.lane, at: startedAt, epoch };
-    const ofQueue = starts.get(place.queue);
+  for (const { seq, attempt, startedAt: at, epoch } of executions) {
+    const row = bySeq.get(seq);
+    if (!row) continue;
+    const asked = attempt === 1 ? askedAt.get(`${row.accountId}/${row.taskId}`) : undefined;
+    const start = { lane: row.lane, at, epoch, waitsFrom: asked ?? at };
+    const ofQueue = starts.get(row.queue);
     if (ofQueue) ofQueue.push(start);
-    else starts.set(place.queue, [start]);
+    else starts.set(row.queue, [start]);
   }
   return starts;
 }
@@ -58,7 +66,8 @@ function gapOf(starts: readonly Start[], { kind, from }: FaultMark): number | un
   if (!next) return undefined;
   if (!graceful.has(kind)) return next.at - from;
   const lastOld = starts.findLast((start) => start.epoch <= epoch && start.at < next.at);
-  return next.at - Math.max(from, lastOld?.at ?? from);
+  const waitedFrom = Math.min(...starts.filter(({ at }) => at >= next.at).map(({ waitsFrom }) => waitsFrom));
+  return next.at - Math.max(from, lastOld?.at ?? from, waitedFrom);
 }
 
 /**
