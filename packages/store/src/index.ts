@@ -204,7 +204,10 @@ export interface LaneRecords {
    * outcome takes over again, with a higher epoch.
    */
   raiseFloor(owner: OwnedPartition): Promise<boolean>;
-  /** Rows by number, in any order; missing ones are left out. Also final and parked ones, and those of other lanes. */
+  /**
+   * Rows by number, in any order; missing ones, and those of other queues, are left out. Also final and parked ones, and those
+   * of other lanes of the queue.
+   */
   read(owner: OwnedPartition, seqs: readonly Seq[]): Promise<TaskRow[] | Stale>;
   /** One transaction; one boolean per write: whether its guard held. */
   write(owner: OwnedPartition, writes: readonly TaskWrite[]): Promise<boolean[] | Stale>;

@@ -7,7 +7,10 @@ import { type TaskRowColumns, taskRowColumns, toTaskRow } from "./rows.ts";
 import { statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
-/** Index: tasks_seq. */
+/**
+ * Index: tasks_seq. A message may name a row of another queue, so the queue is compared; dressed in `coalesce`, because the
+ * partial indexes on (queue, …) do not fit here.
+ */
 export const readStatement = statement(
   "read_tasks",
   `
@@ -15,7 +18,7 @@ with ${readFence},
 found as (
   select ${taskRowColumns("t")}
   from unnest($5::int8[]) as wanted (seq) join tasks t on t.seq = wanted.seq
-  where exists (select from allowed)
+  where exists (select from allowed) and coalesce(t.queue, '') = $1::text
 )
 ${withOwned("found r", taskRowColumns("r"))}`,
 );

@@ -28,7 +28,7 @@ export function laneRecords(model: Model): LaneRecords {
       if (!isOwner(tables, owner)) return stale;
       return [...new Set(seqs)].flatMap((seq) => {
         const row = rows.bySeq(seq);
-        return row === undefined ? [] : [toTaskRow(row)];
+        return row?.queue === owner.queue ? [toTaskRow(row)] : [];
       });
     },
     async write(owner, writes) {

@@ -53,6 +53,13 @@ export function describeWrites(subject: Subject): void {
     expect(await subject.store.lanes.read(owner, [])).toEqual([]);
   });
 
+  test("the rows of another queue are not for this owner, whatever a message says", async () => {
+    const [own = 0, other = 0] = await subject.insert(aNewTask(), aNewTask({ queue: "r" }));
+    await subject.own();
+    const rows = await subject.store.lanes.read(owner, [own, other]);
+    expect(rows).toMatchObject([{ seq: own }]);
+  });
+
   test("a settlement writes status, result, error, attempt's place and timeline at once", async () => {
     const task = aNewTask({ payload: bytes("in") });
     const [seq = 0] = await subject.insert(task);
