@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { mutations } from "../mutations/index.ts";
 import { type FaultName, faultKinds, rateNames } from "./faults.ts";
-import type { SimulateOptions } from "./simulate.ts";
+import { type SimulateOptions, type StoreKind, storeKinds } from "./simulate.ts";
 
 export interface CommandLine {
   /** In this order. */
@@ -12,6 +12,7 @@ export interface CommandLine {
   readonly isSingle: boolean;
   readonly processes: number;
   readonly control: string | undefined;
+  readonly store: StoreKind;
   readonly about: number | undefined;
   readonly traceLines: number;
   readonly isVerbose: boolean;
@@ -26,6 +27,7 @@ interface Flags {
   readonly minutes?: number;
   readonly processes: number;
   readonly control?: string;
+  readonly store: StoreKind;
   readonly about?: number;
   readonly trace: number;
   readonly verbose: boolean;
@@ -60,6 +62,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     isSingle: seed !== undefined,
     processes: flags.processes,
     control,
+    store: flags.store,
     about: flags.about,
     traceLines: flags.trace,
     isVerbose: flags.verbose || seed !== undefined,
@@ -81,6 +84,11 @@ function commandOf(): Command {
     .option("--minutes <m>", "virtual minutes with faults (default: 0.5, or as the control needs)", positiveNumber)
     .option("--processes <n>", "processes", positiveWholeNumber, availableParallelism())
     .addOption(new Option("--control <name>", "without a protection").choices(mutations.map(({ name }) => name)))
+    .addOption(
+      new Option("--store <kind>", "in memory, or the real SQL; the runs are the same")
+        .choices(storeKinds)
+        .default("model"),
+    )
     .option("--about <task>", "with --seed: the trace of one task, by number", wholeNumber)
     .option("--trace <lines>", "with --seed: the end of the trace", wholeNumber, 0)
     .option("--verbose", "also seeds that break nothing", false)

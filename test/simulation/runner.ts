@@ -2,17 +2,16 @@
 //
 //   started ──ready──▶ idle ──run──▶ busy ──outcome──▶ idle ──▶ … after so many runs: replaced
 import type { ChildProcess } from "node:child_process";
-import { realTimeMaxMs, seedsPerProcess, startWorker } from "./seeds.ts";
+import { type RunSeedsOptions, realTimeMaxMs, seedsPerProcess, startWorker } from "./seeds.ts";
 import type { Outcome, SimulateOptions } from "./simulate.ts";
 
 export class Runner implements AsyncDisposable {
-  readonly #control: string | undefined;
+  readonly #how: Pick<RunSeedsOptions, "control" | "store">;
   #worker: ChildProcess | undefined;
   #left = 0;
 
-  /** `control`: a protection that it runs without. */
-  constructor(control?: string) {
-    this.#control = control;
+  constructor(how: Pick<RunSeedsOptions, "control" | "store">) {
+    this.#how = how;
   }
 
   /** One at a time. Rejects when the run hangs, or cannot be run. */
@@ -30,7 +29,7 @@ export class Runner implements AsyncDisposable {
 
   async #replace(): Promise<void> {
     await this[Symbol.asyncDispose]();
-    this.#worker = startWorker(this.#control);
+    this.#worker = startWorker(this.#how);
     this.#left = seedsPerProcess;
     await this.#message("the process");
   }

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mutationFlags, withoutVariable } from "../mutations/index.ts";
-import type { Outcome, SimulateOptions } from "./simulate.ts";
+import type { Outcome, SimulateOptions, StoreKind } from "./simulate.ts";
 
 export interface RunSeedsOptions {
   readonly runs: readonly SimulateOptions[];
@@ -11,6 +11,8 @@ export interface RunSeedsOptions {
   readonly onOutcome: (outcome: Outcome, options: SimulateOptions, ms: number) => void;
   /** A protection that the processes run without (`test/mutations`). */
   readonly control?: string | undefined;
+  /** Default: the model. */
+  readonly store?: StoreKind | undefined;
   /** Begins no further run once it aborts. */
   readonly signal?: AbortSignal;
 }
@@ -18,11 +20,11 @@ export interface RunSeedsOptions {
 /** A loop that never waits would block its process for ever, fake clock and all. */
 export const realTimeMaxMs = 180_000;
 
-/**
- * Then another process takes over. A world never stops in order, so its signals never abort, and Node keeps every composite
- * signal that somebody listens to: about 20 MB a seed.
- */
-export const seedsPerProcess = 40;
+/** Then another process takes over. To start costs as much as ten seeds; what a process keeps of each is next to nothing. */
+export const seedsPerProcess = 500;
+
+/** In MB, of young objects: nearly all die with the virtual second in which they were made. */
+const youngSpaceMb = 32;
 
 /** In the order in which they end. Rejects when a run hangs, or cannot be run. */
 export async function runSeeds(options: RunSeedsOptions): Promise<void> {
@@ -37,17 +39,17 @@ export async function runSeeds(options: RunSeedsOptions): Promise<void> {
 }
 
 /** Answers `ready`, then each run that it is sent with its outcome. */
-export function startWorker(control: string | undefined): ChildProcess {
+export function startWorker({ control, store }: Pick<RunSeedsOptions, "control" | "store">): ChildProcess {
   const flags = control === undefined ? [] : mutationFlags(join(import.meta.dirname, "../.."));
-  return fork(fileURLToPath(new URL("worker.ts", import.meta.url)), {
-    execArgv: [...flags, "--import", "tsx"],
+  return fork(fileURLToPath(new URL("worker.ts", import.meta.url)), store === undefined ? [] : [store], {
+    execArgv: [`--max-semi-space-size=${youngSpaceMb}`, ...flags, "--import", "tsx"],
     env: { ...process.env, [withoutVariable]: control ?? "" },
   });
 }
 
-function runProcess(waiting: SimulateOptions[], { onOutcome, control }: RunSeedsOptions): Promise<void> {
+function runProcess(waiting: SimulateOptions[], { onOutcome, ...how }: RunSeedsOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = startWorker(control);
+    const worker = startWorker(how);
     let current: SimulateOptions | undefined;
     let startedAt = 0;
     let left = seedsPerProcess;
