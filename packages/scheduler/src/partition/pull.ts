@@ -1,7 +1,7 @@
 // Loop, one per priority: blocks from the queue into memory, far ahead of what can be dispatched, so that a flow with a
 // million waiting tasks hides nobody behind it. Stops while its share of the scheduler's look-ahead is full.
-import { AppError, type Loop, type Priority, priorities } from "@sluice/core";
-import type { Consumer } from "@sluice/queue";
+import { AppError, covers, type Loop, type OwnedPartition, type Priority, priorities } from "@sluice/core";
+import type { Block, Consumer } from "@sluice/queue";
 import { type PartitionContext, putInOrder } from "./context.ts";
 import type { Load } from "./look-ahead.ts";
 
@@ -21,6 +21,7 @@ export function pullLoop(context: PartitionContext, consumer: Consumer, priority
         const deliveries = await consumer.pull(Math.min(room, pullMax), signal);
         if (signal.aborted) return;
         for (const delivery of deliveries) {
+          if (!isOurs(delivery.block, context.owner, priority)) continue;
           const waiting = context.memory.enter(delivery);
           if (waiting) putInOrder(context, waiting);
         }
@@ -37,6 +38,15 @@ export function pullLoop(context: PartitionContext, consumer: Consumer, priority
       }
     }
   };
+}
+
+/**
+ * Whether a block is one of this partition and priority. A queue that lost the end of its stream gives the same positions to
+ * other blocks, and delivers those again to whoever held the old ones. They are neither taken nor acked: an ack would take
+ * them from their owner.
+ */
+export function isOurs(block: Block, { queue, prefix }: OwnedPartition, priority: Priority): boolean {
+  return block.queue === queue && block.priority === priority && covers(prefix, block.lane);
 }
 
 /** Loop: keeps what is in memory invisible to everybody else. */
