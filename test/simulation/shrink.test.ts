@@ -58,7 +58,7 @@ test("a run without a watchdog shrinks to fewer faults, and the command that is 
   timeout: 300_000,
 }, async () => {
   const control = "watchdog";
-  await using runner = new Runner(control);
+  await using runner = new Runner({ control });
   const failure = await firstFailure(runner, control);
   const { run, outcome } = failure;
   const shrunk = await shrink({ run, outcome, simulate: (next) => runner.run(next), hasTime: () => true });
