@@ -8,6 +8,7 @@ import { World } from "./world.ts";
 
 const account = "red";
 const taskCount = 10;
+const failing = { kind: "retryable", ms: 1_000 } as const;
 let store: StoreOfRuns;
 
 beforeAll(async () => {
@@ -18,14 +19,14 @@ afterAll(async () => {
   await store[Symbol.asyncDispose]();
 });
 
-/** A world in which ten tasks run, each for `ms`. */
-async function startWorld({ ms, agents = 2 }: { ms: number; agents?: number }) {
+/** A world in which ten tasks run, each for `ms`; `isRetried`: after an attempt of a second that fails. */
+async function startWorld({ ms, agents = 2, isRetried = false }: { ms: number; agents?: number; isRetried?: boolean }) {
   const world = new World({ seed: 1, openStore: await store.reset(), agents, schedulers: 2 });
   await world.start([account]);
   const name = await createFunction(world, { account });
   await world.clock.advance(3_000);
   const { tasks } = world.client("client", account);
-  const payload = encodeBehaviour({ steps: [{ kind: "ok", ms }], termMs: 0 });
+  const payload = encodeBehaviour({ steps: [...(isRetried ? [failing] : []), { kind: "ok", ms }], termMs: 0 });
   const draft = {
     function: name,
     taskId: "",
@@ -85,4 +86,47 @@ test("an agent that freezes for ten seconds keeps its tasks; one that freezes fo
   await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 180_000 });
   const ofFrozen = world.ledger.executions.filter(({ agentId, attempt }) => agentId === "a1" && attempt === 1);
   expect(new Set(ofFrozen.map(({ how }) => how))).toEqual(new Set(["killed"]));
+});
+
+test("a scheduler whose wall clock is an hour wrong parks no retry for an hour", async () => {
+  for (const ms of [3_600_000, -3_600_000]) {
+    await using scenario = await startWorld({ ms: 1_000, isRetried: true });
+    const { world, settledCount } = scenario;
+    for (const name of world.names.schedulers) world.scheduler(name).stepClock(ms);
+    await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 30_000 });
+    expect(world.ledger.executions.map(({ attempt }) => attempt)).toEqual([
+      ...new Array(taskCount).fill(1),
+      ...new Array(taskCount).fill(2),
+    ]);
+  }
+});
+
+test("what runs while etcd has no quorum for a minute runs to its end, and is settled, once", async () => {
+  await using scenario = await startWorld({ ms: 40_000 });
+  const { world, settledCount } = scenario;
+  const giveBack = world.coordinator.loseQuorum();
+  await world.clock.advance(60_000);
+  expect(world.ledger.executions.map(({ how }) => how)).toEqual(new Array(taskCount).fill("ok"));
+  giveBack();
+  await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 20_000 });
+  expect(world.ledger.executions).toHaveLength(taskCount);
+});
+
+test("a wiped etcd repeats no execution, and its new epochs are taken", async () => {
+  await using scenario = await startWorld({ ms: 12_000 });
+  const { world, settledCount } = scenario;
+  world.coordinator.wipe();
+  await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
+  expect(world.ledger.executions).toHaveLength(taskCount);
+});
+
+test("a stream that is deleted with all that waits loses no task and repeats none", async () => {
+  await using scenario = await startWorld({ ms: 300, isRetried: true });
+  const { world, settledCount } = scenario;
+  // Retries are announced from now on, and their messages are deleted.
+  await world.clock.runUntil(() => world.queue.size > 0 && world.ledger.runningCount === 0, { withinMs: 10_000 });
+  world.queue.deleteStream();
+  world.queue.recreateConsumers(() => 500);
+  await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
+  expect(world.ledger.executions).toHaveLength(2 * taskCount);
 });
