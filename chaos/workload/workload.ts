@@ -139,7 +139,7 @@ class RunningWorkload implements Workload {
   /** Also when the store does not answer for a while. */
   async #untilFinal(endsAt: number): Promise<void> {
     const { tasks } = this.#ground.store;
-    while (ledgerNow() < endsAt) {
+    while (ledgerNow() < endsAt && !this.#over.signal.aborted) {
       const counts = accounts.map((account) => tasks.countWaiting(AccountId(account), 1));
       const waiting = await Promise.all(counts).catch(() => [1]);
       if (waiting.every((count) => count === 0)) return;
