@@ -12,6 +12,7 @@ import { runScenarios } from "./run.ts";
 import { countsOf, progressOn } from "./run-progress.ts";
 import { realHarness } from "./run-real.ts";
 import { randomFaults, scenarios } from "./scenarios/index.ts";
+import { brisk } from "./scenarios/workloads.ts";
 
 interface Options {
   readonly scenario: readonly string[];
@@ -22,6 +23,7 @@ interface Options {
   readonly seed: number;
   readonly repeat: number;
   readonly profile?: "default" | "fast";
+  readonly quick: boolean;
   readonly out: string;
   readonly list: boolean;
 }
@@ -43,6 +45,7 @@ const program = new Command("chaos")
   .addOption(
     new Option("--profile <p>", "leases of schedulers, instead of the scenario's").choices(["default", "fast"]),
   )
+  .option("--quick", "long tasks last 8 to 15 s instead of 30 to 120 s", false)
   .option("--out <folder>", "for the report", join(".sluice", "chaos"))
   .option("--list", "names of all scenarios", false)
   .addHelpText("after", () => `\nScenarios (* in CI):\n${listText()}`)
@@ -50,27 +53,27 @@ const program = new Command("chaos")
 const options = program.opts<Options>();
 setMaxListeners(0);
 
-const chosen = choose(options);
+const wanted = choose(options);
 if (options.list) console.log(listText());
-else if (chosen.length === 0) program.help();
-else process.exitCode = await run(chosen);
+else if (wanted.length === 0) program.help();
+else process.exitCode = await run(wanted);
 // Connections of drivers that wait for what is gone would keep the process.
 process.exit();
 
-async function run(wanted: readonly Scenario[]): Promise<number> {
+async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
   const { seed, repeat, profile, out } = options;
   let results: RunResult[] = [];
   let wasInterrupted = false;
   await untilSignal(async (signal) => {
     results = await runScenarios(realHarness, {
-      scenarios: wanted,
+      scenarios: scenariosOfRun,
       seed,
       repeat,
       profile,
       random: seededRandom(seed),
       conditions: conditions(),
       signal,
-      on: progressOn(console.log, { count: wanted.length }),
+      on: progressOn(console.log, { count: scenariosOfRun.length }),
     });
     wasInterrupted = signal.aborted;
   });
@@ -81,12 +84,13 @@ async function run(wanted: readonly Scenario[]): Promise<number> {
   return wasInterrupted || results.some(({ passed, notRun }) => !passed && notRun === undefined) ? 1 : 0;
 }
 
-function choose({ scenario, all, fast, random, minutes }: Options): Scenario[] {
+function choose({ scenario, all, fast, random, minutes, quick }: Options): Scenario[] {
   const known = new Map(scenarios.map((each) => [each.name, each]));
   const unknown = scenario.filter((name) => !known.has(name));
   if (unknown.length > 0) program.error(`no scenario is called ${unknown.join(", ")}; --list names them all`);
   const named = scenarios.filter(({ name, isFast }) => all || (fast && isFast) || scenario.includes(name));
-  return random ? [...named, randomFaults(minutes * 60_000)] : named;
+  const chosen = random ? [...named, randomFaults(minutes * 60_000)] : named;
+  return quick ? chosen.map((each) => ({ ...each, workload: { ...each.workload, ...brisk } })) : chosen;
 }
 
 /** What a figure depends on. */
