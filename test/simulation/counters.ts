@@ -101,6 +101,7 @@ export type CounterName = (typeof counterNames)[number];
 /** So rare that fifty seeds may not reach them. */
 export const rareCounters: readonly CounterName[] = [
   "frame repeated",
+  "agent killed with its instance",
   "repeated dispatch answered",
   "outcome of a submission unknown",
 ];
