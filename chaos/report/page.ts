@@ -1,14 +1,12 @@
 // All runs as one page that needs nothing but itself: it can be sent, kept, and opened from a disk.
 import type { RunResult } from "../contract.ts";
 import { pictureOf } from "./picture.ts";
-import { duration, figureRows, samples, share, verdictOf } from "./text.ts";
+import { duration, figureRows, samples, share, verdictOf, violationCount, violationsShown } from "./text.ts";
 
 export interface PageFacts {
   /** Such as `2026-11-21 09:30 UTC`. */
   readonly writtenAt: string;
 }
-
-const violationsShown = 200;
 
 export function pageOf(results: readonly RunResult[], { writtenAt }: PageFacts): string {
   const failed = results.filter((result) => verdictOf(result) === "failed").length;
@@ -83,7 +81,7 @@ function overview(results: readonly RunResult[]): string {
 }
 
 function section(result: RunResult, index: number): string {
-  const { scenario, about, seed, conditions, notRun, violations, checked } = result;
+  const { scenario, about, seed, conditions, notRun, checked } = result;
   const head = `<section id="run-${index + 1}">
 <h2>${escaped(scenario)} ${badge(result)}</h2>
 <p>${escaped(about)}</p>`;
@@ -93,21 +91,22 @@ function section(result: RunResult, index: number): string {
     ...Object.entries(conditions).map(([name, value]) => [name, String(value)] as const),
   ];
   return `${head}
-${violationList(violations)}
+${violationList(result)}
 <div class="wide">${pictureOf(result)}</div>
 <div class="columns">${pairs("figures", figureRows(result))}${pairs("conditions", facts)}</div>
 <p>Checked: ${escaped(checked.join(", "))}.</p>
 </section>`;
 }
 
-function violationList(violations: RunResult["violations"]): string {
+function violationList(result: RunResult): string {
+  const { violations } = result;
   if (violations.length === 0) return "";
   const items = violations
     .slice(0, violationsShown)
     .map(({ invariant, message }) => `<li><b>${escaped(invariant)}</b> ${escaped(message)}</li>`);
   const more = violations.length - items.length;
   if (more > 0) items.push(`<li>and ${more} more</li>`);
-  return `<ul class="violations">${items.join("")}</ul>`;
+  return `<div class="violations"><h3>${violationCount(result)}</h3><ul>${items.join("")}</ul></div>`;
 }
 
 function pairs(name: string, rows: readonly (readonly [name: string, value: string])[]): string {

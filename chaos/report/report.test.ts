@@ -84,6 +84,13 @@ describe("the page", () => {
     expect(page.match(/<svg/g)).toHaveLength(2);
   });
 
+  test("says that a control breaks as it must", async () => {
+    const control = { ...failed, passed: true };
+    expect(await pageOf(control)).toContain("1 violation, as it must");
+    expect([tableOf([control]), describeResult(control)].join("")).toMatch(/as it must.*as it must/s);
+    expect(await pageOf(failed)).not.toContain("as it must");
+  });
+
   test("needs nothing from anywhere", async () => {
     const page = await pageOf(aResult());
     const withoutNames = page.replaceAll(/xmlns(?::\w+)?="http:[^"]*"/g, "");

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import type { RunResult } from "../contract.ts";
-import { count, duration, samples, share, verdictOf } from "./text.ts";
+import { count, duration, samples, share, verdictOf, violationCount } from "./text.ts";
 
 const head = [
   "scenario",
@@ -26,7 +26,7 @@ export function tableOf(results: readonly RunResult[]): string {
     const verdict = verdictOf(result);
     table.push([
       scenario,
-      verdict === "failed" ? `${verdict}:\n${count(violations.length)} violations` : verdict,
+      lines(verdict, ...(violations.length > 0 ? [violationCount(result)] : [])),
       lines(count(figures.accepted), count(figures.rejected), count(figures.unknown)),
       lines(count(figures.lost), count(figures.executedTwice), count(figures.overlaps)),
       lines(count(figures.staleWritesRefused), count(figures.announcedAgain)),

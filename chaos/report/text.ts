@@ -1,9 +1,18 @@
 // Figures as people read them.
 import type { RunResult, Samples } from "../contract.ts";
 
+/** Of one run; the JSON has all. */
+export const violationsShown = 100;
+
 export function verdictOf({ passed, notRun }: Pick<RunResult, "passed" | "notRun">): "passed" | "failed" | "not run" {
   if (notRun !== undefined) return "not run";
   return passed ? "passed" : "failed";
+}
+
+/** A run that passes with violations is a control, which must show some. */
+export function violationCount({ passed, violations }: Pick<RunResult, "passed" | "violations">): string {
+  const { length } = violations;
+  return `${count(length)} ${length === 1 ? "violation" : "violations"}${passed && length > 0 ? ", as it must" : ""}`;
 }
 
 /** `820 ms`, `4.2 s`, `1,203 s`. */
@@ -62,6 +71,7 @@ export function describeResult(result: RunResult): string {
     `  ${about}`,
     `  seed ${seed}; checked: ${checked.join(", ")}`,
     ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
-    ...violations.map(({ invariant, message }) => `  ! ${invariant}: ${message}`),
+    `  ${violationCount(result)}`,
+    ...violations.slice(0, violationsShown).map(({ invariant, message }) => `  ! ${invariant}: ${message}`),
   ].join("\n");
 }

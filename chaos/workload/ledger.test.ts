@@ -15,7 +15,7 @@ const tick = (ms: number, instance = "i1") => `tick ${instance} ${ns(ms)}\n`;
 const end = (ms: number, how = "ok", number = 1) => `end i1 ${number} ${how} ${ns(ms)}\n`;
 
 function parse(...pieces: readonly string[]): LedgerParser {
-  const parser = new LedgerParser();
+  const parser = new LedgerParser(0n);
   for (const piece of pieces) parser.add(piece);
   return parser;
 }
@@ -86,7 +86,7 @@ test("a line that makes no sense is told", () => {
 test("a file is read on from where it ended", () => {
   const path = join(folder, "tail");
   writeFileSync(path, start(1_000));
-  using ledger = openLedger(path);
+  using ledger = openLedger(path, 0n);
   ledger.read();
   expect(ledger.executions).toHaveLength(1);
   appendFileSync(path, end(1_500) + start(2_000, { number: 2 }).slice(0, 20));

@@ -1,5 +1,6 @@
 // What handlers wrote about their own executions (`handler/index.cjs` says how), outside of everything that is broken.
 import { closeSync, openSync, readSync } from "node:fs";
+import { ledgerStart, ledgerTime } from "./clock.ts";
 
 /** One execution of an attempt. Times in ms of the ledger's clock. */
 export interface LedgerExecution {
@@ -29,10 +30,10 @@ export interface Ledger extends Disposable {
   running(now: number): LedgerExecution[];
 }
 
-/** Opens a file that exists. */
-export function openLedger(path: string): Ledger {
+/** Opens a file that exists. `start` is the 0 of its times, in ns of CLOCK_MONOTONIC. */
+export function openLedger(path: string, start = ledgerStart): Ledger {
   const file = openSync(path, "r");
-  const parser = new LedgerParser();
+  const parser = new LedgerParser(start);
   const chunk = Buffer.alloc(1024 * 1024);
   let offset = 0;
   return {
@@ -62,7 +63,13 @@ export class LedgerParser {
   readonly problems: string[] = [];
   /** By instance, then by number. */
   readonly #open = new Map<string, Map<string, Writable<LedgerExecution>>>();
+  readonly #zero: bigint;
   #rest = "";
+
+  /** `start` is the 0 of its times, in ns of CLOCK_MONOTONIC. */
+  constructor(start: bigint) {
+    this.#zero = start;
+  }
 
   /** Takes any piece of the file, in order; the last line may be incomplete. */
   add(text: string): void {
@@ -79,9 +86,10 @@ export class LedgerParser {
 
   #line(line: string): void {
     const words = line.split(" ");
-    const at = Number(words.at(-1)) / 1e6;
+    const ns = words.at(-1) ?? "";
+    const at = /^\d+$/.test(ns) ? ledgerTime(BigInt(ns), this.#zero) : undefined;
     const isKnown =
-      !Number.isNaN(at) &&
+      at !== undefined &&
       ((words[0] === "start" && words.length === 11 && this.#start(words, at)) ||
         (words[0] === "tick" && words.length === 3 && this.#tick(words, at)) ||
         (words[0] === "end" && words.length === 5 && this.#end(words, at)));

@@ -1,4 +1,12 @@
-import { NotFound, OutcomeUnknown, Rejected, type SluiceClient, Unavailable } from "@sluice/client";
+import {
+  DuplicateTask,
+  NotFound,
+  OutcomeUnknown,
+  Rejected,
+  type SluiceClient,
+  type Task,
+  Unavailable,
+} from "@sluice/client";
 import { expect, test } from "vitest";
 import { pause } from "./pace.ts";
 import type { PlannedTask } from "./plan.ts";
@@ -100,6 +108,18 @@ test("a slow answer keeps nobody from submitting, up to a bound that is counted"
   const { submissions, asked } = clientsThat([() => new Promise(() => undefined)]);
   for (let count = 0; count < 5_010; count += 1) submissions.submit(task);
   expect([asked.length, submissions.skipped]).toEqual([5_000, 10]);
+});
+
+test("a submission that is called a duplicate of itself is a bug", async () => {
+  const duplicate: Submit = async () => {
+    throw new DuplicateTask({ function: "work-1", taskId: "short-1", status: "Running" } as Task);
+  };
+  const { submissions, over } = clientsThat([silent, duplicate]);
+  submissions.submit(task);
+  await submissions.known();
+  over.abort();
+  expect(submissions.submitted[0]?.record.answer).toBe("accepted");
+  expect(submissions.bugs).toEqual(["red/short-1 was called a duplicate of itself"]);
 });
 
 test("an accepted task that its client is told does not exist is a bug", async () => {

@@ -103,9 +103,10 @@ export class Submissions {
     } catch (cause) {
       if (signal.aborted) return "unknown";
       if (cause instanceof Rejected) return "rejected";
+      if (!(cause instanceof DuplicateTask)) return "unknown";
       // Its token says that it is the same submission.
-      if (cause instanceof DuplicateTask) this.bugs.push(`${taskId} was called a duplicate of itself`);
-      return "unknown";
+      this.bugs.push(`${task.account}/${taskId} was called a duplicate of itself`);
+      return "accepted";
     }
   }
 
