@@ -190,6 +190,12 @@ describe("I6", () => {
     expect(i6.check(history({ agents, executions: [run()] }))).toHaveLength(1);
     expect(i6.check(history({ agents }))).toEqual([]);
   });
+  test("an agent takes no owner below the floor at its registration", () => {
+    const registered = { kind: "registered", at: 60, agentId: "a1", incarnation: 1 } as const;
+    const agents = [{ kind: "attached", at: 70, agentId: "a1", incarnation: 1, owner } as const];
+    expect(i6.check(history({ store: [...raises, registered], agents }))).toHaveLength(1);
+    expect(i6.check(history({ store: [raises[0], registered, raises[1]], agents }))).toEqual([]);
+  });
 });
 
 describe("I8", () => {

@@ -79,8 +79,16 @@ export interface Died {
   readonly incarnation: number;
 }
 
+/** The row of an incarnation of an agent was committed; again when its registration is repeated. */
+export interface Registered {
+  readonly kind: "registered";
+  readonly at: number;
+  readonly agentId: string;
+  readonly incarnation: number;
+}
+
 /** In the order in which the store did them. */
-export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Died;
+export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Registered | Died;
 
 /** An agent took an owner, or was given attempts; in the order of one agent's frames. */
 export type AgentEvent =

@@ -13,6 +13,7 @@ export const i6 = createChecker({
   check: ({ store, agents, executions }) => [
     ...storeRefuses(store),
     ...agentsRefuse(agents),
+    ...newcomersRefuse(store, agents),
     ...nothingStarts(agents, executions),
   ],
 });
@@ -31,6 +32,11 @@ class Floors {
   highest({ queue, prefix }: OwnedPartition): number {
     const { from, until } = lanesOf(prefix);
     return Math.max(...this.#of(queue).slice(from, until));
+  }
+  copy(): Floors {
+    const copy = new Floors();
+    for (const [queue, lanes] of this.#queues) copy.#queues.set(queue, [...lanes]);
+    return copy;
   }
   #of(queue: string): number[] {
     const lanes = this.#queues.get(queue) ?? new Array<number>(laneCount).fill(0);
@@ -105,6 +111,26 @@ function agentsRefuse(agents: readonly AgentEvent[]): Violation[] {
     own.take(at, owner);
     if (owner.epoch >= highest) return [];
     const message = `${agentId}/${incarnation} took the owner of ${owner.queue}/${owner.prefix} with epoch ${owner.epoch} at ${at} ms, after epoch ${highest}`;
+    return [{ invariant, message }];
+  });
+}
+
+/** An agent gets the floors at its registration: of owners that were replaced before its row was there it takes none. */
+function newcomersRefuse(store: readonly StoreEvent[], agents: readonly AgentEvent[]): Violation[] {
+  const floors = new Floors();
+  const atBirth = new Map<string, Floors>();
+  for (const event of store) {
+    if (event.kind === "raised") floors.raise(event.owner);
+    if (event.kind !== "registered") continue;
+    const key = `${event.agentId}/${event.incarnation}`;
+    if (!atBirth.has(key)) atBirth.set(key, floors.copy());
+  }
+  return agents.flatMap((event) => {
+    if (event.kind !== "attached") return [];
+    const { agentId, incarnation, owner, at } = event;
+    const floor = atBirth.get(`${agentId}/${incarnation}`)?.highest(owner) ?? 0;
+    if (owner.epoch >= floor) return [];
+    const message = `${agentId}/${incarnation} took the owner of ${owner.queue}/${owner.prefix} with epoch ${owner.epoch} at ${at} ms, and was born when the floor was ${floor}`;
     return [{ invariant, message }];
   });
 }

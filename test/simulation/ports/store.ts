@@ -188,6 +188,7 @@ function agentRecorders(server: StoreServer, { network, node }: Port): Recorders
     register(_parameters, result, at) {
       const { agentId, incarnation } = result as AgentIncarnation;
       trace.add(`REGISTER ${node.name} ${agentId}/${incarnation}`);
+      server.events.push({ kind: "registered", at, agentId, incarnation });
       died({ agentId, incarnation: incarnation - 1 }, at);
     },
     fence([agent], result) {
