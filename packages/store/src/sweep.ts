@@ -119,7 +119,11 @@ export async function waiting(
   const rows = groups
     .flatMap(rowsOf)
     .sort((a, b) => a.priority - b.priority || a.announcedAt - b.announcedAt || a.seq - b.seq);
-  return { announcements: rows.map(({ announcement }) => announcement), last: rows.at(-1) };
+  const last = rows.at(-1);
+  return {
+    announcements: rows.map(({ announcement }) => announcement),
+    last: last && { priority: last.priority, announcedAt: last.announcedAt, seq: last.seq },
+  };
 }
 
 interface WaitingRow extends Announced {

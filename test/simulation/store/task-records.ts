@@ -65,7 +65,9 @@ function insert(model: Model, given: readonly NewTask[]): InsertOutcome[] {
     if (row !== undefined) return { kind: "inserted", seq: row.seq, enqueuedAt: row.enqueuedAt };
     const existing = rows.byKey(task);
     assert(existing !== undefined, "what was not inserted is there");
-    const isRepeated = task.submissionToken !== "" && task.submissionToken === existing.submissionToken;
+    // A token with half of a surrogate pair is not the one that was kept.
+    const token = given[index]?.submissionToken;
+    const isRepeated = token !== "" && token === existing.submissionToken;
     return isRepeated ? { kind: "repeated" } : { kind: "duplicate", existing: toTask(existing, lean) };
   });
 }
