@@ -46,7 +46,7 @@ test(`${callsPerSeed} random calls are answered alike by the model and by SQL, w
     `${method} true`,
     `${method} false`,
   ]);
-  expect([...met]).toEqual(expect.arrayContaining([...kinds, ...ofOwners, ...some, ...both]));
+  expect([...kinds, ...ofOwners, ...some, ...both].filter((summary) => !met.has(summary))).toEqual([]);
 });
 
 function summaryOf([, method, first]: Call, answer: Answer): string {

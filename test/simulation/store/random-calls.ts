@@ -126,7 +126,11 @@ export class RandomCalls {
 
   #ofAgents(): Call {
     const dice = this.#dice;
-    const agent = () => ({ agentId: dice.pick(agentIds), incarnation: dice.between(1, 4) });
+    const agent = () => {
+      const agentId = dice.pick(agentIds);
+      const latest = this.#tables.agents.get(agentId)?.at(-1)?.incarnation ?? 1;
+      return { agentId, incarnation: Math.max(1, latest - dice.pick([0, 0, 0, 1, 9])) };
+    };
     const registration = {
       address: "10.0.0.1:1",
       slots: dice.between(1, 9),
@@ -187,18 +191,19 @@ export class RandomCalls {
 
   #task(): NewTask {
     const dice = this.#dice;
-    const id = dice.chance(0.8) ? `t${this.#seqs}-${dice.between(1, 1_000)}` : this.#key().taskId;
+    const known = dice.chance(0.25) ? this.#tables.rows.bySeq(this.#seq()) : undefined;
+    const token = dice.pick(["", "", `token ${dice.between(1, 3)}`, dice.chance(0.02) ? "a\0b" : "😀\ud800"]);
     return {
-      accountId: dice.pick(accounts),
-      functionName: dice.pick(names),
-      taskId: TaskId(id),
+      accountId: known?.accountId ?? dice.pick(accounts),
+      functionName: known?.functionName ?? dice.pick(names),
+      taskId: known?.taskId ?? TaskId(`t${this.#seqs}-${dice.between(1, 1_000)}`),
       queue: dice.pick(queues),
       lane: dice.between(0, 31),
       priority: dice.pick(priorities),
       payload: this.#bytes(),
       delayMs: dice.chance(0.3) ? dice.between(1, 20_000) : 0,
       expiresAfterMs: dice.chance(0.3) ? dice.between(1, 20_000) : 0,
-      submissionToken: dice.pick(["", "", `token ${dice.between(1, 3)}`, dice.chance(0.02) ? "a\0b" : "😀\ud800"]),
+      submissionToken: known && dice.chance(0.7) ? known.submissionToken : token,
     };
   }
 
