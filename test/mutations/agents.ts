@@ -12,11 +12,7 @@ export const agents: readonly Mutation[] = [
         replace: "const floors = new Map<string, readonly number[]>();",
       },
     ],
-    without: ["fenced-read", "lease-deadline"],
-    proof: {
-      breaks: ["I3", "I4", "I5"],
-      focus: ["agent restart", "agent crash", "cut from a system", "watch silent", "lease lost"],
-    },
+    proof: { breaks: ["I6"], focus: ["agent restart", "cut from a system", "watch silent", "lease lost"] },
   },
   {
     name: "registration-order",
@@ -35,10 +31,10 @@ export const agents: readonly Mutation[] = [
           "const floors = await store.lanes.allFloors();\n      const registered = await store.agents.register(agent);",
       },
     ],
-    without: ["fenced-read", "lease-deadline"],
     proof: {
-      breaks: ["I3", "I4", "I5"],
-      focus: ["agent restart", "agent crash", "cut from a system", "watch silent", "lease lost"],
+      breaks: ["I6"],
+      focus: ["registration storm", "agent restart", "cut from a system", "store slow", "store slow for a while"],
+      minutes: 1,
     },
   },
   {
@@ -94,7 +90,12 @@ export const agents: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4", "I5"], focus: ["agent freeze", "hint lost", "store slow"] },
+    proof: {
+      breaks: ["I3", "I4", "I5"],
+      focus: ["partition", "hint lost", "store slow"],
+      size: { apiServers: 1, agents: 2 },
+      minutes: 1,
+    },
   },
   {
     name: "sessions",

@@ -1,4 +1,5 @@
-import type { FaultName } from "../simulation/faults.ts";
+import { type FaultName, faultKinds, rateNames } from "../simulation/faults.ts";
+import type { SimulateOptions } from "../simulation/simulate.ts";
 import type { WorldSize } from "../simulation/world.ts";
 
 /** One change of a source file. */
@@ -27,12 +28,20 @@ export interface Proof {
   readonly breaks: readonly string[];
   /** Faults that it takes. */
   readonly focus: readonly FaultName[];
+  /** No other faults happen: with them the protections of `without` alone might break the same. */
+  readonly isAlone?: boolean;
   /** A smaller world makes some meetings likelier. */
   readonly size?: WorldSize;
   /** Virtual minutes with faults; default half a minute. */
   readonly minutes?: number;
   /** The search begins here; default 1. */
   readonly from?: number;
+}
+
+/** Of every run that looks for the proof; but for its seed. */
+export function optionsOf({ focus, isAlone, size, minutes }: Proof): Omit<SimulateOptions, "seed"> {
+  const others = [...faultKinds, ...rateNames].filter((name) => !focus.includes(name));
+  return { focus, ...(isAlone && { without: others }), ...(size && { size }), ...(minutes && { minutes }) };
 }
 
 /** A protection that has no mutation, or whose mutation breaks nothing. */

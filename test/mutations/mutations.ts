@@ -1,8 +1,11 @@
 // Every protection of the failover protocol that can be taken out of the source, as the model of the protocol lists them.
 import { agents } from "./agents.ts";
+import { explained } from "./explained.ts";
 import type { Edit, Mutation } from "./mutation.ts";
 import { ownership } from "./ownership.ts";
 import { rows } from "./rows.ts";
+
+export { explained };
 
 export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows];
 

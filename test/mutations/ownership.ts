@@ -113,40 +113,24 @@ export const ownership: readonly Mutation[] = [
         replace: "if (!row) {",
       },
     ],
-    proof: { breaks: ["I3", "I4"], focus: ["scheduler crash", "stream break", "instance hang"] },
+    without: ["write-attempt"],
+    proof: { breaks: ["I2", "I3", "I5"], focus: ["scheduler crash", "stream break"], isAlone: true },
   },
   {
-    name: "fenced-read",
-    about: "Rows are read for whoever asks, whatever the lane's floor.",
+    name: "write-attempt",
+    about: "A write of an owner takes effect although its row has gone on to another attempt.",
     edits: [
       {
-        file: "packages/store/src/read.ts",
-        find: "with ${readFence},",
-        replace:
-          "with allowed as materialized (select from (values ($1::text, $2::int4, $3::int4, $4::int8)) as asked),",
+        file: "packages/store/src/write.ts",
+        find: "and t.seq = w.seq and t.attempt = w.attempt and t.lane = w.lane",
+        replace: "and t.seq = w.seq and t.lane = w.lane",
       },
       {
-        file: "test/simulation/store/lane-records.ts",
-        find: 'assertBatch(seqs, "read");\n      if (!isOwner(tables, owner)) return stale;',
-        replace: 'assertBatch(seqs, "read");',
+        file: "test/simulation/store/lane-writes.ts",
+        find: "isMine && isOpen && row.attempt === attempt && row.lane === lane",
+        replace: "isMine && isOpen && attempt > 0 && row.lane === lane",
       },
     ],
-    without: ["lease-deadline"],
-    proof: {
-      breaks: ["I3", "I4", "I5", "I8"],
-      focus: ["coordinator without quorum", "cut from a system", "lease lost", "agent restart"],
-    },
-  },
-  {
-    name: "lease-deadline",
-    about: "An owner trusts its lease until it has heard that it is gone.",
-    edits: [
-      {
-        file: "packages/coordination/src/membership.ts",
-        find: "this.#clock.monotonic() < monotonic && this.#clock.now() < wall;",
-        replace: "(true || (this.#clock.monotonic() < monotonic && this.#clock.now() < wall));",
-      },
-    ],
-    proof: { breaks: [], focus: ["scheduler freeze", "cut from a system"] },
+    proof: { breaks: ["I2", "I3", "I5"], focus: ["store late", "store ambiguous"] },
   },
 ];

@@ -1,7 +1,7 @@
 // The command line: `npm run sim -- --seed N | --seeds N …`
 import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { mutations } from "../mutations/index.ts";
+import { mutations, optionsOf } from "../mutations/index.ts";
 import { type FaultName, faultKinds, rateNames } from "./faults.ts";
 import { type SimulateOptions, type StoreKind, storeKinds } from "./simulate.ts";
 
@@ -51,9 +51,8 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   if (lost.length > 0) program.error(`error: ${lost.map(flagOf).join(", ")} can only be used with --seed`);
   const proof = mutations.find(({ name }) => name === control)?.proof;
   const shared = {
+    ...(proof && optionsOf(proof)),
     minutes: flags.minutes ?? proof?.minutes ?? 0.5,
-    ...(proof && { focus: proof.focus }),
-    ...(proof?.size && { size: proof.size }),
   };
   const close = { ...(withoutFaults && { without: withoutFaults }), ...(onlyStrikes && { onlyStrikes }) };
   const many = () => Array.from({ length: flags.seeds }, (_, index) => ({ ...shared, seed: flags.from + index }));
