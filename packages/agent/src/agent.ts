@@ -201,6 +201,8 @@ class Incarnation implements Agent {
     this.#gate.open({ incarnation, floors, recovered, lostOutcome: outcome });
     this.#metrics.slots.set(config.slots);
     this.#metrics.recovered.inc(recovered.length);
+    // They are entries of its table until an owner has confirmed them.
+    this.#reports.changed();
     log.info("agent registered", { agentId: config.agentId, incarnation, recovered: recovered.length });
     this.#enter("serving");
     return true;
