@@ -1,8 +1,10 @@
 // Scenarios: a world, a fault at the worst moment, and what must come of it.
 import { setMaxListeners } from "node:events";
+import { leftIn } from "@sluice/checkers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createFunction } from "./functions.ts";
 import { encodeBehaviour } from "./model/behaviour.ts";
+import { findRest } from "./recorders/rest.ts";
 import { openStoreOfRuns, type StoreOfRuns } from "./simulate.ts";
 import { World } from "./world.ts";
 
@@ -129,4 +131,23 @@ test("a stream that is deleted with all that waits loses no task and repeats non
   world.queue.recreateConsumers(() => 500);
   await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
   expect(world.ledger.executions).toHaveLength(2 * taskCount);
+});
+
+test("an agent that comes back while what it lost runs elsewhere forgets that when it has ended there (seed 1230)", async () => {
+  await using scenario = await startWorld({ ms: 8_000 });
+  const { world, settledCount } = scenario;
+  const cuts = world.names.schedulers.map((name) => world.network.cut("a1", name));
+  // Nobody hears of the ends, and who dispatched the attempts is gone when their agent leaves.
+  await world.clock.runUntil(() => world.ledger.runningCount === 0, { withinMs: 10_000 });
+  const away = world.names.schedulers.map((name) => world.scheduler(name).keepDown());
+  world.agent("a1").stop();
+  await world.clock.runUntil(() => !world.agent("a1").isUp, { withinMs: 10_000 });
+  const letBack = world.agent("a1").keepDown();
+  for (const comeBack of [...cuts, ...away]) comeBack();
+  await world.clock.runUntil(() => world.ledger.runningCount > 0, { withinMs: 40_000 });
+  letBack();
+  await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
+  await world.clock.advance(5_000);
+  expect(world.ledger.executions.length).toBeGreaterThan(taskCount);
+  expect(leftIn(await findRest(world))).toEqual([]);
 });

@@ -173,8 +173,13 @@ function adoptEntry(
   const known = context.memory.active(ref.seq);
   const isLost = outcome?.kind === OutcomeKind.LOST;
   if (known && (known.state === "settling" || known.state === "dispatched")) {
-    // It is being written, or another agent has it: what those say counts. This entry is confirmed at the next attach, when
-    // the row says so: were it forgotten now and this owner died before its commit, the next one could not learn of it.
+    // It is being written, or another agent has it: what those say counts. This entry is confirmed when that is committed, or
+    // at the next attach, when the row says so: were it forgotten now and this owner died before its commit, the next one
+    // could not learn of it.
+    if (known.attempt === ref.attempt && known.link !== link) {
+      known.witnesses ??= new Set();
+      known.witnesses.add(link);
+    }
     return;
   }
   if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {

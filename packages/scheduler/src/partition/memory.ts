@@ -49,6 +49,8 @@ export interface ActiveTask {
   agentId: string | undefined;
   dequeuedAt: EpochMs | undefined;
   stopSent: boolean;
+  /** Of other agents that hold this attempt as lost; they may forget it when it has ended. Written by `adopt`. */
+  witnesses: Set<AgentLink> | undefined;
 }
 
 export interface Memory {
@@ -168,6 +170,7 @@ export function createMemory(): Memory {
       agentId: undefined,
       dequeuedAt: undefined,
       stopSent: false,
+      witnesses: undefined,
     };
     active.set(seq, task);
     slots.add(seq, noBlock);

@@ -78,12 +78,15 @@ function finish(
     } else context.metrics.refusedWrites.inc();
     if (write.kind === "running") continue;
     parked ||= write.kind === "park";
+    const holders = new Set(context.memory.active(write.seq)?.witnesses);
+    if (confirmTo) holders.add(confirmTo);
     context.memory.forget(write.seq);
-    if (!confirmTo) continue;
     const ref = { seq: write.seq, attempt: write.attempt, queue: context.owner.queue, lane: write.lane };
-    const refs = confirmed.get(confirmTo);
-    if (refs) refs.push(ref);
-    else confirmed.set(confirmTo, [ref]);
+    for (const holder of holders) {
+      const refs = confirmed.get(holder);
+      if (refs) refs.push(ref);
+      else confirmed.set(holder, [ref]);
+    }
   }
   for (const [status, count] of settled) context.metrics.settled.inc({ status }, count);
   for (const [link, refs] of confirmed) link.confirm(port, refs);
