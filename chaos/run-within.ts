@@ -40,5 +40,6 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 export function messageOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   const isBug = cause instanceof TypeError || cause instanceof RangeError || cause instanceof ReferenceError;
-  return isBug ? (cause.stack ?? cause.message) : cause.message;
+  // The first line: some have the end of a log behind it.
+  return isBug ? (cause.stack ?? cause.message) : (cause.message.split("\n")[0] ?? "");
 }

@@ -1,5 +1,6 @@
 // A disk that is full for a while, under a part that must write.
 import type { Scenario, Stage } from "../contract.ts";
+import { crash } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 export const disks: readonly Scenario[] = [
@@ -12,6 +13,8 @@ export const disks: readonly Scenario[] = [
     async run(stage) {
       await tasksRun(stage);
       await fillDisk(stage, "nats-0", 20_000);
+      // JetStream 2.9 answers nobody any more once it could not write, also when there is room again.
+      await crash(stage, "nats-0");
       await stage.workload.started(100);
     },
   },
