@@ -18,4 +18,6 @@ process.on("message", (options: SimulateOptions) => {
     },
   );
 });
+// Whoever asked is gone, or has asked for enough.
+process.on("disconnect", () => process.exit());
 send("ready");
