@@ -52,7 +52,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const proof = mutations.find(({ name }) => name === control)?.proof;
   const shared = {
     ...(proof && optionsOf(proof)),
-    minutes: flags.minutes ?? proof?.minutes ?? 0.5,
+    minutes: flags.minutes ?? (control === undefined ? 1 : (proof?.minutes ?? 0.5)),
   };
   const close = { ...(withoutFaults && { without: withoutFaults }), ...(onlyStrikes && { onlyStrikes }) };
   const many = () => Array.from({ length: flags.seeds }, (_, index) => ({ ...shared, seed: flags.from + index }));
@@ -80,7 +80,7 @@ function commandOf(): Command {
     .addOption(new Option("--seed <n>", "one seed").argParser(wholeNumber).conflicts(["seeds", "from", "processes"]))
     .option("--seeds <n>", "so many seeds", positiveWholeNumber, 50)
     .option("--from <n>", "the first of them", wholeNumber, 1)
-    .option("--minutes <m>", "virtual minutes with faults (default: 0.5, or as the control needs)", positiveNumber)
+    .option("--minutes <m>", "virtual minutes with faults (default: 1, or as the control needs)", positiveNumber)
     .option("--processes <n>", "processes", positiveWholeNumber, availableParallelism())
     .addOption(new Option("--control <name>", "without a protection").choices(mutations.map(({ name }) => name)))
     .addOption(
