@@ -113,6 +113,7 @@ const mayBeAmbient: Readonly<Record<string, { readonly uses: readonly string[]; 
     uses: ["performance.now", "setTimeout", "process.env"],
     why: "starts processes that simulate, and watches them from outside",
   },
+  "test/simulation/runner.ts": { uses: ["setTimeout"], why: "gives up a process that does not answer" },
 };
 
 const lineMax = 400;

@@ -59,7 +59,7 @@ export class Executor {
     }
     this.#write("end", this.#instanceId, number, "ok");
     // As a handler of Node returns a text.
-    return { kind: "succeeded", result: Buffer.from(JSON.stringify(`${seq}#${attempt}`)) };
+    return { kind: "succeeded", result: Buffer.from(`${seq}#${attempt}`) };
   }
 
   #write(...words: readonly (string | number)[]): void {

@@ -287,9 +287,8 @@ export class Instance {
 
   #answer(flight: Flight, outcome: Outcome): void {
     // It came to its own end before the stop reached it. Were it called stopped, and handed back, it would run again.
-    if (outcome.kind === "succeeded" && flight.verdict === outcomes.stopped && !flight.knowsOfStop) {
-      flight.verdict = undefined;
-    }
+    const endedBefore = outcome.kind === "succeeded" && flight.verdict === outcomes.stopped && !flight.knowsOfStop;
+    if (endedBefore) flight.verdict = undefined;
     // The output of several requests travels with their results; that of one comes on pipes of its own.
     if (this.#isShared) this.#end(flight, outcome);
     else void this.#endAfterOutput(flight, outcome);
