@@ -8,7 +8,7 @@ import { seededRandom } from "@sluice/core/testing";
 import { openArena } from "../chaos/arena/index.ts";
 import type { Arena, Stage, Workload } from "../chaos/contract.ts";
 import { sleep, within } from "../chaos/run-within.ts";
-import { startWorkload } from "../chaos/workload/workload.ts";
+import { agentEnvironment, startWorkload } from "../chaos/workload/index.ts";
 import { git } from "./git.ts";
 import { openOldVersion } from "./old-version.ts";
 import { pickRef } from "./pick-ref.ts";
@@ -58,7 +58,7 @@ export async function drill(options: DrillOptions): Promise<DrillResult> {
   await using arena = await openArena({
     ...sizes,
     signal,
-    environment: { agent: { SLUICE_AGENT_DRAIN_MS: String(drainMs) } },
+    environment: { agent: { ...agentEnvironment, SLUICE_AGENT_DRAIN_MS: String(drainMs) } },
     overrides: ({ name }): ServiceOverrides => ({ root: rootOf(name) }),
   });
   using _ = { [Symbol.dispose]: () => keepLogs(arena, options.logsTo) };
