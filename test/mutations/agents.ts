@@ -35,6 +35,7 @@ export const agents: readonly Mutation[] = [
       breaks: ["I6"],
       focus: ["registration storm", "agent restart", "cut from a system", "store slow", "store slow for a while"],
       minutes: 1,
+      from: 110,
     },
   },
   {
@@ -66,14 +67,13 @@ export const agents: readonly Mutation[] = [
         replace: "if (dead) return;",
       },
     ],
-    proof: { breaks: ["I3", "I5", "I8"], focus: ["partition", "one-way partition"] },
-  },
-  {
-    name: "journal-reset",
-    about:
-      "What a fenced incarnation knew lives on in the next one, although its attempts may have been given to others.",
-    edits: [{ file: "packages/agent/src/agent.ts", find: "journal.reset();", replace: "" }],
-    proof: { breaks: ["I3", "I4", "I5", "I8"], focus: ["agent freeze", "scheduler crash", "agent away"] },
+    proof: {
+      breaks: ["I3", "I5", "I8"],
+      focus: ["partition", "one-way partition"],
+      isAlone: true,
+      size: { apiServers: 1 },
+      minutes: 1,
+    },
   },
   {
     name: "incarnation",
@@ -95,6 +95,7 @@ export const agents: readonly Mutation[] = [
       focus: ["partition", "hint lost", "store slow"],
       size: { apiServers: 1, agents: 2 },
       minutes: 1,
+      from: 25,
     },
   },
   {

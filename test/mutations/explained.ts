@@ -21,6 +21,11 @@ export const explained: readonly Explained[] = [
     about: "Only their stop is implemented, and has a mutation (`held-rows`); overflow is not parked yet.",
   },
   {
+    name: "exit after a self-fence, and the reset of the journal",
+    about:
+      "An incarnation is one object, so only the journal could carry a fenced one's table into the next. Without its reset (150 seeds found nothing) the next incarnation calls its attempts lost, as after a crash, and that is believed only once every other agent has answered. A test of the agent holds it (`lifeline.test.ts`).",
+  },
+  {
     name: "the agent's journal",
     about:
       "Without it an attempt may be executed again under the same number when its agent and the owner that knew of it die together, which I4 allows. It matters where both are one process (standalone).",
