@@ -26,6 +26,9 @@ export interface Member {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** Caches are made for as many entries as they may have, by every agent and every stream. */
+const small = { drainMs: 1_000, confirmedMax: 1_000, streamFunctionsMax: 100 };
+
 const log = createLogger({ level: "error", service: "herd", stream: process.stderr });
 
 export function createMember(options: MemberOptions): Member {
@@ -41,7 +44,7 @@ export function createMember(options: MemberOptions): Member {
       execute: (spec, invocation, killed) => executor.execute(spec, invocation, killed),
     });
     agent = createAgent({
-      config: { ...defaultAgentConfig, agentId, address, joinToken, slots, drainMs: 1_000 },
+      config: { ...defaultAgentConfig, ...small, agentId, address, joinToken, slots },
       clock: systemClock,
       random: systemRandom,
       log,
