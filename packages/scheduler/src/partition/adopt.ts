@@ -141,7 +141,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       }
       if (!context.unanswered.has(agentId)) return;
       for (const { state, seq } of context.memory.activeTasks()) {
-        if (state === "held" && !context.suspects.has(seq)) context.suspects.set(seq, undefined);
+        if (state === "held" && !context.suspects.has(seq)) context.suspects.set(seq, new Set());
       }
       answered(context, agentId);
     },
@@ -186,11 +186,12 @@ function adoptEntry(
     // An owner between that one and me may have given the same attempt to an agent that has not answered yet.
     const held = known ?? context.memory.activateRow(row, "held");
     held.state = "held";
-    context.suspects.set(ref.seq, link);
+    context.suspects.set(ref.seq, (context.suspects.get(ref.seq) ?? new Set()).add(link));
     return;
   }
-  context.suspects.delete(ref.seq);
   const task = known ?? context.memory.activateRow(row, "dispatched");
+  task.witnesses = context.suspects.get(ref.seq);
+  context.suspects.delete(ref.seq);
   rememberRow(task, row);
   task.state = "dispatched";
   task.attempt = ref.attempt;

@@ -54,9 +54,9 @@ export interface PartitionContext extends PartitionDeps {
   readonly unanswered: Set<string>;
   /**
    * Held rows whose attempt an agent called lost, or whose agent died unheard: they go with the next attempt, unless another
-   * agent turns out to have it. The link wants a confirmation. Written by `adopt`, taken by `dispatch`.
+   * agent turns out to have it. The links called it lost, and want a confirmation. Written by `adopt`, taken by `dispatch`.
    */
-  readonly suspects: Map<Seq, AgentLink | undefined>;
+  readonly suspects: Map<Seq, Set<AgentLink>>;
   /** What was held since the take-over, until everybody has answered. Written by `dispatch` and `adopt`. */
   readonly held: { count: number; readonly flows: Set<string> };
   /** Taken by `settle`. */

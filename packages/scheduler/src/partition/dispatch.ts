@@ -102,7 +102,7 @@ function act(
       else hold(context, task);
       continue;
     }
-    const reportedBy = suspects.get(task.seq);
+    task.witnesses = suspects.get(task.seq);
     suspects.delete(task.seq);
     if (plan === "forget" || row === undefined) {
       memory.forget(task.seq);
@@ -112,7 +112,7 @@ function act(
     if (plan === "dispatch") assignments.add(task, row);
     else if (plan === "lost") {
       task.state = "settling";
-      pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: reportedBy });
+      pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
     } else refuse(context, task, plan);
   }
   for (const batch of assignments.batches) send(context, port, batch);

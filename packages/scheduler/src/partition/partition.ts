@@ -54,7 +54,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     unanswered: new Set<string>(),
-    suspects: new Map<Seq, AgentLink | undefined>(),
+    suspects: new Map<Seq, Set<AgentLink>>(),
     held: { count: 0, flows: new Set<string>() },
     pending: new PendingWrites(),
     draining: false,
