@@ -1,4 +1,5 @@
 // What a person sees of a run.
+import type { Violation } from "@sluice/checkers";
 import { type CounterName, counterNames } from "./counters.ts";
 import { flagsOf } from "./options.ts";
 import type { Shrunk } from "./shrink.ts";
@@ -15,7 +16,9 @@ export interface ReportOptions {
   readonly control?: string | undefined;
 }
 
-const shownMax = 10;
+/** Of each invariant. */
+const violationsMax = 4;
+const strikesMax = 30;
 
 /** One line, and after a violation the facts, the trace and the command that replays it. */
 export function describeOutcome(
@@ -29,8 +32,7 @@ export function describeOutcome(
   const virtual = `${(facts.endedAtMs / 1_000).toFixed(0)} s in ${(ms / 1_000).toFixed(2)} s`;
   const lines = [`seed ${seed}  ${traceHash}  ${verdict}  ${facts.tasks} tasks  ${facts.executions} runs  ${virtual}`];
   if (report.isVerbose || violations.length > 0) lines.push(`  faults: ${outcome.plan}`);
-  for (const { invariant, message } of violations.slice(0, shownMax)) lines.push(`  ${invariant}: ${message}`);
-  if (violations.length > shownMax) lines.push(`  and ${violations.length - shownMax} more`);
+  lines.push(...describeViolations(violations));
   const about = report.about ?? violations.find(({ seq }) => seq !== undefined)?.seq;
   if (about !== undefined) lines.push(...linesAbout(trace, about).map((line) => `    ${line}`));
   lines.push(...trace.slice(Math.max(0, trace.length - report.traceLines)).map((line) => `    ${line}`));
@@ -53,10 +55,27 @@ export function describeShrunk(
   return [
     `  left of ${before.faults} faults and ${before.strikes} strikes, after ${runs} runs (${why}):`,
     ...faults.map((name) => `    fault ${name}`),
-    ...strikes.map(({ index, at, kind, what }) => `    strike ${index} at ${at.toFixed(0)} ms: ${kind}, ${what}`),
-    ...violations.slice(0, shownMax).map(({ invariant, message }) => `  ${invariant}: ${message}`),
+    ...strikes
+      .slice(0, strikesMax)
+      .map(({ index, at, kind, what }) => `    strike ${index} at ${at.toFixed(0)} ms: ${kind}, ${what}`),
+    ...(strikes.length > strikesMax ? [`    and ${strikes.length - strikesMax} more`] : []),
+    ...describeViolations(violations),
     `  replay: npm run sim -- ${flagsOf(run, control)}`,
   ];
+}
+
+function describeViolations(violations: readonly Violation[]): string[] {
+  const shown = new Map<string, number>();
+  const lines: string[] = [];
+  for (const { invariant, message } of violations) {
+    const count = (shown.get(invariant) ?? 0) + 1;
+    shown.set(invariant, count);
+    if (count <= violationsMax) lines.push(`  ${invariant}: ${message}`);
+  }
+  for (const [invariant, count] of shown) {
+    if (count > violationsMax) lines.push(`  ${invariant}: and ${count - violationsMax} more`);
+  }
+  return lines;
 }
 
 function linesAbout(trace: readonly string[], seq: number): readonly string[] {

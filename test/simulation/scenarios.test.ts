@@ -136,14 +136,7 @@ test("a stream that is deleted with all that waits loses no task and repeats non
 test("an agent that comes back while what it lost runs elsewhere forgets that when it has ended there (seed 1230)", async () => {
   await using scenario = await startWorld({ ms: 8_000 });
   const { world, settledCount } = scenario;
-  const cuts = world.names.schedulers.map((name) => world.network.cut("a1", name));
-  // Nobody hears of the ends, and who dispatched the attempts is gone when their agent leaves.
-  await world.clock.runUntil(() => world.ledger.runningCount === 0, { withinMs: 10_000 });
-  const away = world.names.schedulers.map((name) => world.scheduler(name).keepDown());
-  world.agent("a1").stop();
-  await world.clock.runUntil(() => !world.agent("a1").isUp, { withinMs: 10_000 });
-  const letBack = world.agent("a1").keepDown();
-  for (const comeBack of [...cuts, ...away]) comeBack();
+  const letBack = await loseWithOwners(world, "a1");
   await world.clock.runUntil(() => world.ledger.runningCount > 0, { withinMs: 40_000 });
   letBack();
   await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
@@ -151,3 +144,18 @@ test("an agent that comes back while what it lost runs elsewhere forgets that wh
   expect(world.ledger.executions.length).toBeGreaterThan(taskCount);
   expect(leftIn(await findRest(world))).toEqual([]);
 });
+
+/**
+ * What an agent runs comes to its end, and nobody hears of it: the agent is cut off, and gone before those come back who
+ * knew of it. Returns how to let the agent come back.
+ */
+async function loseWithOwners(world: World, agent: string): Promise<() => void> {
+  const cuts = world.names.schedulers.map((name) => world.network.cut(agent, name));
+  await world.clock.runUntil(() => world.ledger.runningCount === 0, { withinMs: 10_000 });
+  const away = world.names.schedulers.map((name) => world.scheduler(name).keepDown());
+  world.agent(agent).stop();
+  await world.clock.runUntil(() => !world.agent(agent).isUp, { withinMs: 20_000 });
+  const letBack = world.agent(agent).keepDown();
+  for (const comeBack of [...cuts, ...away]) comeBack();
+  return letBack;
+}

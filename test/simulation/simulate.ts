@@ -53,6 +53,8 @@ const quietWithinMs = 240_000;
 /** Everything that was needed for it is gone so long after that: a silent agent is found dead, a lease ends. */
 const restWithinMs = 60_000;
 const lookEveryMs = 2_000;
+/** What failed before the heal is repaired so long after it: lost messages, owners, agents that hold rows back. */
+const repairMs = 90_000;
 /** Before the faults. */
 const calmMs = 2_000;
 
@@ -74,7 +76,7 @@ export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOption
     faults.heal();
     await quiet(world, workload);
     const endedAtMs = world.clock.monotonic();
-    const history = await historyOf(world, workload, await comeToRest(world));
+    const history = await historyOf(world, workload, { healedAtMs: untilMs, rest: await comeToRest(world) });
     await countSometimes(world, history);
     const { trace, counters } = world;
     return {
@@ -126,7 +128,11 @@ async function comeToRest(world: World): Promise<Rest> {
   }
 }
 
-async function historyOf(world: World, workload: Workload, rest: Rest): Promise<FullHistory> {
+async function historyOf(
+  world: World,
+  workload: Workload,
+  { healedAtMs, rest }: { readonly healedAtMs: number; readonly rest: Rest },
+): Promise<FullHistory> {
   const rows = await allRows(world);
   return {
     rows,
@@ -138,7 +144,10 @@ async function historyOf(world: World, workload: Workload, rest: Rest): Promise<
     claims: world.claims,
     functions: workload.functions,
     rest,
-    calm: [{ from: 0, until: calmMs }],
+    calm: [
+      { from: 0, until: calmMs },
+      { from: healedAtMs + repairMs, until: Number.POSITIVE_INFINITY },
+    ],
     lives: world.agentLives,
     executions: world.ledger.executions,
     bugs: world.bugs,

@@ -192,7 +192,7 @@ export type LeftoverKind =
   | "leader"
   | "load";
 
-/** Nothing was made to fail. */
+/** Nothing was made to fail, and what had failed before is repaired. */
 export interface CalmPhase {
   readonly from: number;
   readonly until: number;

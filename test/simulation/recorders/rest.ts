@@ -6,7 +6,7 @@ import type { Gauge, Registry } from "prom-client";
 import type { World } from "../world.ts";
 import { lifeOf } from "./claims.ts";
 
-const timersPerProcessMax = 20;
+const timersPerLifeMax = 20;
 
 export async function findRest(world: World): Promise<Rest> {
   const { ledger, clock } = world;
@@ -36,10 +36,10 @@ function aliveIn(world: World): string[] {
   return [...known, ...living.map(({ agentId, incarnation }) => `${agentId}/${incarnation()}`)];
 }
 
-/** Every loop of every process has a few; what starts one per task and forgets it has hundreds. */
-function timers({ clock, processes }: World): Leftover[] {
+/** Every loop of every process has a few, also of those that are no more; what forgets one per task has hundreds. */
+function timers({ clock, registries }: World): Leftover[] {
   const count = clock.pendingTimers;
-  if (count <= processes.length * timersPerProcessMax) return [];
+  if (count <= registries.length * timersPerLifeMax) return [];
   return [{ kind: "timer", what: `(${count})`, holder: undefined }];
 }
 
