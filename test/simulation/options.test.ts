@@ -4,7 +4,7 @@ import { flagsOf, readCommandLine } from "./options.ts";
 test("many seeds are runs of their own, on every processor, and the first failure is shrunk for a minute", () => {
   const { runs, isSingle, processes, shrinkMs, isVerbose } = readCommandLine(["--seeds", "3", "--from", "10"]);
   expect(runs.map(({ seed }) => seed)).toEqual([10, 11, 12]);
-  expect(runs[0]).toMatchObject({ minutes: 0.5 });
+  expect(runs[0]).toMatchObject({ minutes: 1 });
   expect({ isSingle, shrinkMs, isVerbose }).toEqual({ isSingle: false, shrinkMs: 60_000, isVerbose: false });
   expect(processes).toBeGreaterThan(0);
   expect(readCommandLine(["--no-shrink"]).shrinkMs).toBe(0);
