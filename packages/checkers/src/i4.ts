@@ -11,14 +11,12 @@ export const i4 = createChecker({
   about: "An attempt is executed at most once; again only if its agent and the owner that knew of it are both gone.",
   needs: ["executions", "lives"],
   check: ({ executions, lives, store = [] }) => {
-    const died = new Map<string, number>(
-      store.flatMap((event) =>
-        event.kind === "died" ? [[`${event.agentId}/${event.incarnation}`, event.at] as const] : [],
-      ),
-    );
+    // An incarnation may be called dead more than once: by an owner, and by its successor that registers.
+    const died = new Map<string, number>();
+    const dies = (key: string, at: number) => died.set(key, Math.min(at, died.get(key) ?? Number.POSITIVE_INFINITY));
+    for (const event of store) if (event.kind === "died") dies(`${event.agentId}/${event.incarnation}`, event.at);
     for (const { agentId, incarnation, downAt } of lives) {
-      const key = `${agentId}/${incarnation()}`;
-      if (downAt !== undefined) died.set(key, Math.min(downAt, died.get(key) ?? Number.POSITIVE_INFINITY));
+      if (downAt !== undefined) dies(`${agentId}/${incarnation()}`, downAt);
     }
     const isGone = ({ agentId, incarnation }: Execution, at: number) =>
       (died.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
