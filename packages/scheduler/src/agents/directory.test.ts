@@ -20,7 +20,12 @@ const record = (agentId: string): AgentRecord => ({
 });
 
 /** Agents that never answer, in a store that writes down what it is asked to do. */
-async function startDirectory(agentIds: readonly string[], answering: readonly string[] = []) {
+async function startDirectory(
+  agentIds: readonly string[],
+  answering: readonly string[] = [],
+  /** Between two signs of life of an agent. */
+  everyMs: Readonly<Record<string, number>> = {},
+) {
   const clock = new FakeClock();
   const coordinator = createMemoryCoordinator({ clock });
   const lease = await coordinator.grant(3_600_000);
@@ -55,8 +60,9 @@ async function startDirectory(agentIds: readonly string[], answering: readonly s
     deadAfterMs: 25_000,
     onFenced: () => undefined,
     connect(address) {
-      if (!answering.some((agentId) => address.startsWith(agentId))) throw new AppError("unavailable", "DOWN", "down");
-      return { api: { attach: alive(clock) }, close: () => undefined };
+      const answers = answering.find((agentId) => address.startsWith(agentId));
+      if (answers === undefined) throw new AppError("unavailable", "DOWN", "down");
+      return { api: { attach: alive(clock, everyMs[answers]) }, close: () => undefined };
     },
   });
   const stop = new AbortController();
@@ -74,10 +80,10 @@ async function startDirectory(agentIds: readonly string[], answering: readonly s
 }
 
 /** An agent that says every second that it is there. */
-function alive(clock: FakeClock) {
+function alive(clock: FakeClock, everyMs = 1_000) {
   return async function* (_input: unknown, { signal }: { signal: AbortSignal }) {
     while (!signal.aborted) {
-      await clock.sleep(1_000, signal);
+      await clock.sleep(everyMs, signal);
       const value = { slots: 4, instancesMax: 4, slotsUsed: 0, warmRevisions: [], draining: false };
       yield { frame: { $case: "status" as const, value } };
     }
@@ -115,6 +121,28 @@ test("whoever reaches less than half of the agents fences nobody", async () => {
   await world.clock.advance(60_000);
   expect(world.steps).toEqual([]);
   expect(world.directory.isCutOff).toBe(true);
+});
+
+test("whoever has stood still fences nobody for a silence that it has slept through", async () => {
+  await using world = await startDirectory(["a", "b", "c"], ["a", "b", "c"], { c: 4_000 });
+  await world.clock.advance(5_000);
+  world.clock.freeze();
+  await world.clock.advance(20_000);
+  world.clock.thaw();
+  // a and b are heard again before c is.
+  await world.clock.advance(60_000);
+  expect(world.steps).toEqual([]);
+});
+
+test("an agent that is silent after others stood still is fenced in its time", async () => {
+  await using world = await startDirectory(["a", "b", "c"], ["a", "b"]);
+  world.clock.freeze();
+  await world.clock.advance(20_000);
+  world.clock.thaw();
+  await world.clock.advance(14_000);
+  expect(world.steps).toEqual([]);
+  await world.clock.advance(4_000);
+  expect(world.steps[0]).toBe("fence c without its key");
 });
 
 test("a new partition waits for every agent that existed when it came", async () => {

@@ -3,7 +3,9 @@
 //   listed ──▶ linked ──silent for `fenceAfterMs`──▶ fenced ──not renewed for `deadAfterMs`──▶ marked dead ──▶ gone
 //
 // The store's list is what counts: etcd keys are only hints, because a key may vanish early or with all of etcd. An owner
-// that reaches less than half of its agents is probably itself the one that is cut off: it fences nobody.
+// that reaches less than half of its agents is probably itself the one that is cut off: it fences nobody. Neither does one
+// that has stood still (stopped, or its event loop blocked) for a silence that it has slept through: when it wakes up, agents
+// are heard again one after the other, and the late ones would be fenced although nothing is wrong with them.
 
 import { agentKey, type Coordinator } from "@sluice/coordination";
 import { type Clock, createWake, type Loop, type Random, runAll } from "@sluice/core";
@@ -38,6 +40,9 @@ export interface AgentDirectory {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** How often it is looked whether this process stood still; timers that are as late again say so. */
+const awakeEveryMs = 1_000;
+
 export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   const { clock, log, store, coordinator } = deps;
   const links = new Map<string, { link: AgentLink; stop: AbortController; done: Promise<void> }>();
@@ -45,6 +50,8 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   const wake = createWake(clock);
   let running: AbortSignal | undefined;
   let lastSession = 0;
+  /** Monotonic; from then on this process did not stand still. */
+  let awakeSince = Number.NEGATIVE_INFINITY;
   const linkDeps: AgentLinkDeps = { ...deps, nextSession: () => ++lastSession };
 
   function open(record: AgentRecord): void {
@@ -86,7 +93,8 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   }
 
   const reachable = () => [...links.values()].filter(({ link }) => heardLately(link)).length;
-  const heardLately = (link: AgentLink) => clock.monotonic() - link.lastHeardAt < deps.fenceAfterMs;
+  const heardLately = (link: AgentLink) =>
+    clock.monotonic() - Math.max(link.lastHeardAt, awakeSince) < deps.fenceAfterMs;
 
   async function fenceSilent(records: readonly AgentRecord[]): Promise<void> {
     for (const record of records) {
@@ -134,6 +142,15 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     }
   };
 
+  const noticeStandstill: Loop = async (signal) => {
+    while (!signal.aborted) {
+      const sleptAt = clock.monotonic();
+      await clock.sleep(awakeEveryMs, signal);
+      const now = clock.monotonic();
+      if (now - sleptAt > 2 * awakeEveryMs) awakeSince = now;
+    }
+  };
+
   return {
     get links() {
       return [...links.values()].map(({ link }) => link);
@@ -153,7 +170,7 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     async run(signal) {
       running = signal;
       try {
-        await runAll(signal, look);
+        await runAll(signal, noticeStandstill, look);
       } finally {
         const ending = [...links.values()];
         for (const agentId of [...links.keys()]) close(agentId);
