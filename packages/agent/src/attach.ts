@@ -211,11 +211,11 @@ function splitInventory(inventory: readonly Attempt[], bytesMax: number) {
   let bytes = 0;
   const later: Attempt[] = [];
   const told = inventory.map((attempt) => {
-    const { ref, outcome, startedAtMs, instanceId } = attempt;
+    const { ref, outcome, startedAtMs, instanceId, recovered } = attempt;
     bytes += outcomeBytes(outcome);
     const isLater = bytes > bytesMax && outcome !== undefined;
     if (isLater) later.push(attempt);
-    return { ref, outcome: isLater ? undefined : outcome, startedAtMs, instanceId };
+    return { ref, outcome: isLater ? undefined : outcome, startedAtMs, instanceId, recovered };
   });
   return { told, later };
 }

@@ -119,7 +119,7 @@ describe("I4", () => {
     expect(i4.check(history({ executions: [run(), again], lives: [life] }))).toEqual([]);
   });
   test("an agent that was marked dead is gone", () => {
-    const store = [{ kind: "died", at: 40, agentId: "a1", incarnation: 1 } as const];
+    const store = [{ kind: "died", at: 40, agentId: "a1", incarnation: 1 }] as const;
     expect(i4.check(history({ executions: [run(), again], store }))).toEqual([]);
     const later = { ...store[0], at: 70 } as const;
     expect(i4.check(history({ executions: [run(), again], store: [...store, later] }))).toEqual([]);

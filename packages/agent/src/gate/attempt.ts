@@ -3,6 +3,8 @@ import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
 /** An attempt as the gate keeps it, from its acceptance until its owner has confirmed its outcome. */
 export interface Attempt {
   readonly ref: AttemptRef;
+  /** An earlier incarnation on this host had it. */
+  readonly recovered: boolean;
   /** How it ended; undefined: it runs, or waits for an instance. Set once. */
   outcome: AttemptOutcome | undefined;
   /** When its handler was called, ms since the epoch; 0: not yet. */
@@ -16,6 +18,7 @@ export interface Attempt {
 export function newAttempt({ seq, attempt, queue, lane }: AttemptRef): Attempt {
   return {
     ref: { seq, attempt, queue, lane },
+    recovered: false,
     outcome: undefined,
     startedAtMs: 0,
     instanceId: "",

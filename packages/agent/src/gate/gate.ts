@@ -90,7 +90,7 @@ export class Gate {
     this.#incarnation = incarnation;
     for (const { queue, floors: lanes } of floors) this.#lanes.raise(queue, lanes);
     for (const { ref, outcome = lostOutcome } of recovered) {
-      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome });
+      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome, recovered: true });
     }
     this.#state = "open";
   }

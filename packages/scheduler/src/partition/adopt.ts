@@ -9,9 +9,9 @@ import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
-import { factsOf } from "./dispatch.ts";
-import { type ActiveTask, rememberRow } from "./memory.ts";
-import { lostWrite, outcomeWrite, refusedWrite } from "./outcome.ts";
+import { endTask, loseTask } from "./ends.ts";
+import { rememberRow } from "./memory.ts";
+import { refusedWrite } from "./outcome.ts";
 
 const retryMs = 200;
 /** An agent that said it is full gets nothing for so long. */
@@ -98,7 +98,10 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
         const task = context.memory.active(ref.seq);
         if (task && task.attempt === ref.attempt && task.agentId === link.agentId) {
           if (task.state === "dispatched") endTask(context, link, task, { ...ended, outcome });
-        } else unknown.push({ ref, outcome, startedAtMs: ended.startedAtMs, instanceId: ended.instanceId });
+        } else {
+          const { startedAtMs, instanceId } = ended;
+          unknown.push({ ref, outcome, startedAtMs, instanceId, recovered: false });
+        }
       }
       // Their slots are free now, not only when the outcomes are committed.
       context.wakeDispatch.notify();
@@ -141,7 +144,8 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       }
       if (!context.unanswered.has(agentId)) return;
       for (const { state, seq } of context.memory.activeTasks()) {
-        if (state === "held" && !context.suspects.has(seq)) context.suspects.set(seq, new Set());
+        if (state === "held" && !context.suspects.has(seq))
+          context.suspects.set(seq, { witnesses: new Set(), end: undefined });
       }
       answered(context, agentId);
     },
@@ -171,7 +175,7 @@ function adoptEntry(
     return;
   }
   const known = context.memory.active(ref.seq);
-  const isLost = outcome?.kind === OutcomeKind.LOST;
+  const isRecovered = entry.recovered || context.suspects.get(ref.seq)?.witnesses.has(link);
   if (known && (known.state === "settling" || known.state === "dispatched")) {
     // It is being written, or another agent has it: what those say counts. This entry is confirmed when that is committed, or
     // at the next attach, when the row says so: were it forgotten now and this owner died before its commit, the next one
@@ -182,15 +186,15 @@ function adoptEntry(
     }
     return;
   }
-  if (isLost && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {
+  if (isRecovered && [...context.unanswered].some((agentId) => agentId !== link.agentId)) {
     // An owner between that one and me may have given the same attempt to an agent that has not answered yet.
     const held = known ?? context.memory.activateRow(row, "held");
     held.state = "held";
-    context.suspects.set(ref.seq, (context.suspects.get(ref.seq) ?? new Set()).add(link));
+    suspect(context, link, entry);
     return;
   }
   const task = known ?? context.memory.activateRow(row, "dispatched");
-  task.witnesses = context.suspects.get(ref.seq);
+  task.witnesses = context.suspects.get(ref.seq)?.witnesses;
   context.suspects.delete(ref.seq);
   rememberRow(task, row);
   task.state = "dispatched";
@@ -202,47 +206,14 @@ function adoptEntry(
   else if (row.stopRequested) task.stopSent = link.stop(port, [ref]);
 }
 
-/** The agent that had the attempt is gone. */
-function loseTask(context: PartitionContext, task: ActiveTask): void {
-  const write = lostWrite(task, factsOf(context, task));
-  leaveAgent(task);
-  task.state = "settling";
-  pushWrite(context, { write, confirmTo: undefined });
-}
-
-/** An attempt ended: its outcome goes to the store. */
-function endTask(
-  context: PartitionContext,
-  link: AgentLink,
-  task: ActiveTask,
-  ended: {
-    readonly outcome: NonNullable<AttemptEnded["outcome"]>;
-    readonly startedAtMs: number;
-    readonly instanceId: string;
-  },
-): void {
-  leaveAgent(task);
-  context.order.unblock(task.origin);
-  task.state = "settling";
-  const { outcome, startedAtMs, instanceId } = ended;
-  if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {
-    context.pace.ran(task.function.revision, outcome.endedAtMs - startedAtMs);
-  }
-  const write =
-    outcome.kind === OutcomeKind.LOST
-      ? lostWrite(task, factsOf(context, task))
-      : outcomeWrite(
-          task,
-          {
-            outcome,
-            startedAt: startedAtMs > 0 ? startedAtMs : undefined,
-            agentId: link.agentId,
-            instanceId: instanceId === "" ? undefined : instanceId,
-          },
-          factsOf(context, task),
-        );
-  context.metrics.ended.inc({ kind: kindNames.get(outcome.kind) ?? "UNSPECIFIED" });
-  pushWrite(context, { write, confirmTo: link });
+/** Notes what an earlier life of an agent left of an attempt, until it is certain that nobody else has it. */
+function suspect(context: PartitionContext, link: AgentLink, { ref, outcome, ...entry }: InventoryEntry): void {
+  if (!ref) return;
+  const known = context.suspects.get(ref.seq) ?? { witnesses: new Set(), end: undefined };
+  known.witnesses.add(link);
+  // An attempt that really ended counts more than one that was lost.
+  if (outcome && outcome.kind !== OutcomeKind.LOST) known.end = { ...entry, link, attempt: ref.attempt, outcome };
+  context.suspects.set(ref.seq, known);
 }
 
 function refusedAttempt(
@@ -294,5 +265,3 @@ function answered(context: PartitionContext, agentId: string): void {
 function keyOf(ref: AttemptRef | undefined): string {
   return ref ? `${ref.seq}-${ref.attempt}` : "";
 }
-
-const kindNames = new Map<OutcomeKind, string>(Object.entries(OutcomeKind).map(([name, kind]) => [kind, name]));

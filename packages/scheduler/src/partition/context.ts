@@ -10,6 +10,7 @@ import {
   urgency,
   type Wake,
 } from "@sluice/core";
+import type { AttemptOutcome } from "@sluice/protocol";
 import type { Consumer, Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
@@ -53,10 +54,10 @@ export interface PartitionContext extends PartitionDeps {
   /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
   readonly unanswered: Set<string>;
   /**
-   * Held rows whose attempt an agent called lost, or whose agent died unheard: they go with the next attempt, unless another
-   * agent turns out to have it. The links called it lost, and want a confirmation. Written by `adopt`, taken by `dispatch`.
+   * Held rows whose attempt a former life of an agent had, or whose agent died unheard: they go with the next attempt, or end
+   * as that life says, unless another agent turns out to have it. Written by `adopt`, taken by `dispatch`.
    */
-  readonly suspects: Map<Seq, Set<AgentLink>>;
+  readonly suspects: Map<Seq, Suspect>;
   /** What was held since the take-over, until everybody has answered. Written by `dispatch` and `adopt`. */
   readonly held: { count: number; readonly flows: Set<string> };
   /** Taken by `settle`. */
@@ -80,6 +81,21 @@ export interface PartitionContext extends PartitionDeps {
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
   stepDown(reason: string): void;
+}
+
+export interface Suspect {
+  /** They have it from a former life, and want a confirmation. */
+  readonly witnesses: Set<AgentLink>;
+  /** How it ended in a former life; undefined: it was running, or nobody knows. */
+  end: RecoveredEnd | undefined;
+}
+
+export interface RecoveredEnd {
+  readonly link: AgentLink;
+  readonly attempt: number;
+  readonly outcome: AttemptOutcome;
+  readonly startedAtMs: number;
+  readonly instanceId: string;
 }
 
 export function createWakes(clock: Clock) {

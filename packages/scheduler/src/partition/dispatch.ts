@@ -6,8 +6,9 @@ import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { endTask, loseTask } from "./ends.ts";
 import { type ActiveTask, rememberRow } from "./memory.ts";
-import { lostWrite, refusedWrite } from "./outcome.ts";
+import { refusedWrite } from "./outcome.ts";
 import { attachedLinks, pick, placingOf } from "./pick.ts";
 import { planRow } from "./plan.ts";
 import { ackFinished } from "./pull.ts";
@@ -102,7 +103,8 @@ function act(
       else hold(context, task);
       continue;
     }
-    task.witnesses = suspects.get(task.seq);
+    const suspect = suspects.get(task.seq);
+    task.witnesses = suspect?.witnesses;
     suspects.delete(task.seq);
     if (plan === "forget" || row === undefined) {
       memory.forget(task.seq);
@@ -111,8 +113,8 @@ function act(
     rememberRow(task, row);
     if (plan === "dispatch") assignments.add(task, row);
     else if (plan === "lost") {
-      task.state = "settling";
-      pushWrite(context, { write: lostWrite(task, factsOf(context, task)), confirmTo: undefined });
+      if (suspect?.end?.attempt === row.attempt) endTask(context, suspect.end.link, task, suspect.end);
+      else loseTask(context, task);
     } else refuse(context, task, plan);
   }
   for (const batch of assignments.batches) send(context, port, batch);
@@ -220,15 +222,4 @@ function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "exp
             now,
           );
   pushWrite(context, { write, confirmTo: undefined });
-}
-
-/** What the outcome of an attempt is decided by. */
-export function factsOf(context: PartitionContext, task: ActiveTask) {
-  return {
-    now: context.clock.now(),
-    // A function that is gone gets no retries.
-    maxAsyncRetryAttempts: task.function?.settings.maxAsyncRetryAttempts ?? 0,
-    lostAttemptsMax: context.config.lostAttemptsMax,
-    random: context.random,
-  };
 }

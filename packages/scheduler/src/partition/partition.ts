@@ -4,10 +4,10 @@
 //     └──── stale or lost ────────────────────────────▶ ended (at once)
 import { createFairOrder, type OwnedPartition, partitionKey, priorities, runAll, type Seq } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
-import type { AgentLink, PartitionPort } from "../agents/link.ts";
+import type { PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
-import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps } from "./context.ts";
+import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
@@ -54,7 +54,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     unanswered: new Set<string>(),
-    suspects: new Map<Seq, Set<AgentLink>>(),
+    suspects: new Map<Seq, Suspect>(),
     held: { count: 0, flows: new Set<string>() },
     pending: new PendingWrites(),
     draining: false,

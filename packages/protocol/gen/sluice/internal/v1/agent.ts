@@ -201,6 +201,11 @@ export interface InventoryEntry {
   startedAtMs: number;
   /** Its instance; empty: none yet. */
   instanceId: string;
+  /**
+   * It was given to an earlier incarnation on the host, which is dead: an owner in between may have given the same attempt
+   * to another agent.
+   */
+  recovered: boolean;
 }
 
 /** Attempts to run. All belong to one owner and session. */
@@ -1106,7 +1111,7 @@ export const RefusedPartition: MessageFns<RefusedPartition> = {
 };
 
 function createBaseInventoryEntry(): InventoryEntry {
-  return { ref: undefined, outcome: undefined, startedAtMs: 0, instanceId: "" };
+  return { ref: undefined, outcome: undefined, startedAtMs: 0, instanceId: "", recovered: false };
 }
 
 export const InventoryEntry: MessageFns<InventoryEntry> = {
@@ -1122,6 +1127,9 @@ export const InventoryEntry: MessageFns<InventoryEntry> = {
     }
     if (message.instanceId !== "") {
       writer.uint32(34).string(message.instanceId);
+    }
+    if (message.recovered !== false) {
+      writer.uint32(40).bool(message.recovered);
     }
     return writer;
   },
@@ -1171,6 +1179,14 @@ export const InventoryEntry: MessageFns<InventoryEntry> = {
             message.instanceId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.recovered = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1194,6 +1210,7 @@ export const InventoryEntry: MessageFns<InventoryEntry> = {
       : undefined;
     message.startedAtMs = object.startedAtMs ?? 0;
     message.instanceId = object.instanceId ?? "";
+    message.recovered = object.recovered ?? false;
     return message;
   },
 };
