@@ -13,6 +13,8 @@ export interface HerdStatus {
   readonly running: number;
   /** The oldest among the agents' last valid heartbeats. */
   readonly heartbeatAgeMs: number;
+  /** The longest time in which its event loop stood still since the last look. */
+  readonly lagMs: number;
   /** Incarnations that had to end themselves. */
   readonly fences: number;
 }

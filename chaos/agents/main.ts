@@ -1,5 +1,6 @@
 // A herd of agents in one process; `herd.ts` starts it and says what its environment means.
 import { createServer } from "node:http";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { silenceTransport } from "@sluice/protocol";
 import { untilSignal } from "@sluice/runtime";
 import type { HerdStatus } from "./herd.ts";
@@ -16,9 +17,12 @@ const members = Array.from({ length: Number(HERD_COUNT) }, (_, index) =>
   }),
 );
 
+const lag = monitorEventLoopDelay();
+lag.enable();
 const server = createServer((_request, response) => {
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify(statusOf(members)));
+  lag.reset();
 });
 server.listen(Number(HERD_PORT), "127.0.0.1");
 await untilSignal(async (signal) => {
@@ -34,6 +38,7 @@ function statusOf(herd: readonly Member[]): HerdStatus {
     streams: agents.map(({ streamCount }) => streamCount),
     running: agents.reduce((sum, { runningCount }) => sum + runningCount, 0),
     heartbeatAgeMs: Math.max(0, ...agents.map(({ heartbeatAgeMs }) => heartbeatAgeMs ?? 0)),
+    lagMs: Math.round(lag.max / 1e6),
     fences: herd.reduce((sum, { fences }) => sum + fences, 0),
   };
 }
