@@ -119,7 +119,7 @@ export const aSuccess = (text = "ok"): Outcome => ({ kind: "succeeded", result: 
 /** Answers as its fields say, after `delayMs`. */
 export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
   answer: "valid" | "invalid" | "dead" | "fails" | "hangs" = "valid";
-  registers: "answers" | "fails" | "hangs" | "refuses" = "answers";
+  registers: "answers" | "fails" | "hangs" | "refuses" | "is replaced" = "answers";
   stores: "answers" | "fails" | "refuses" = "answers";
   delayMs = 0;
   floors: { queue: string; floors: number[] }[] = [];
@@ -139,6 +139,7 @@ export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
     this.registrationIds.push(registrationId);
     await this.#travel(mode === "hangs");
     if (mode === "fails") throw new AppError("unavailable", "DOWN", "down");
+    if (mode === "is replaced") throw new AppError("stale", "AGENT_DEAD", "this incarnation is over");
     if (mode === "refuses") throw new AppError("unauthenticated", "BAD_TOKEN", "bad token");
     return { incarnation: new Set(this.registrationIds).size, floors: this.floors };
   };

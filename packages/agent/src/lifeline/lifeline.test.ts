@@ -33,6 +33,17 @@ test("a registration is tried again under the same id until it is answered", asy
   expect(new Set(gateway.registrationIds).size).toBe(1);
 });
 
+test("a registration that one of a former life has replaced is followed by another one", async () => {
+  const clock = new FakeClock();
+  const gateway = new FakeGateway(clock);
+  gateway.registers = "is replaced";
+  await using world = await startWorld({ clock, gateway });
+  gateway.registers = "answers";
+  await clock.advance(10_000);
+  expect(world.agent.isReady).toBe(true);
+  expect(new Set(gateway.registrationIds).size).toBe(2);
+});
+
 test("two incarnations register under different ids", async () => {
   const clock = new FakeClock();
   const gateway = new FakeGateway(clock);

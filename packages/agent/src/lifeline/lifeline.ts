@@ -7,7 +7,7 @@
 // The deadline counts from the sending of the last heartbeat that was answered as valid: a slow answer must not lengthen the
 // trust. It is kept on both clocks, and has passed when either says so: the monotonic clock stands still while the machine
 // is suspended, the wall clock may be set back. The watchdog gets the same deadline.
-import { type Clock, createWake, isRetryable, type Random, runAll, type Wake } from "@sluice/core";
+import { AppError, type Clock, createWake, isRetryable, type Random, runAll, type Wake } from "@sluice/core";
 import type { AgentGatewayServiceService, Api, RegisterResponse } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import { callWithin } from "../call-within.ts";
@@ -43,7 +43,7 @@ const heartbeatsInFlightMax = 3;
 export class Lifeline {
   readonly #deps: LifelineDeps;
   /** Makes a repeated registration of this incarnation recognisable. */
-  readonly #registrationId: string;
+  #registrationId: string;
   readonly #wake: Wake;
   #incarnation = 0;
   /** Sending of the last heartbeat that was answered as valid. */
@@ -64,9 +64,9 @@ export class Lifeline {
   async register(signal: AbortSignal): Promise<RegisterResponse | undefined> {
     const { config, clock, random, log, gateway } = this.#deps;
     const { agentId, joinToken, address, slots, version } = config;
-    const request = { agentId, joinToken, address, slots, version, registrationId: this.#registrationId };
     let answer: RegisterResponse | undefined;
     for (let backoffMs = backoffFirstMs; !signal.aborted; backoffMs = Math.min(2 * backoffMs, backoffMaxMs)) {
+      const request = { agentId, joinToken, address, slots, version, registrationId: this.#registrationId };
       try {
         answer ??= await callWithin({ clock, ms: config.registerTimeoutMs, signal }, (limit) =>
           gateway.register(request, { signal: limit }),
@@ -79,6 +79,8 @@ export class Lifeline {
         if (signal.aborted) break;
         if (cause instanceof Fenced || !mayRegisterLater(cause)) throw cause;
         log.warn("cannot register, trying again", { agentId, cause: String(cause) });
+        // A call of a former life arrived after ours and replaced it. Nothing was started under this one.
+        if (cause instanceof AppError && cause.reason === "AGENT_DEAD") this.#registrationId = random.hex(16);
       }
       await clock.sleep(backoffMs * random.next(), signal);
     }
