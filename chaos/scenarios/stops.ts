@@ -1,4 +1,5 @@
 // Orderly stops: nobody may notice.
+import { rollUpgrade } from "../../drill/upgrade.ts";
 import type { Scenario } from "../contract.ts";
 import { namesOf, untilSpread } from "./ownership.ts";
 import { restart } from "./steps.ts";
@@ -40,6 +41,14 @@ export const stops: readonly Scenario[] = [
         await restart(stage, victim);
         await stage.workload.started(40);
       }
+    },
+  },
+  {
+    name: "rolling-upgrade",
+    about: "every api-server, scheduler and agent is replaced, one by one (the drill does it with another version)",
+    workload: { longMs: [10_000, 25_000] },
+    async run(stage, repeat) {
+      for (let n = 0; n < repeat; n += 1) await rollUpgrade(stage);
     },
   },
 ];
