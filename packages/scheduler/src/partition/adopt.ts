@@ -145,7 +145,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       if (!context.unanswered.has(agentId)) return;
       for (const { state, seq } of context.memory.activeTasks()) {
         if (state === "held" && !context.suspects.has(seq))
-          context.suspects.set(seq, { witnesses: new Set(), end: undefined });
+          context.suspects.set(seq, { attempt: 0, witnesses: new Set(), end: undefined });
       }
       answered(context, agentId);
     },
@@ -209,7 +209,8 @@ function adoptEntry(
 /** Notes what an earlier life of an agent left of an attempt, until it is certain that nobody else has it. */
 function suspect(context: PartitionContext, link: AgentLink, { ref, outcome, ...entry }: InventoryEntry): void {
   if (!ref) return;
-  const known = context.suspects.get(ref.seq) ?? { witnesses: new Set(), end: undefined };
+  const before = context.suspects.get(ref.seq);
+  const known = { attempt: ref.attempt, witnesses: before?.witnesses ?? new Set(), end: before?.end };
   known.witnesses.add(link);
   // An attempt that really ended counts more than one that was lost.
   if (outcome && outcome.kind !== OutcomeKind.LOST) known.end = { ...entry, link, attempt: ref.attempt, outcome };

@@ -84,6 +84,8 @@ export interface PartitionContext extends PartitionDeps {
 }
 
 export interface Suspect {
+  /** 0: its agent died unheard. */
+  readonly attempt: number;
   /** They have it from a former life, and want a confirmation. */
   readonly witnesses: Set<AgentLink>;
   /** How it ended in a former life; undefined: it was running, or nobody knows. */

@@ -107,6 +107,10 @@ function act(
     task.witnesses = suspect?.witnesses;
     suspects.delete(task.seq);
     if (plan === "forget" || row === undefined) {
+      if (suspect && (row?.endedAt !== undefined || (row?.attempt ?? 0) > suspect.attempt)) {
+        const ref = { seq: task.seq, attempt: suspect.attempt, queue: owner.queue, lane };
+        for (const link of suspect.witnesses) link.confirm(port, [ref]);
+      }
       memory.forget(task.seq);
       continue;
     }

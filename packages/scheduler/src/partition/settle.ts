@@ -79,6 +79,8 @@ function finish(
     if (write.kind === "running") continue;
     parked ||= write.kind === "park";
     const holders = new Set(context.memory.active(write.seq)?.witnesses);
+    for (const link of context.suspects.get(write.seq)?.witnesses ?? []) holders.add(link);
+    context.suspects.delete(write.seq);
     if (confirmTo) holders.add(confirmTo);
     context.memory.forget(write.seq);
     const ref = { seq: write.seq, attempt: write.attempt, queue: context.owner.queue, lane: write.lane };
