@@ -1,7 +1,7 @@
 // etcd, NATS and PostgreSQL die, forget, and stand still.
 import { connect } from "nats";
 import type { Arena, Scenario } from "../contract.ts";
-import { ownedQueues, untilOwned } from "./ownership.ts";
+import { namesOf, ownedQueues, untilOwned } from "./ownership.ts";
 import { crash, freezeAll, restart, wipe } from "./steps.ts";
 import { brisk, tasksRun } from "./workloads.ts";
 
@@ -35,6 +35,22 @@ export const backends: readonly Scenario[] = [
     async run(stage) {
       await tasksRun(stage);
       await wipe(stage, "nats-0");
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "queue-forgotten",
+    about: "NATS comes back empty, all schedulers are killed, and hundreds wait: only rows know of them, and all run",
+    // Too few slots for the load, so that tasks wait.
+    arena: { environment: { agent: { SLUICE_AGENT_SLOTS: "6" } } },
+    workload: brisk,
+    async run(stage) {
+      await tasksRun(stage);
+      await stage.workload.accepted(600);
+      await Promise.all([
+        wipe(stage, "nats-0"),
+        ...namesOf(stage.arena, "scheduler").map((name) => crash(stage, name, { downMs: 1_000 })),
+      ]);
       await stage.workload.started(100);
     },
   },
