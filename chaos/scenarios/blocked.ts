@@ -3,6 +3,7 @@
 import type { Scenario } from "../contract.ts";
 import { untilSpread } from "./ownership.ts";
 import { block } from "./steps.ts";
+import { fencingNobody } from "./unharmed.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 const blockedMs = 10_000;
@@ -15,7 +16,7 @@ export const blocked: readonly Scenario[] = [
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
         await tasksRun(stage);
-        await block(stage, `scheduler-${n % 3}`, blockedMs);
+        await fencingNobody(stage, () => block(stage, `scheduler-${n % 3}`, blockedMs));
         await stage.workload.started(100);
       }
     },
@@ -26,7 +27,7 @@ export const blocked: readonly Scenario[] = [
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRunOn(stage, `agent-${n % 3}`);
-        await block(stage, `agent-${n % 3}`, blockedMs);
+        await fencingNobody(stage, () => block(stage, `agent-${n % 3}`, blockedMs));
         await stage.workload.started(100);
       }
     },

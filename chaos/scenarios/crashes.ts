@@ -2,6 +2,7 @@
 import type { Scenario, Stage } from "../contract.ts";
 import { leaderOf, namesOf, untilOwned, untilSpread } from "./ownership.ts";
 import { crash } from "./steps.ts";
+import { fencingNobody } from "./unharmed.ts";
 import { brisk, tasksRun } from "./workloads.ts";
 
 export const crashes: readonly Scenario[] = [
@@ -60,7 +61,9 @@ export const crashes: readonly Scenario[] = [
     name: "api-servers-kill",
     about: "kill -9 of all api-servers for 10 s, less than the lifeline of agents: no task is touched",
     async run(stage) {
-      await Promise.all(namesOf(stage.arena, "api-server").map((name) => crash(stage, name, { downMs: 8_000 })));
+      await fencingNobody(stage, async () => {
+        await Promise.all(namesOf(stage.arena, "api-server").map((name) => crash(stage, name, { downMs: 8_000 })));
+      });
       await stage.workload.accepted(100);
     },
   },

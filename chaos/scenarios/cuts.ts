@@ -2,6 +2,7 @@
 import type { Direction, Scenario, Stage } from "../contract.ts";
 import { namesOf, partitionsOf } from "./ownership.ts";
 import { cut, dropPackets, type Way } from "./steps.ts";
+import { fencingNobody } from "./unharmed.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s more. */
@@ -39,6 +40,7 @@ export const cuts: readonly Scenario[] = [
     {
       ways: ({ arena }) => namesOf(arena, "api-server").map((name): Way => ["agent-0", name]),
       ms: 35_000,
+      fences: true,
     },
   ),
   {
@@ -62,8 +64,10 @@ export const cuts: readonly Scenario[] = [
       await stage.workload.started(100);
     },
   },
-  ...packetsInEveryDirection("packets-agent", 11_000, "nobody is fenced"),
-  ...packetsInEveryDirection("packets-agent-long", 45_000, "it stops itself before its tasks run elsewhere"),
+  ...packetsInEveryDirection("packets-agent", 11_000, "nobody is fenced", { fences: false }),
+  ...packetsInEveryDirection("packets-agent-long", 45_000, "it stops itself before its tasks run elsewhere", {
+    fences: true,
+  }),
 ];
 
 interface CutPlan {
@@ -72,12 +76,14 @@ interface CutPlan {
   /** A scheduler whose partitions go to others by this. */
   readonly loses?: string;
   readonly needs?: Scenario["needs"];
+  /** Whether it lasts longer than the lifeline of an agent. */
+  readonly fences?: boolean;
 }
 
 function inEveryDirection(
   name: string,
   about: string,
-  { ways, ms = longerThanLeaseMs, loses, needs = [] }: CutPlan,
+  { ways, ms = longerThanLeaseMs, loses, needs = [], fences = false }: CutPlan,
 ): Scenario[] {
   return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
     name: `${name}${suffix}`,
@@ -86,14 +92,20 @@ function inEveryDirection(
     async run(stage) {
       await tasksRun(stage);
       const partitions = loses === undefined ? undefined : await partitionsOf(stage, loses);
-      await cut(stage, ways(stage), { ms, direction, partitions });
+      const strike = () => cut(stage, ways(stage), { ms, direction, partitions });
+      await (fences ? strike() : fencingNobody(stage, strike));
       await stage.workload.started(100);
     },
   }));
 }
 
 /** Dropped below TCP, as a cable would. */
-function packetsInEveryDirection(name: string, ms: number, then: string): Scenario[] {
+function packetsInEveryDirection(
+  name: string,
+  ms: number,
+  then: string,
+  { fences }: { readonly fences: boolean },
+): Scenario[] {
   const inWords = { both: "sent and received", there: "sent", back: "received" } as const;
   return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
     name: `${name}${suffix}`,
@@ -102,7 +114,8 @@ function packetsInEveryDirection(name: string, ms: number, then: string): Scenar
     arena: { isolated: ["agent-0"] },
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await dropPackets(stage, "agent-0", { ms, direction });
+      const strike = () => dropPackets(stage, "agent-0", { ms, direction });
+      await (fences ? strike() : fencingNobody(stage, strike));
       await stage.workload.started(100);
     },
   }));

@@ -2,6 +2,7 @@
 import type { Scenario } from "../contract.ts";
 import { leaderOf, namesOf, untilSpread } from "./ownership.ts";
 import { freeze, freezeAll } from "./steps.ts";
+import { fencingNobody } from "./unharmed.ts";
 import { brisk, tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s. */
@@ -20,7 +21,7 @@ export const freezes: readonly Scenario[] = [
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
         await tasksRun(stage);
-        await freeze(stage, `scheduler-${n % 3}`, longerThanLeaseMs);
+        await fencingNobody(stage, () => freeze(stage, `scheduler-${n % 3}`, longerThanLeaseMs));
         await stage.workload.started(40);
       }
     },
@@ -39,7 +40,7 @@ export const freezes: readonly Scenario[] = [
     about: "all schedulers stand still for longer than their leases, and wake up together",
     async run(stage) {
       await tasksRun(stage);
-      await freezeAll(stage, namesOf(stage.arena, "scheduler"), longerThanLeaseMs);
+      await fencingNobody(stage, () => freezeAll(stage, namesOf(stage.arena, "scheduler"), longerThanLeaseMs));
       await stage.workload.started(100);
     },
   },
@@ -67,7 +68,7 @@ export const freezes: readonly Scenario[] = [
     about: "an agent stands still for less than its lifeline: what it runs goes on and ends once",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await freeze(stage, "agent-0", 10_000);
+      await fencingNobody(stage, () => freeze(stage, "agent-0", 10_000));
       await stage.workload.started(100);
     },
   },

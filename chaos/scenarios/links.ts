@@ -2,6 +2,7 @@
 import type { Scenario, Stage } from "../contract.ts";
 import { namesOf } from "./ownership.ts";
 import { reset, slow, type Way } from "./steps.ts";
+import { fencingNobody } from "./unharmed.ts";
 import { tasksRun } from "./workloads.ts";
 
 export const links: readonly Scenario[] = [
@@ -10,7 +11,7 @@ export const links: readonly Scenario[] = [
     about: "every link takes 300 ms longer for 30 s: nobody is fenced, nobody loses a lease, only throughput falls",
     async run(stage) {
       await tasksRun(stage);
-      await slow(stage, allWays(stage), { ms: 30_000, delayMs: 300 });
+      await fencingNobody(stage, () => slow(stage, allWays(stage), { ms: 30_000, delayMs: 300 }));
       await stage.workload.started(100);
     },
   },
@@ -23,7 +24,7 @@ export const links: readonly Scenario[] = [
         ...namesOf(stage.arena, "scheduler").map((name): Way => [name, "agent-0"]),
         ["scheduler-0", "postgres"],
       ];
-      await slow(stage, ways, { ms: 30_000, bytesPerSecond: 16 * 1024 });
+      await fencingNobody(stage, () => slow(stage, ways, { ms: 30_000, bytesPerSecond: 16 * 1024 }));
       await stage.workload.started(100);
     },
   },
@@ -31,11 +32,13 @@ export const links: readonly Scenario[] = [
     name: "links-reset",
     about: "every connection is reset at once, five times: all are made anew, every attempt is adopted",
     async run(stage) {
-      for (let n = 0; n < 5; n += 1) {
-        await tasksRun(stage);
-        reset(stage, allWays(stage));
-        await stage.sleep(2_000 + 4_000 * stage.random());
-      }
+      await fencingNobody(stage, async () => {
+        for (let n = 0; n < 5; n += 1) {
+          await tasksRun(stage);
+          reset(stage, allWays(stage));
+          await stage.sleep(2_000 + 4_000 * stage.random());
+        }
+      });
       await stage.workload.started(100);
     },
   },
