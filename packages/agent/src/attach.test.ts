@@ -85,7 +85,7 @@ test("a higher epoch takes over a running attempt: its end goes to the new strea
   await old.dispatch({ seq: 1 });
   const successor = new Owner(world, { epoch: 2 });
   expect((await successor.attach())?.inventory).toEqual([
-    { ref: refOf(1), outcome: undefined, startedAtMs: 0, instanceId: "" },
+    { ref: refOf(1), outcome: undefined, startedAtMs: 0, instanceId: "", recovered: false },
   ]);
   await successor.dispatch({ seq: 1 });
   expect(world.pool.flights).toHaveLength(1);

@@ -1,5 +1,6 @@
 import type { Clock } from "@sluice/core";
 import type { AttemptLog } from "./attempt-log.ts";
+import * as outcomes from "./outcomes.ts";
 import type { Invocation, Outcome } from "./pool.ts";
 
 const progressEveryMs = 100;
@@ -18,7 +19,7 @@ export class Flight {
   verdict: Outcome | undefined;
   /** It has ended for the caller, and is only waiting for its last output. */
   isEnding = false;
-  /** Its handler was told to stop: what it returns from now on may be because of that. */
+  /** Its handler was told to stop, by its signal or by that of its process: what it returns from now on may be because of that. */
   knowsOfStop = false;
   /** Undoes what waits for the request: its timer, its signal. */
   release: () => void = () => undefined;
@@ -43,6 +44,11 @@ export class Flight {
   sawCancel(listens: boolean): void {
     this.knowsOfStop ||= listens;
     this.#resolveCancelSeen({ listens });
+  }
+
+  /** It came to its own end before its stop. */
+  unstop(): void {
+    if (this.verdict === outcomes.stopped) this.verdict = undefined;
   }
 
   sawProgress(json: Uint8Array): void {

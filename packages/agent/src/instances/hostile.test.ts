@@ -217,11 +217,15 @@ exports.busy = async (event, context) => {
 exports.obedient = (event, context) => new Promise((resolve) => {
   context.signal.addEventListener("abort", () => resolve("half"));
   writeFileSync(process.env.MARK, "runs");
+});
+exports.terminated = () => new Promise((resolve) => {
+  process.on("SIGTERM", () => resolve("half"));
+  writeFileSync(process.env.MARK, "runs");
 });`;
   await using world = startPool({ "index.js": code }, { limits: { graceMs: 10_000 } });
-  const stopOnceRunning = async (handler: string, revision: number) => {
+  const stopOnceRunning = async (handler: string, revision: number, instanceConcurrency = 2) => {
     const mark = `${world.directory}/${handler}`;
-    const spec = world.spec({ handler, revision, environment: { MARK: mark }, instanceConcurrency: 2 });
+    const spec = world.spec({ handler, revision, environment: { MARK: mark }, instanceConcurrency });
     const controller = new AbortController();
     const running = world.run(spec, {}, controller.signal);
     await eventually(() => existsSync(mark));
@@ -232,6 +236,7 @@ exports.obedient = (event, context) => new Promise((resolve) => {
 
   expect(resultOf(await stopOnceRunning("index.busy", 1))).toBe("done");
   expect((await stopOnceRunning("index.obedient", 2)).kind).toBe("stopped");
+  expect((await stopOnceRunning("index.terminated", 3, 1)).kind).toBe("stopped");
 });
 
 test("a shared instance fails the request that timed out and lets the others finish", async () => {

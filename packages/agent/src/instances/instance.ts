@@ -119,6 +119,7 @@ export class Instance {
     graceMs?: number;
   }): Promise<void> {
     this.#isRetired = true;
+    for (const flight of this.#flights.values()) flight.knowsOfStop = true;
     this.#cancelIdleTimer?.();
     this.#stopFetch.abort();
     if (runsPreStop) await this.#preStop();
@@ -287,8 +288,7 @@ export class Instance {
 
   #answer(flight: Flight, outcome: Outcome): void {
     // It came to its own end before the stop reached it. Were it called stopped, and handed back, it would run again.
-    const endedBefore = outcome.kind === "succeeded" && flight.verdict === outcomes.stopped && !flight.knowsOfStop;
-    if (endedBefore) flight.verdict = undefined;
+    if (outcome.kind === "succeeded" && !flight.knowsOfStop) flight.unstop();
     // The output of several requests travels with their results; that of one comes on pipes of its own.
     if (this.#isShared) this.#end(flight, outcome);
     else void this.#endAfterOutput(flight, outcome);

@@ -175,7 +175,10 @@ function adoptEntry(
     return;
   }
   const known = context.memory.active(ref.seq);
-  const isRecovered = entry.recovered || context.suspects.get(ref.seq)?.witnesses.has(link);
+  const suspected = context.suspects.get(ref.seq);
+  const isLost = outcome?.kind === OutcomeKind.LOST;
+  // Agents of the release before this one do not say that it is recovered; only what is can be lost.
+  const isRecovered = entry.recovered || isLost || suspected?.witnesses.has(link);
   if (known && (known.state === "settling" || known.state === "dispatched")) {
     // It is being written, or another agent has it: what those say counts. This entry is confirmed when that is committed, or
     // at the next attach, when the row says so: were it forgotten now and this owner died before its commit, the next one
@@ -194,7 +197,7 @@ function adoptEntry(
     return;
   }
   const task = known ?? context.memory.activateRow(row, "dispatched");
-  task.witnesses = context.suspects.get(ref.seq)?.witnesses;
+  task.witnesses = suspected?.witnesses.add(link);
   context.suspects.delete(ref.seq);
   rememberRow(task, row);
   task.state = "dispatched";
@@ -202,7 +205,10 @@ function adoptEntry(
   task.function = read.functions.get(flowKey(row));
   joinAgent(task, link);
   context.metrics.adopted.inc();
-  if (outcome) endTask(context, link, task, { ...entry, outcome });
+  // That it was running when its agent died says less than how it ended.
+  const end = isLost && suspected?.end?.attempt === ref.attempt ? suspected.end : undefined;
+  if (end) endTask(context, end.link, task, end);
+  else if (outcome) endTask(context, link, task, { ...entry, outcome });
   else if (row.stopRequested) task.stopSent = link.stop(port, [ref]);
 }
 

@@ -1,0 +1,146 @@
+import { type Clock, createFairOrder, type Seq, TaskId } from "@sluice/core";
+import { aFlow, FakeClock, seededRandom } from "@sluice/core/testing";
+import type { DispatchAttempt } from "@sluice/protocol";
+import { silentLogger } from "@sluice/runtime";
+import type { FunctionRecord, TaskRow } from "@sluice/store";
+import { Registry } from "prom-client";
+import { onTestFinished } from "vitest";
+import type { PartitionPort } from "../agents/link.ts";
+import { createPace } from "../agents/pace.ts";
+import { defaultSchedulerConfig } from "../config.ts";
+import { schedulerMetrics } from "../metrics.ts";
+import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
+import { dispatchLoop } from "./dispatch.ts";
+import { createMemory, type Waiting } from "./memory.ts";
+import { PendingWrites } from "./pending-writes.ts";
+
+export const epoch = 5;
+export const echo = aFlow();
+
+export interface DispatchOptions {
+  readonly unanswered?: readonly string[];
+  /** Of every function; 0: none has room. */
+  readonly instancesMax?: number;
+  /** How long it takes to look for the room of a flow. */
+  readonly lookMs?: number;
+  /** How long it takes to read rows. */
+  readonly readMs?: number;
+}
+
+/** A partition that only dispatches, to one agent that takes everything. Ends with the test. */
+export function startDispatching(options: DispatchOptions = {}) {
+  const clock = new FakeClock();
+  const { unanswered = [], instancesMax = 1_000, lookMs = 0, readMs = 0 } = options;
+  let looks = 0;
+  const rows = new Map<Seq, TaskRow>();
+  const reads: Seq[][] = [];
+  const frames: DispatchAttempt[][] = [];
+  const link = {
+    agentId: "a1",
+    get free() {
+      return 1_000 - link.used;
+    },
+    used: 0,
+    usedOfRevision: new Map<number, number>(),
+    warm: new Set<number>(),
+    instancesMax: 10_000,
+    isAttached: () => true,
+    dispatch(_port: PartitionPort, attempts: DispatchAttempt[]) {
+      frames.push(attempts);
+      return true;
+    },
+  };
+  const busyClock: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic() + looks * lookMs,
+    sleep: (ms, signal) => clock.sleep(ms, signal),
+    timer: (ms, callback) => clock.timer(ms, callback),
+  };
+  const record = { revision: 1, settings: { instanceConcurrency: 1_000, instancesMax } } as FunctionRecord;
+  const context = {
+    pace: createPace(),
+    ...createWakes(clock),
+    owner: { queue: "q0", prefix: "", epoch },
+    clock: busyClock,
+    random: seededRandom(1),
+    log: silentLogger,
+    metrics: schedulerMetrics(new Registry()),
+    config: { ...defaultSchedulerConfig, schedulerId: "s1" },
+    isTrusted: () => true,
+    memory: createMemory(),
+    order: createFairOrder<Waiting>(),
+    pending: new PendingWrites(),
+    unanswered: new Set(unanswered),
+    suspects: new Map(),
+    held: { count: 0, flows: new Set<string>() },
+    draining: false,
+    dispatching: 0,
+    dispatched: 0,
+    payloadBytes: 0,
+    blockedUntil: 0,
+    key: "q0/-",
+    agents: { links: [link] },
+    functions: {
+      peek() {
+        looks += 1;
+        return record;
+      },
+      read: async (flows: readonly (typeof echo)[]) =>
+        new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
+    },
+    store: {
+      lanes: {
+        async read(_owner: unknown, seqs: readonly Seq[]) {
+          reads.push([...seqs]);
+          if (readMs > 0) await clock.sleep(readMs);
+          return seqs.flatMap((seq) => rows.get(seq) ?? []);
+        },
+      },
+    },
+  } as unknown as PartitionContext;
+
+  let lastSeq = 0;
+  /** Tasks in one block, whose rows have this payload and stamp. */
+  function deliver(count: number, { flow = echo, bytes = 1, stamp = epoch } = {}): void {
+    const seqs = Array.from({ length: count }, () => ++lastSeq);
+    for (const seq of seqs) rows.set(seq, { ...aRow(seq), ...flow, stamp, payload: new Uint8Array(bytes) });
+    const block = { ...flow, queue: "q0", lane: 0, priority: 2 as const, seqs, enqueuedAt: lastSeq };
+    const waiting = context.memory.enter({ block, deliveryCount: 1 });
+    if (waiting) putInOrder(context, waiting);
+    context.wakeDispatch.notify();
+  }
+
+  const stop = new AbortController();
+  const done = dispatchLoop(context, {} as PartitionPort, 0)(stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await done;
+  });
+  return {
+    ...{ clock, context, reads, frames, deliver },
+    get looks() {
+      return looks;
+    },
+  };
+}
+
+function aRow(seq: Seq): TaskRow {
+  return {
+    ...echo,
+    seq,
+    taskId: TaskId(`t${seq}`),
+    lane: 0,
+    status: "Enqueued",
+    priority: 2,
+    attempt: 1,
+    retries: 0,
+    lostAttempts: 0,
+    stamp: epoch,
+    enqueuedAt: 0,
+    dueAt: undefined,
+    expiresAt: undefined,
+    endedAt: undefined,
+    stopRequested: false,
+    payload: new Uint8Array(),
+  };
+}
