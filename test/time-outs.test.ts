@@ -41,6 +41,10 @@ test("an agent's key in etcd does not vanish before the agent may be dead", () =
   expect(defaultApiServerConfig.agentKeyTtlMs).toBeGreaterThanOrEqual(defaultSchedulerConfig.deadAfterMs);
 });
 
+test("an agent that only schedulers cannot reach is fenced before its own end", () => {
+  expect(defaultSchedulerConfig.fenceAfterMs).toBeLessThan(fenceAfterMs);
+});
+
 test("blocks are renewed twice before JetStream delivers them again", () => {
   expect(defaultSchedulerConfig.renewEveryMs * 3).toBeLessThanOrEqual(30_000);
 });
