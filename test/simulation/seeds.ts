@@ -26,14 +26,20 @@ export const seedsPerProcess = 500;
 /** In MB, of young objects: nearly all die with the virtual second in which they were made. */
 const youngSpaceMb = 32;
 
-/** In the order in which they end. Rejects when a run hangs, or cannot be run. */
+/** In the order in which they end. Rejects when a run hangs or cannot be run, or a process does not start. */
 export async function runSeeds(options: RunSeedsOptions): Promise<void> {
   const { runs, processes, signal } = options;
   const waiting = [...runs];
   const count = Math.min(processes, runs.length);
   signal?.addEventListener("abort", () => waiting.splice(0), { once: true });
   const runAll = async () => {
-    while (waiting.length > 0) await runProcess(waiting, options);
+    try {
+      while (waiting.length > 0) await runProcess(waiting, options);
+    } catch (cause) {
+      // The other processes end with the run that they have.
+      waiting.splice(0);
+      throw cause;
+    }
   };
   await Promise.all(Array.from({ length: count }, runAll));
 }
@@ -53,17 +59,20 @@ function runProcess(waiting: SimulateOptions[], { onOutcome, ...how }: RunSeedsO
     let current: SimulateOptions | undefined;
     let startedAt = 0;
     let left = seedsPerProcess;
+    let isDone = false;
     let timeout: NodeJS.Timeout | undefined;
-    worker.on("exit", (code) => {
+    worker.on("exit", (code, killedBy) => {
       clearTimeout(timeout);
-      if (current === undefined) resolve();
-      else reject(new Error(`the process of seed ${current?.seed} ended with ${code}`));
+      if (isDone) return resolve();
+      const who = current ? `the process of seed ${current.seed}` : "a process that had not begun its first seed";
+      reject(new Error(`${who} ended with ${code ?? killedBy}`));
     });
     worker.on("message", (message: Outcome | "ready") => {
       clearTimeout(timeout);
       if (message !== "ready" && current) onOutcome(message, current, performance.now() - startedAt);
       current = left-- > 0 ? waiting.shift() : undefined;
       if (current === undefined) {
+        isDone = true;
         worker.disconnect();
         return;
       }
