@@ -138,7 +138,9 @@ const packages = readdirSync(join(root, "packages"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && existsSync(join(root, "packages", entry.name, "package.json")))
   .map((entry) => entry.name)
   .sort();
-const sources: readonly Source[] = ["packages", "test", "examples", "proto", "bench", "chaos"].flatMap(filesIn);
+const sources: readonly Source[] = ["packages", "test", "examples", "proto", "bench", "chaos", "drill"].flatMap(
+  filesIn,
+);
 const scripts = sources.filter(({ path }) => /\.[mc]?[jt]sx?$/.test(path));
 const ours = scripts.filter((source) => source.package !== undefined && !isTest(source));
 
@@ -158,7 +160,7 @@ function filesIn(folder: string): Source[] {
 
 /** Tests, and what only tests import. */
 function isTest({ path }: Pick<Source, "path">): boolean {
-  return /\.(?:test|fixture)\.ts$|\/testing\/|\/testing\.ts$|\/conformance(?:\/|\.ts$|-)|^(?:test|examples|bench|chaos)\//.test(
+  return /\.(?:test|fixture)\.ts$|\/testing\/|\/testing\.ts$|\/conformance(?:\/|\.ts$|-)|^(?:test|examples|bench|chaos|drill)\//.test(
     path,
   );
 }
@@ -354,7 +356,7 @@ test(`no file is longer than ${lineMax} lines`, () => {
 });
 
 test("no test is skipped, postponed, or run alone", () => {
-  const pattern = /\b(?:test|it|describe|suite|bench)(?:\.\w+)*\.(?:only|skip|todo|fails)\b/;
+  const pattern = /\b(?:test|it|describe|suite|bench)(?:\.\w+)*\.(?:only|skip|skipIf|runIf|todo|fails)\b/;
   const offences = scripts.filter(({ text }) => pattern.test(codeOf(text, "templates"))).map(({ path }) => path);
   expect(offences).toEqual([]);
 });
