@@ -10,6 +10,11 @@ import { openPgliteSql } from "./pglite.ts";
 import { type SqlConnection, statement } from "./sql.ts";
 import { createSqlStore } from "./sql-store.ts";
 
+const exclusiveLocks = statement(
+  "",
+  `select relation::regclass::text as "table" from pg_locks
+   where mode = 'AccessExclusiveLock' and pid = pg_backend_pid() and relation is not null`,
+);
 const versions = statement("", "select version, oldest from schema_migrations order by version");
 let sql: SqlConnection;
 let newer: string;
@@ -59,4 +64,20 @@ test("a database that was made before migrations said what they need is brought 
   await migrate(sql);
 
   expect((await sql.query(versions)).at(-1)).toEqual({ version: known + 2, oldest: 0 });
+});
+
+test("a start on a database that is up to date locks nobody out of a table", async () => {
+  let locked: unknown;
+  await migrate({
+    query: (...query) => sql.query(...query),
+    exec: (script) => sql.exec(script),
+    transaction: (work) =>
+      sql.transaction(async (transaction) => {
+        const result = await work(transaction);
+        locked = await transaction.query(exclusiveLocks);
+        return result;
+      }),
+  });
+
+  expect(locked).toEqual([]);
 });

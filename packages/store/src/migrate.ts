@@ -23,8 +23,16 @@ const lockKey = 7_549_341;
 
 const lock = statement("", `select pg_advisory_xact_lock(${lockKey})::text as locked`);
 const create = `
-create table if not exists schema_migrations (version int4 primary key, name text not null, applied_at timestamptz not null);
-alter table schema_migrations add column if not exists oldest int4 not null default 0;`;
+create table if not exists schema_migrations (
+  version int4 primary key, name text not null, applied_at timestamptz not null, oldest int4 not null default 0
+)`;
+const lacksOldest = statement(
+  "",
+  `select not exists (
+    select from pg_attribute where attrelid = 'schema_migrations'::regclass and attname = 'oldest' and not attisdropped
+  ) as lacks`,
+);
+const addOldest = "alter table schema_migrations add column oldest int4 not null default 0";
 const state = statement(
   "",
   "select coalesce(max(version), 0)::int4 as version, coalesce(max(oldest), 0)::int4 as oldest from schema_migrations",
@@ -45,6 +53,9 @@ export async function migrate(sql: Sql, folder = ownFolder): Promise<void> {
   await sql.transaction(async (transaction) => {
     await transaction.query(lock);
     await transaction.exec(create);
+    // Asked first: `add column if not exists` locks everybody out even if it adds nothing.
+    const [column] = await transaction.query<{ lacks: boolean }>(lacksOldest);
+    if (column?.lacks) await transaction.exec(addOldest);
     const [row] = await transaction.query<{ version: number; oldest: number }>(state);
     const { version, oldest } = row ?? { version: 0, oldest: 0 };
     if (known < oldest) {
