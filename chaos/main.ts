@@ -1,12 +1,11 @@
-// npm run chaos -- [--scenario NAME]... [--all] [--fast] [--random --minutes M] [--seed N] [--repeat N] [--profile P] [--list]
+// npm run chaos -- --all | --scenario NAME … | --random --minutes M …; `--help` lists every option.
 import { execFileSync } from "node:child_process";
 import { setMaxListeners } from "node:events";
 import { cpus } from "node:os";
-import { join } from "node:path";
 import { seededRandom } from "@sluice/core/testing";
 import { untilSignal } from "@sluice/runtime";
-import { Command, InvalidArgumentError, Option } from "commander";
 import type { RunResult, Scenario } from "./contract.ts";
+import { commandOf, type Options, readOptions } from "./options.ts";
 import { tableOf, writeReport } from "./report/index.ts";
 import { runScenarios } from "./run.ts";
 import { countsOf, progressOn } from "./run-progress.ts";
@@ -14,43 +13,8 @@ import { realHarness } from "./run-real.ts";
 import { randomFaults, scenarios } from "./scenarios/index.ts";
 import { brisk } from "./scenarios/workloads.ts";
 
-interface Options {
-  readonly scenario: readonly string[];
-  readonly all: boolean;
-  readonly fast: boolean;
-  readonly random: boolean;
-  readonly minutes: number;
-  readonly seed: number;
-  readonly repeat: number;
-  readonly profile?: "default" | "fast";
-  readonly quick: boolean;
-  readonly out: string;
-  readonly list: boolean;
-}
-
-const program = new Command("chaos")
-  .description("Breaks a cluster of real processes under load, and checks what clients and handlers saw of it")
-  .option(
-    "--scenario <name>",
-    "this scenario; may be given several times",
-    (name, names: string[]) => [...names, name],
-    [],
-  )
-  .option("--all", "every scenario", false)
-  .option("--fast", "those that run in CI", false)
-  .option("--random", "faults by chance, several at once", false)
-  .option("--minutes <m>", "with --random: for how long", positiveNumber, 5)
-  .option("--seed <n>", "of the workload, and of every choice", wholeNumber, 1)
-  .option("--repeat <n>", "how often a scenario that can repeat its fault does", wholeNumber, 1)
-  .addOption(
-    new Option("--profile <p>", "leases of schedulers, instead of the scenario's").choices(["default", "fast"]),
-  )
-  .option("--quick", "long tasks last 8 to 15 s instead of 30 to 120 s", false)
-  .option("--out <folder>", "for the report", join(".sluice", "chaos"))
-  .option("--list", "names of all scenarios", false)
-  .addHelpText("after", () => `\nScenarios (* in CI):\n${listText()}`)
-  .parse();
-const options = program.opts<Options>();
+const program = commandOf().addHelpText("after", () => `\nScenarios (* in CI):\n${listText()}`);
+const options = readOptions(program, process.argv.slice(2));
 setMaxListeners(0);
 
 const wanted = choose(options);
@@ -109,15 +73,4 @@ function listText(): string {
   return scenarios
     .map(({ name, about, isFast }) => `  ${isFast ? "*" : " "} ${name.padEnd(width)}  ${about}`)
     .join("\n");
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("not a whole number above 0");
-  return Number(text);
-}
-
-function positiveNumber(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("not a number above 0");
-  return value;
 }

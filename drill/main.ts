@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { AppError } from "@sluice/core";
 import { silenceTransport } from "@sluice/protocol";
 import { untilSignal } from "@sluice/runtime";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { type DrillOptions, drill } from "./drill.ts";
 import { tableOf } from "./table.ts";
 
@@ -15,7 +15,11 @@ const command = new Command("drill:upgrade")
     "the old version: a tag or a commit (default: the last tag, or the last commit with other code)",
   )
   .option("--minutes-long <n>", "how long the longest tasks run, in minutes", positive, 2)
-  .option("--fast", "tasks of seconds and agents that drain for two: to see that it works", false)
+  .addOption(
+    new Option("--fast", "tasks of seconds and agents that drain for two: to see that it works")
+      .default(false)
+      .conflicts("minutesLong"),
+  )
   .option("--rate <n>", "submissions per second", positive, 40)
   .option("--seed <n>", "makes the tasks", Number, 1)
   .option("--out <folder>", "where to write the figures as JSON, and the services' logs")
