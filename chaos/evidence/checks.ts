@@ -78,8 +78,8 @@ export function repetitions({
   );
 }
 
-/** Errors that say what the handler did. */
-const ofHandlers: ReadonlySet<string> = new Set(["UnhandledInvocationError", "HandledInvocationError"]);
+/** What keeps agents from running anything, such as their death or a full disk, may use up the attempts of a task. */
+const ofAgents: ReadonlySet<string> = new Set(["AgentLost", "AgentError", "InstanceUnavailable"]);
 
 const outcome: Check = {
   name: "right-outcome",
@@ -90,8 +90,7 @@ const outcome: Check = {
       const kind = kinds.get(`${row.accountId}/${row.taskId}`);
       const { status, error, seq } = row;
       if (!isFinal(status) || status === "Succeeded" || (status === "Stopped" && kind === "stopped")) return [];
-      // Whatever keeps an agent from running anything, such as a full disk, may use up the attempts of a task.
-      if (status === "Failed" && !ofHandlers.has(error?.type ?? "")) return [];
+      if (status === "Failed" && ofAgents.has(error?.type ?? "")) return [];
       const why = error ? `: ${error.type}, ${error.message}` : "";
       return [violation(outcome, `${row.accountId}/${row.taskId} (${kind}) ended as ${status}${why}`, seq)];
     });

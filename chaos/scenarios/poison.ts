@@ -24,8 +24,10 @@ export const poison: Scenario = {
     const revived = reviveAgents(stage, victims.signal);
     const task = await client.wait(name, taskId, { timeoutMs: 240_000 }).finally(() => victims.abort());
     await revived;
-    if (!isFinal(task) || task.status !== "Failed" || task.attempt > attemptsMax) {
-      throw new Error(`the poison ended as ${task.status} in attempt ${task.attempt}, not as Failed by the fourth`);
+    const { status, attempt, error } = task;
+    if (!isFinal(task) || status !== "Failed" || attempt !== attemptsMax || error?.type !== "AgentLost") {
+      const ended = `${status} (${error?.type ?? "no error"}) in attempt ${attempt}`;
+      throw new Error(`the poison ended as ${ended}, not as Failed (AgentLost) in attempt ${attemptsMax}`);
     }
     await stage.workload.started(100);
   },
