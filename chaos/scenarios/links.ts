@@ -8,7 +8,24 @@ import { tasksRun } from "./workloads.ts";
 export const links: readonly Scenario[] = [
   {
     name: "links-slow",
-    about: "every link takes 300 ms longer for 30 s: nobody is fenced, nobody loses a lease, only throughput falls",
+    about: "every answer takes 300 ms longer for 30 s: nobody is fenced, nobody loses a lease, only throughput falls",
+    async run(stage) {
+      await tasksRun(stage);
+      await fencingNobody(stage, async () => {
+        const before = stage.workload.counts.accepted;
+        await Promise.all([
+          slow(stage, allWays(stage), { ms: 30_000, delayMs: 150 }),
+          // Half of what is usual at least, and not only when it is over.
+          stage.workload.started(300, 30_000),
+        ]);
+        if (stage.workload.counts.accepted - before < 300) throw new Error("hardly anything was accepted meanwhile");
+      });
+    },
+  },
+  {
+    name: "links-crawling",
+    about:
+      "every answer takes 600 ms longer, more than calls of etcd wait: leases end and nothing starts, nobody is fenced",
     async run(stage) {
       await tasksRun(stage);
       await fencingNobody(stage, () => slow(stage, allWays(stage), { ms: 30_000, delayMs: 300 }));
