@@ -31,7 +31,7 @@ function known<S extends Settings>(spec: ConfigSpec<S>): KnownService {
 
 /** How long its graceful stop may take by its own limit. */
 export function stopWithinMs(name: ServiceName, config: Readonly<Record<string, unknown>>): number {
-  const [, drain, ms = ""] =
-    /stopWithinMs: \((?:\{ drainMs \})?\) => (drainMs \+ )?([\d_]+)/.exec(textOf(`packages/${name}/src/main.ts`)) ?? [];
-  return (drain ? Number(config["drainMs"]) : 0) + Number(ms.replaceAll("_", "") || Number.NaN);
+  const [, added, ms = ""] =
+    /stopWithinMs: \((?:\{ \w+ \})?\) => (?:(\w+) \+ )?([\d_]+)/.exec(textOf(`packages/${name}/src/main.ts`)) ?? [];
+  return (added ? Number(config[added]) : 0) + Number(ms.replaceAll("_", "") || Number.NaN);
 }
