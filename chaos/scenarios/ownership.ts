@@ -2,10 +2,11 @@
 import { until } from "@sluice/testbed";
 import type { Arena, PartitionName, Stage } from "../contract.ts";
 
-/** What a scheduler owns now; undefined for other parts. */
+/** What a scheduler owns now; undefined for other parts, and while etcd does not say. */
 export async function partitionsOf({ arena }: Stage, name: string): Promise<readonly PartitionName[] | undefined> {
   if (!name.startsWith("scheduler-")) return undefined;
-  return (await arena.partitions()).get(name) ?? [];
+  const partitions = await arena.partitions().catch(() => undefined);
+  return partitions && (partitions.get(name) ?? []);
 }
 
 /** Names of the services of a kind, such as `scheduler-0`. */
