@@ -29,12 +29,20 @@ export interface TaskStreamOptions {
 
 const verifyEveryMs = 5_000;
 const retryMs = { first: 100, max: 2_000 };
+/**
+ * A server denies that a stream exists before it has removed its files, and nats-server 2.9 removes those of a new one of the
+ * same name, too: what is published is then neither delivered nor announced as lost.
+ */
+export const deletionMs = 500;
 /** One answer that is late says little on a busy machine. */
 const failuresMax = 2;
 
 export class TaskStream {
   readonly #options: TaskStreamOptions;
   #ensured: { readonly session: Session; readonly info: Shared<StreamInfo> } | undefined;
+
+  /** It has existed: when it is missing, somebody deleted it. */
+  #isKnown = false;
 
   constructor(options: TaskStreamOptions) {
     this.#options = options;
@@ -88,18 +96,21 @@ export class TaskStream {
   }
 
   async #ensure(session: Session): Promise<StreamInfo> {
-    const { log, metrics } = this.#options;
+    const { clock, log, metrics } = this.#options;
     const wanted = this.#config();
     let info: StreamInfo;
     try {
       info = await session.api.stream();
     } catch (error) {
       if (!isApiError(error, apiCode.streamNotFound)) throw error;
+      if (this.#isKnown) await clock.sleep(deletionMs);
       info = await session.api.createStream(wanted);
+      this.#isKnown = true;
       metrics.recreatedStreams.inc();
       log.info("created the stream", { stream: streamName, replicas: wanted.num_replicas });
       return info;
     }
+    this.#isKnown = true;
     // Its caps are set when it is created; an operator may change them.
     const { subjects, retention, storage, discard, num_replicas } = wanted;
     const relied = { subjects, retention, storage, discard, num_replicas };

@@ -3,6 +3,7 @@ import { eventually } from "@sluice/core/testing";
 import { systemClock } from "@sluice/runtime";
 import { describe, expect, test } from "vitest";
 import { aBlock, never, partition, pullAll, seqsOf } from "../conformance/world.ts";
+import { deletionMs } from "./stream.ts";
 import { consumerName, streamName } from "./subjects.ts";
 import { blocksOf, numbers, pullNumbers, useOneServer } from "./testing/one-server.ts";
 import { openMeddler } from "./testing/world.ts";
@@ -17,9 +18,12 @@ describe("a stream or consumer that goes", () => {
     await driver.queue.publish(blocksOf(numbers(1, 50)));
     const held = await pullAll(consumer, 50);
     const pulled = consumer.pull(1, never());
+    const deletedFrom = performance.now();
     await meddler.deleteStream();
 
     await driver.queue.publish(blocksOf([77]));
+    // Only then: the server is still removing the files of the old one, and would take those of the new one with them.
+    expect(performance.now() - deletedFrom).toBeGreaterThanOrEqual(deletionMs);
 
     expect(seqsOf(await pulled)).toEqual([77]);
     // Their positions in the stream belong to other blocks now.
