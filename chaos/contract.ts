@@ -112,8 +112,11 @@ export interface WorkloadOptions {
   readonly longMs?: readonly [number, number];
 }
 
-/** short 5-50 ms; medium 1-5 s; long; retried: fails, then succeeds; crashing: its process dies; delayed; stopped: while it waits or runs. */
-export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped"] as const;
+/**
+ * short 5-50 ms; medium 1-5 s; long; retried: fails, then succeeds; crashing: its process dies; delayed; stopped: while it waits
+ * or runs; expiring: some expire, some start in time.
+ */
+export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped", "expiring"] as const;
 export type TaskKind = (typeof taskKinds)[number];
 
 /** Clients of three accounts, from `startWorkload` until `finish`, or until it is disposed of. */
@@ -232,6 +235,8 @@ export interface Figures {
   readonly unknownAtFirst: number;
   /** Not sent, because too many had no answer. */
   readonly skipped: number;
+  /** Tasks that ended as Expired. */
+  readonly expired: number;
   readonly lost: number;
   /** Executions of an attempt that had started before, without its agent's death or fence. */
   readonly executedTwice: number;

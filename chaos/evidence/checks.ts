@@ -84,18 +84,41 @@ const ofAgents: ReadonlySet<string> = new Set(["AgentLost", "AgentError", "Insta
 const outcome: Check = {
   name: "right-outcome",
   about: "A task ends as its handler ends: none fails, is stopped or expires that had no reason to.",
-  check: ({ evidence, rows }) => {
-    const kinds = new Map(evidence.submissions.map(({ account, taskId, kind }) => [`${account}/${taskId}`, kind]));
-    return rows.flatMap((row) => {
+  check: (facts) => {
+    const kinds = new Map(facts.evidence.submissions.map((one) => [`${one.account}/${one.taskId}`, one.kind]));
+    const wronglyExpired = wrongExpiry(facts);
+    return facts.rows.flatMap((row) => {
       const kind = kinds.get(`${row.accountId}/${row.taskId}`);
       const { status, error, seq } = row;
       if (!isFinal(status) || status === "Succeeded" || (status === "Stopped" && kind === "stopped")) return [];
       if (status === "Failed" && ofAgents.has(error?.type ?? "")) return [];
+      if (status === "Expired" && kind === "expiring") {
+        const reason = wronglyExpired(row);
+        return reason === undefined ? [] : [violation(outcome, `${row.accountId}/${row.taskId} ${reason}`, seq)];
+      }
       const why = error ? `: ${error.type}, ${error.message}` : "";
       return [violation(outcome, `${row.accountId}/${row.taskId} (${kind}) ended as ${status}${why}`, seq)];
     });
   },
 };
+
+/** Clocks of schedulers follow the store's, as far as its answers are quick. */
+const earlyMs = 1_000;
+
+/** Why a task should not have expired; undefined: it is right. */
+function wrongExpiry({ evidence, executions }: Facts): (row: Task) => string | undefined {
+  const { submissions = [] } = evidence.history;
+  const expiries = new Map(
+    submissions.map((one) => [`${one.account}/${one.taskId}`, one.delayMs + one.expiresAfterMs] as const),
+  );
+  const runs = bySeq(executions);
+  return ({ accountId, taskId, seq, attempt, enqueuedAt, endedAt = 0 }) => {
+    const early = enqueuedAt + (expiries.get(`${accountId}/${taskId}`) ?? 0) - endedAt;
+    if (early > earlyMs) return `expired ${early} ms too early`;
+    const started = runs.get(seq)?.find((run) => run.attempt === attempt);
+    return started && `expired, although ${describeExecution(started)} had started`;
+  };
+}
 
 const ended: Check = {
   name: "end-in-ledger",

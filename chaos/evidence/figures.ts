@@ -21,6 +21,7 @@ export function figuresOf(facts: Facts, marks: readonly FaultMark[], violations:
     unknownAtFirst: submissions.filter(({ firstAnswer, answer }) => firstAnswer === "unknown" && answer !== "unknown")
       .length,
     skipped,
+    expired: facts.rows.filter(({ status }) => status === "Expired").length,
     lost: broken("I1"),
     executedTwice: repetitions(facts).length,
     overlaps: broken("I3"),

@@ -109,6 +109,25 @@ describe("outcomes", () => {
     expect(brokenBy({ history, submissions: [aRecord({ kind: "stopped" })] })).toEqual([]);
     expect(brokenBy({ history: { rows: [aRow({ status: "Expired" })] } })).toEqual(["right-outcome"]);
   });
+  test("a task expires only if it was told to, not before its time, and not when its attempt has started", () => {
+    const expired = aRow({ status: "Expired", enqueuedAt: 1_001_000 });
+    const submissions = [aRecord({ kind: "expiring" })];
+    const asked = { account: "red", function: "work-1", taskId: "short-1", token: "", askedAt: 1_000 };
+    const wish = { ...asked, delayMs: 500, expiresAfterMs: 1_500, answer: "accepted" } as const;
+    const history = { submissions: [wish], executions: [], rows: [expired] };
+    expect(brokenBy({ submissions, history })).toEqual([]);
+    expect(brokenBy({ submissions: [aRecord()], history })).toEqual(["right-outcome"]);
+    const later = { ...wish, expiresAfterMs: 5_000 };
+    const started = anExecution({ startedAt: 1_600, endedAt: 1_610 });
+    expect(brokenBy({ submissions, history: { ...history, submissions: [later] } })).toEqual(["right-outcome"]);
+    expect(brokenBy({ submissions, history: { ...history, executions: [started] } })).toEqual(["right-outcome"]);
+  });
+  test("one that starts after it has expired is seen", () => {
+    const submissions = [aRecord({ kind: "expiring" })];
+    const rows = [aRow({ enqueuedAt: 1_001_000, expiresAt: 1_001_100, endedAt: 1_009_100 })];
+    const late = [anExecution({ startedAt: 9_000, endedAt: 9_010 })];
+    expect(brokenBy({ submissions, history: { rows, executions: late } })).toEqual(["I8"]);
+  });
   test("an attempt that goes on after its task is final is seen, unless its agent died", () => {
     const history = {
       rows: [aRow({ status: "Stopped" })],

@@ -44,6 +44,7 @@ export function figureRows({ figures }: RunResult): readonly (readonly [name: st
     ["never answered", count(figures.unknown)],
     ["answered only when asked again", count(figures.unknownAtFirst)],
     ["not sent: too many open", count(figures.skipped)],
+    ["expired", count(figures.expired)],
     ["lost", count(figures.lost)],
     ["executed twice", count(figures.executedTwice)],
     ["overlapping attempts", count(figures.overlaps)],

@@ -31,9 +31,9 @@ export function historyOf(recorded: Recorded): History {
   const running = new Set(recorded.running);
   return {
     ...emptyHistory(),
-    submissions: submitted.map(({ account, function: name, taskId, delayMs, record }) => {
+    submissions: submitted.map(({ account, function: name, taskId, delayMs, expiresAfterMs, record }) => {
       const { askedAt, answer } = record;
-      return { account, function: name, taskId, token: taskId, delayMs, expiresAfterMs: 0, askedAt, answer };
+      return { account, function: name, taskId, token: taskId, delayMs, expiresAfterMs, askedAt, answer };
     }),
     observations,
     views,

@@ -53,6 +53,7 @@ test("each kind does what its name says", () => {
     crashing: ({ input, function: name }) => input.crashes === 1 && name === "crash",
     delayed: ({ delayMs }) => delayMs >= 1_000,
     stopped: ({ input, delayMs, stopAfterMs }) => stopAfterMs !== undefined && stopAfterMs < delayMs + input.ms,
+    expiring: ({ expiresAfterMs }) => expiresAfterMs >= 1 && expiresAfterMs <= 10_000,
   };
   for (const task of planned(3_000)) expect([task, is[task.kind](task)]).toEqual([task, true]);
 });

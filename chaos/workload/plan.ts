@@ -43,6 +43,8 @@ export interface PlannedTask {
   readonly input: HandlerInput;
   /** 0: none. */
   readonly delayMs: number;
+  /** Not to be started later than so long after the delay; 0: whenever. */
+  readonly expiresAfterMs: number;
   /** Stopped so long after it was accepted; undefined: never. */
   readonly stopAfterMs: number | undefined;
 }
@@ -52,13 +54,14 @@ export interface PlannedTask {
  * of the 192 slots of three agents.
  */
 export const defaultMix: Readonly<Record<TaskKind, number>> = {
-  short: 70,
+  short: 67,
   medium: 16,
   long: 2,
   retried: 4,
   crashing: 1,
   delayed: 4,
   stopped: 3,
+  expiring: 3,
 };
 
 export interface PlanOptions {
@@ -83,7 +86,7 @@ export function createPlan({ random, mix, longMs }: PlanOptions): () => PlannedT
     counts.set(account, number);
     const taskId = `${kind}-${number}`;
     const shape = shapeOf(kind, longMs, rest);
-    const { ms = 0, failures = 0, crashes = 0, delayMs = 0, stopAfterMs } = shape;
+    const { ms = 0, failures = 0, crashes = 0, delayMs = 0, expiresAfterMs = 0, stopAfterMs } = shape;
     return {
       kind,
       account,
@@ -91,6 +94,7 @@ export function createPlan({ random, mix, longMs }: PlanOptions): () => PlannedT
       taskId,
       input: { account, taskId, ms, failures, crashes },
       delayMs,
+      expiresAfterMs,
       stopAfterMs,
     };
   };
@@ -110,6 +114,7 @@ interface Shape {
   readonly failures?: number;
   readonly crashes?: number;
   readonly delayMs?: number;
+  readonly expiresAfterMs?: number;
   readonly stopAfterMs?: number;
 }
 
@@ -134,5 +139,11 @@ function shapeOf(kind: TaskKind, longMs: readonly [number, number], dice: readon
       return c < 0.5
         ? { ms: 50, delayMs: between(a, 5_000, 8_000), stopAfterMs: between(b, 0, 2_000) }
         : { ms: between(a, 10_000, 20_000), stopAfterMs: between(b, 200, 3_000) };
+    case "expiring":
+      // While it waits for its retry, which comes after 500 ms at least; when its delay is over, or just in time; only while
+      // something is broken.
+      if (c < 1 / 3) return { ms: between(a, 5, 50), failures: 1, expiresAfterMs: between(b, 300, 500) };
+      if (c < 2 / 3) return { ms: 50, delayMs: between(a, 500, 3_000), expiresAfterMs: between(b, 1, 200) };
+      return { ms: between(a, 5, 500), expiresAfterMs: between(b, 1_000, 10_000) };
   }
 }

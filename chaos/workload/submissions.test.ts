@@ -21,6 +21,7 @@ const task: PlannedTask = {
   taskId: "short-1",
   input: { account: "red", taskId: "short-1", ms: 5, failures: 0, crashes: 0 },
   delayMs: 0,
+  expiresAfterMs: 0,
   stopAfterMs: undefined,
 };
 const accepted: Submit = async () => ({ taskId: task.taskId, repeated: false });

@@ -94,11 +94,12 @@ export class Submissions {
   }
 
   async #ask(client: SluiceClient, task: PlannedTask): Promise<Answer> {
-    const { function: name, taskId, input, delayMs } = task;
+    const { function: name, taskId, input, delayMs, expiresAfterMs } = task;
     const payload = JSON.stringify(input);
     const { signal } = this.#options;
     try {
-      await client.submit({ function: name, taskId, submissionToken: taskId, payload, delayMs }, { signal });
+      const times = { delayMs, expiresAfterMs };
+      await client.submit({ function: name, taskId, submissionToken: taskId, payload, ...times }, { signal });
       return "accepted";
     } catch (cause) {
       if (signal.aborted) return "unknown";

@@ -219,6 +219,16 @@ describe("I8", () => {
     const executions = [run({ startedAt: 9_000 })];
     expect(i8.check(history({ store: [inserted({ expiresAt: 1_000 })], executions }))).toHaveLength(1);
   });
+  test("without the store, an expiry is that of the row and that of the submission", () => {
+    const start = { store: undefined, executions: [run({ startedAt: 9_000 })] };
+    const expiring = [submitted({ delayMs: 500, expiresAfterMs: 1_000 })];
+    const row = aTask({ enqueuedAt: 1_000, expiresAt: undefined });
+    expect(i8.check(history({ ...start, rows: [row], submissions: [submitted()] }))).toEqual([]);
+    expect(i8.check(history({ ...start, rows: [{ ...row, expiresAt: 2_500 }], submissions: [] }))).toHaveLength(1);
+    expect(i8.check(history({ ...start, rows: [row], submissions: expiring }))).toHaveLength(1);
+    const inTime = { ...start, executions: [run({ startedAt: 2_400 })] };
+    expect(i8.check(history({ ...inTime, rows: [row], submissions: expiring }))).toEqual([]);
+  });
   test("nothing starts after its end", () => {
     const store = [inserted(), written(settle({ status: "Stopped" }))];
     expect(i8.check(history({ store, executions: [run({ startedAt: 101 })] }))).toHaveLength(1);

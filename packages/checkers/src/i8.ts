@@ -1,7 +1,8 @@
 // I8: no start before `due_at`, after expiry, or after the status is final.
 //
 // With what the store did, times are those of the writes. Without it, a task was due no earlier than its delay after it was
-// asked for, and ended when its row says so: retries that wait for their back-off are not seen then.
+// asked for, expired when its client wanted it, counted from when its row was written, and ended when its row says so: retries
+// that wait for their back-off are not seen then.
 import type { EpochMs, Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { Inserted, StoreEvent, Submission } from "./history.ts";
@@ -51,16 +52,24 @@ function fromStore(store: readonly StoreEvent[]): Judge {
 function fromRows(rows: readonly Task[], submissions: readonly Submission[], wallStart: EpochMs): Judge {
   const bySeq = new Map(rows.map((row) => [row.seq, row]));
   const dueAts = new Map<string, EpochMs>();
+  /** After the row was written. */
+  const expiries = new Map<string, number>();
   for (const submission of submissions) {
+    const { askedAt, delayMs, expiresAfterMs } = submission;
     const key = keyOf(submission);
-    const dueAt = wallStart + submission.askedAt + submission.delayMs;
-    dueAts.set(key, Math.min(dueAt, dueAts.get(key) ?? Number.POSITIVE_INFINITY));
+    dueAts.set(key, Math.min(wallStart + askedAt + delayMs, dueAts.get(key) ?? Number.POSITIVE_INFINITY));
+    const expiry = expiresAfterMs > 0 ? delayMs + expiresAfterMs : Number.POSITIVE_INFINITY;
+    expiries.set(key, Math.max(expiry, expiries.get(key) ?? 0));
   }
   return (execution, startedAt) => {
     const row = bySeq.get(execution.seq);
     if (!row) return "although it was never submitted";
     if (row.endedAt !== undefined && startedAt > row.endedAt) return `after it ended as ${row.status}`;
-    return outside({ dueAt: dueAts.get(taskKeyOf(row)), expiresAt: row.expiresAt }, startedAt);
+    const key = taskKeyOf(row);
+    // The row alone would hide an expiry that nobody has kept.
+    const wanted = row.enqueuedAt + (expiries.get(key) ?? Number.POSITIVE_INFINITY);
+    const expiresAt = Math.min(row.expiresAt ?? Number.POSITIVE_INFINITY, wanted);
+    return outside({ dueAt: dueAts.get(key), expiresAt }, startedAt);
   };
 }
 
