@@ -70,7 +70,7 @@ export async function unarySubmits(
 ): Promise<number> {
   const { api, close } = apiClient(TaskServiceService, address, { headers });
   const payload = Buffer.alloc(payloadBytes, 1);
-  const rest = { payload, priority: Priority.UNSPECIFIED, delayMs: 0, expiresAfterMs: 0 };
+  const rest = { payload, priority: Priority.UNSPECIFIED, delayMs: 0, expiresAfterMs: 0, tags: [] };
   const { signal } = new AbortController();
   try {
     return await inLoops(loops, count, (n) =>

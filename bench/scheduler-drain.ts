@@ -14,7 +14,7 @@ import { AgentServiceService, addApi, apiClient, type FromAgent, OutcomeKind, ty
 import { openNats } from "@sluice/queue/nats";
 import { createLogger, grpcServer, systemClock, systemRandom } from "@sluice/runtime";
 import { blocksOf, createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
-import type { Announcement } from "@sluice/store";
+import { type Announcement, defaultFlowSettings } from "@sluice/store";
 import { openPostgres } from "@sluice/store/postgres";
 import { startNats, startPostgres } from "@sluice/testbed";
 import { Registry } from "prom-client";
@@ -128,6 +128,7 @@ const settings = {
   idleTimeoutMs: 60_000,
   maxAsyncRetryAttempts: 3,
   maxAsyncEventAgeInSeconds: 86_400,
+  ...defaultFlowSettings,
 };
 
 function newTask(id: string) {

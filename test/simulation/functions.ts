@@ -1,5 +1,5 @@
 import { AccountId, FunctionName, flowKey, hash32 } from "@sluice/core";
-import type { FunctionSettings } from "@sluice/store";
+import { defaultFlowSettings, type FunctionSettings } from "@sluice/store";
 import { queues, type World } from "./world.ts";
 
 export interface NewFunction {
@@ -50,4 +50,5 @@ const defaults: FunctionSettings = {
   idleTimeoutMs: 60_000,
   maxAsyncRetryAttempts: 3,
   maxAsyncEventAgeInSeconds: 86_400,
+  ...defaultFlowSettings,
 };

@@ -36,6 +36,7 @@ export function createPreparer(system: System): (submission: Submission) => Prep
       delayMs: millisecondsOf("delayMs", submission.delayMs),
       expiresAfterMs: millisecondsOf("expiresAfterMs", submission.expiresAfterMs),
       submissionToken,
+      tags: [...(submission.tags ?? [])],
     };
     const bytes = payload.length + 3 * (wire.function.length + wire.taskId.length + submissionToken.length) + 48;
     if (bytes > submissionBytesMax) {

@@ -48,6 +48,7 @@ test("a submission carries every setting, and an id and a token that the client 
     priority: "urgent",
     delayMs: 5,
     expiresAfterMs: 6,
+    tags: ["nightly"],
   });
 
   expect(seen).toEqual([
@@ -59,6 +60,7 @@ test("a submission carries every setting, and an id and a token that the client 
       delayMs: 5,
       expiresAfterMs: 6,
       submissionToken: expect.stringMatching(/^.{10,128}$/),
+      tags: ["nightly"],
     },
   ]);
 });

@@ -50,6 +50,8 @@ export interface Submission {
    * not know. Give one to repeat it safely from another process.
    */
   readonly submissionToken?: string;
+  /** For filters of lists and of operations: at most 8 texts of 1 to 64 characters. */
+  readonly tags?: readonly string[];
 }
 
 /** The task is in the store and will reach a final status. */
@@ -184,6 +186,22 @@ export interface FunctionSettings {
   readonly maxAsyncRetryAttempts?: number;
   /** Seconds after which a task that was not started expires. Default: 86,400. */
   readonly maxAsyncEventAgeInSeconds?: number;
+  /** Attempts at the same time in the whole cluster. Default (0): no limit. */
+  readonly concurrencyMax?: number;
+  /** Slots of agents that are kept free for it. Default: 0. */
+  readonly concurrencyReserved?: number;
+  /** Attempts that start per second in the whole cluster. Default (0): no limit. */
+  readonly rateMax?: number;
+  /** Attempts that may start at once after a quiet time. Default (0): those of one second. */
+  readonly rateBurst?: number;
+  /** Share among the functions of the account, 1 to 100. Default: 1. */
+  readonly weight?: number;
+  /** Its attempts may be stopped for more urgent tasks, and run again later. Default: false. */
+  readonly preemptible?: boolean;
+  /** Its tasks have a queue of their own. Default: false. */
+  readonly dedicatedQueue?: boolean;
+  /** As `dedicatedQueue`, with an instance kept warm. Default: false. */
+  readonly latencySensitive?: boolean;
 }
 
 /** A function as the server knows it. */

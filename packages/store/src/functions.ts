@@ -3,7 +3,13 @@
 import type { AccountId, Flow, FunctionName } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
 import { isForeignKeyViolation } from "./failures.ts";
-import type { CodePackage, FunctionRecord, FunctionRecords, FunctionSettings } from "./index.ts";
+import {
+  type CodePackage,
+  defaultFlowSettings,
+  type FunctionRecord,
+  type FunctionRecords,
+  type FunctionSettings,
+} from "./index.ts";
 import { textArray } from "./parameters.ts";
 import { nowSql, type Sql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
@@ -203,7 +209,8 @@ function toRecord(row: FunctionColumns): FunctionRecord {
   return {
     accountId: row.account_id as AccountId,
     functionName: row.function_name as FunctionName,
-    settings: Object.fromEntries(settings) as FunctionSettings,
+    // Functions of earlier releases lack what came later.
+    settings: { ...defaultFlowSettings, ...(Object.fromEntries(settings) as FunctionSettings) },
     revision: row.revision,
     codeSha256: row.code_sha256,
     codeBytes: row.code_bytes,

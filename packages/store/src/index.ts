@@ -258,7 +258,35 @@ export interface FunctionSettings {
   readonly idleTimeoutMs: number;
   readonly maxAsyncRetryAttempts: number;
   readonly maxAsyncEventAgeInSeconds: number;
+  /** Attempts at the same time in the whole cluster; 0: no limit. */
+  readonly concurrencyMax: number;
+  /** Slots of agents that are kept free for it. */
+  readonly concurrencyReserved: number;
+  /** Attempts that start per second in the whole cluster; 0: no limit. */
+  readonly rateMax: number;
+  /** Attempts that may start at once after a quiet time; 0: those of one second, at least one. */
+  readonly rateBurst: number;
+  /** Share among the functions of its account, 1 to 100. */
+  readonly weight: number;
+  /** Its attempts may be stopped for more urgent tasks, and run again later. */
+  readonly preemptible: boolean;
+  /** Wants a queue of its own. */
+  readonly dedicatedQueue: boolean;
+  /** As `dedicatedQueue`, with an instance kept warm. */
+  readonly latencySensitive: boolean;
 }
+
+/** What a function that does not say otherwise wants of flow control. */
+export const defaultFlowSettings = {
+  concurrencyMax: 0,
+  concurrencyReserved: 0,
+  rateMax: 0,
+  rateBurst: 0,
+  weight: 1,
+  preemptible: false,
+  dedicatedQueue: false,
+  latencySensitive: false,
+} as const satisfies Partial<FunctionSettings>;
 
 export interface FunctionRecord extends Flow {
   readonly settings: FunctionSettings;

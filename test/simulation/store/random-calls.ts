@@ -12,7 +12,14 @@ import {
   TaskId,
   taskStatuses,
 } from "@sluice/core";
-import type { CodePackage, FunctionSettings, NewTask, TaskFilter, TaskWrite } from "@sluice/store";
+import {
+  type CodePackage,
+  defaultFlowSettings,
+  type FunctionSettings,
+  type NewTask,
+  type TaskFilter,
+  type TaskWrite,
+} from "@sluice/store";
 import type { Dice } from "../dice.ts";
 import type { Call } from "./calls.ts";
 import type { Tables } from "./tables.ts";
@@ -292,6 +299,7 @@ export class RandomCalls {
       idleTimeoutMs: 1,
       maxAsyncRetryAttempts: 3,
       maxAsyncEventAgeInSeconds: 9,
+      ...defaultFlowSettings,
     };
   }
 

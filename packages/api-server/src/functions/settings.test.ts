@@ -18,6 +18,14 @@ test("a new function needs a runtime and a handler; the rest has defaults", () =
     idleTimeoutMs: 60_000,
     maxAsyncRetryAttempts: 3,
     maxAsyncEventAgeInSeconds: 86_400,
+    concurrencyMax: 0,
+    concurrencyReserved: 0,
+    rateMax: 0,
+    rateBurst: 0,
+    weight: 1,
+    preemptible: false,
+    dedicatedQueue: false,
+    latencySensitive: false,
   });
   expect(() => parseNewSettings(undefined)).toThrow(reason("MISSING_RUNTIME", "settings.runtime"));
   expect(() => parseNewSettings({ runtime: "python3" })).toThrow(reason("MISSING_HANDLER", "settings.handler"));
@@ -39,6 +47,10 @@ test.each([
   ["idleTimeoutMs", "idle_timeout_ms", 1_000, 3_600_000],
   ["maxAsyncRetryAttempts", "max_async_retry_attempts", 0, 8],
   ["maxAsyncEventAgeInSeconds", "max_async_event_age_in_seconds", 1, 604_800],
+  ["concurrencyMax", "concurrency_max", 0, 100_000],
+  ["concurrencyReserved", "concurrency_reserved", 0, 10_000],
+  ["rateBurst", "rate_burst", 0, 1_000_000],
+  ["weight", "weight", 1, 100],
 ] as const)("%s lies within its range", (name, field, min, max) => {
   expect(parseChangedSettings({ [name]: min })).toEqual({ [name]: min });
   expect(parseChangedSettings({ [name]: max })).toEqual({ [name]: max });
@@ -105,3 +117,10 @@ test("an environment has at most 64 names of letters and 32 KiB", () => {
 function reason(expected: string, field: string) {
   return expect.objectContaining({ code: "invalid", reason: expected, field });
 }
+
+test("a rate is 0, which is no limit, or a number of attempts per second within its range", () => {
+  for (const rateMax of [0, 0.01, 50, 1_000_000]) expect(parseChangedSettings({ rateMax })).toEqual({ rateMax });
+  for (const rateMax of [-1, 0.001, 1_000_001, Number.NaN, Number.POSITIVE_INFINITY]) {
+    expect(() => parseChangedSettings({ rateMax })).toThrow(reason("INVALID_SETTING", "settings.rate_max"));
+  }
+});

@@ -1,6 +1,6 @@
 import { invalid } from "@sluice/core";
 import type { FunctionMessage, Hook, FunctionSettings as WireSettings } from "@sluice/protocol";
-import type { FunctionRecord, FunctionSettings } from "@sluice/store";
+import { defaultFlowSettings, type FunctionRecord, type FunctionSettings } from "@sluice/store";
 import { checkInteger, checkText } from "../wire/text.ts";
 import { parseEnvironment } from "./environment.ts";
 
@@ -19,9 +19,11 @@ const defaults: Omit<FunctionSettings, "runtime" | "handler"> = {
   idleTimeoutMs: 60_000,
   maxAsyncRetryAttempts: 3,
   maxAsyncEventAgeInSeconds: 86_400,
+  ...defaultFlowSettings,
 };
 
 const descriptionLengthMax = 256;
+const rateRange = { min: 0.01, max: 1_000_000 };
 const hookTimeoutMs = { default: 3_000, max: 300_000 };
 // A path within the package, then the name that the file exports.
 const handlerPattern = /^(?!.*(^|\/)\.\.?(\/|$))[A-Za-z0-9_][A-Za-z0-9_./-]{0,120}\.[A-Za-z_$][A-Za-z0-9_$]{0,63}$/;
@@ -51,6 +53,11 @@ export function parseChangedSettings(wire: WireSettings): Partial<FunctionSettin
       settings[name] = checkInteger(value, { field: `settings.${field}`, reason: "INVALID_SETTING", min, max });
     }
   }
+  if (wire.rateMax !== undefined) settings.rateMax = parseRate(wire.rateMax);
+  for (const name of ["preemptible", "dedicatedQueue", "latencySensitive"] as const) {
+    const value = wire[name];
+    if (value !== undefined) settings[name] = value;
+  }
   if (wire.environment !== undefined) settings.environment = parseEnvironment(wire.environment.variables);
   if (wire.initializer !== undefined) settings.initializer = parseHook(wire.initializer, "settings.initializer");
   if (wire.preStop !== undefined) settings.preStop = parseHook(wire.preStop, "settings.pre_stop");
@@ -64,7 +71,11 @@ type RangedName =
   | "instancesMax"
   | "idleTimeoutMs"
   | "maxAsyncRetryAttempts"
-  | "maxAsyncEventAgeInSeconds";
+  | "maxAsyncEventAgeInSeconds"
+  | "concurrencyMax"
+  | "concurrencyReserved"
+  | "rateBurst"
+  | "weight";
 interface Range {
   readonly field: string;
   readonly min: number;
@@ -78,7 +89,20 @@ const ranges: Readonly<Record<RangedName, Range>> = {
   idleTimeoutMs: { field: "idle_timeout_ms", min: 1_000, max: 3_600_000 },
   maxAsyncRetryAttempts: { field: "max_async_retry_attempts", min: 0, max: 8 },
   maxAsyncEventAgeInSeconds: { field: "max_async_event_age_in_seconds", min: 1, max: 604_800 },
+  concurrencyMax: { field: "concurrency_max", min: 0, max: 100_000 },
+  concurrencyReserved: { field: "concurrency_reserved", min: 0, max: 10_000 },
+  rateBurst: { field: "rate_burst", min: 0, max: 1_000_000 },
+  weight: { field: "weight", min: 1, max: 100 },
 };
+
+function parseRate(rate: number): number {
+  if (rate === 0 || (rate >= rateRange.min && rate <= rateRange.max)) return rate;
+  throw invalid(
+    "INVALID_SETTING",
+    "settings.rate_max",
+    `a rate is 0 (no limit) or from ${rateRange.min} to ${rateRange.max} attempts per second`,
+  );
+}
 
 function parseRuntime(runtime: string): string {
   if (runtimes.includes(runtime)) return runtime;

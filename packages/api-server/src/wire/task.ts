@@ -78,6 +78,7 @@ export function toWireTask(task: Task): WireTask {
       detail: event.detail === undefined ? "" : JSON.stringify(event.detail),
     })),
     progress: task.progress ?? "",
+    tags: [],
   };
 }
 

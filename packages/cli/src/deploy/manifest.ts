@@ -13,6 +13,7 @@ const isText: Check = (value) => typeof value === "string";
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+const isFlag: Check = (value) => typeof value === "boolean";
 const isHook: Check = (value) =>
   isObject(value) &&
   isText(value["handler"]) &&
@@ -33,6 +34,14 @@ const fields: Readonly<Record<keyof Manifest, readonly [Check, string]>> = {
   idleTimeoutMs: [isCount, "a whole number"],
   maxAsyncRetryAttempts: [isCount, "a whole number"],
   maxAsyncEventAgeInSeconds: [isCount, "a whole number"],
+  concurrencyMax: [isCount, "a whole number"],
+  concurrencyReserved: [isCount, "a whole number"],
+  rateMax: [(value) => typeof value === "number" && value >= 0, "a number"],
+  rateBurst: [isCount, "a whole number"],
+  weight: [isCount, "a whole number"],
+  preemptible: [isFlag, "true or false"],
+  dedicatedQueue: [isFlag, "true or false"],
+  latencySensitive: [isFlag, "true or false"],
 };
 
 /** Reads `sluice.json` of the folder; without one, everything comes from flags. Throws `UsageError` with every problem. */

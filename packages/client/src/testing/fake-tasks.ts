@@ -33,6 +33,7 @@ export function aTask(fields: Partial<Task> = {}): Task {
     stopRequested: false,
     events: [],
     progress: "",
+    tags: [],
     ...fields,
   };
 }

@@ -20,6 +20,7 @@ import type { Pace } from "../agents/pace.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
+import type { Gate } from "./gates.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
@@ -51,6 +52,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly consumers: readonly Consumer[];
   readonly memory: Memory;
   readonly order: FairOrder<Waiting>;
+  /** All of `gates/` as one. */
+  readonly gates: Required<Gate>;
   /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
   readonly unanswered: Set<string>;
   /**
@@ -120,6 +123,7 @@ export function putInOrder(context: PartitionContext, waiting: Waiting): void {
 /** Back in order after it could not be dispatched; its row will be read again. */
 export function putBack(context: PartitionContext, task: ActiveTask): void {
   leaveAgent(task);
+  context.gates.onReleased(task);
   putInOrder(context, context.memory.deactivate(task));
   context.wakeDispatch.notify();
 }

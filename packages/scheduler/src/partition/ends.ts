@@ -8,6 +8,7 @@ import { lostWrite, outcomeWrite } from "./outcome.ts";
 /** The agent that had the attempt is gone. */
 export function loseTask(context: PartitionContext, task: ActiveTask): void {
   const write = lostWrite(task, factsOf(context, task));
+  context.gates.onEnded(task, { kind: OutcomeKind.LOST, retryAfterMs: 0 });
   leaveAgent(task);
   task.state = "settling";
   pushWrite(context, { write, confirmTo: undefined });
@@ -26,6 +27,7 @@ export function endTask(
 ): void {
   leaveAgent(task);
   context.order.unblock(task.origin);
+  context.gates.onEnded(task, { kind: ended.outcome.kind, retryAfterMs: ended.outcome.retryAfterMs });
   task.state = "settling";
   const { outcome, startedAtMs, instanceId } = ended;
   if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {

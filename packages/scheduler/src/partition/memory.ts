@@ -61,6 +61,8 @@ export interface Memory {
   has(seq: Seq): boolean;
   active(seq: Seq): ActiveTask | undefined;
   activeTasks(): Iterable<ActiveTask>;
+  /** Numbers of the flow that are active: being read, held, dispatched, or ended and not settled yet. */
+  activeOf(flowKey: string): number;
   /** Takes in a block. Returns the numbers that are new, if any; the others joined what was there. */
   enter(delivery: Delivery): Waiting | undefined;
   /** Makes a number that waits active: the reading of its row starts. */
@@ -103,6 +105,7 @@ export function createMemory(): Memory {
   /** Numbers that more than one block brought: the further ones. */
   const joined = new Map<Seq, OpenBlock[]>();
   const active = new Map<Seq, ActiveTask>();
+  const activeOfFlow = new Map<string, number>();
   const loads: Load[] = Array.from({ length: 4 }, () => ({ blocks: 0, tasks: 0 }));
   let ackable: Delivery[] = [];
 
@@ -173,8 +176,18 @@ export function createMemory(): Memory {
       witnesses: undefined,
     };
     active.set(seq, task);
+    activeOfFlow.set(flowKey, (activeOfFlow.get(flowKey) ?? 0) + 1);
     slots.add(seq, noBlock);
     return task;
+  }
+
+  function leave(seq: Seq): void {
+    const task = active.get(seq);
+    if (task === undefined) return;
+    active.delete(seq);
+    const left = (activeOfFlow.get(task.flowKey) ?? 1) - 1;
+    if (left > 0) activeOfFlow.set(task.flowKey, left);
+    else activeOfFlow.delete(task.flowKey);
   }
 
   return {
@@ -185,6 +198,7 @@ export function createMemory(): Memory {
     has: (seq) => slots.has(seq),
     active: (seq) => active.get(seq),
     activeTasks: () => active.values(),
+    activeOf: (flow) => activeOfFlow.get(flow) ?? 0,
     enter(delivery) {
       const same = sameBlock(delivery);
       if (same) {
@@ -213,11 +227,11 @@ export function createMemory(): Memory {
       return task;
     },
     deactivate({ seq, origin, flowKey }) {
-      active.delete(seq);
+      leave(seq);
       return { origin, flowKey, seqs: [seq], next: 0 };
     },
     forget(seq) {
-      active.delete(seq);
+      leave(seq);
       const slot = slots.take(seq);
       if (slot === undefined) return;
       const block = blocks[slot];

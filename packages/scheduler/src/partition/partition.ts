@@ -9,6 +9,7 @@ import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
@@ -53,6 +54,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     consumers,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
+    gates: allGates([]),
     unanswered: new Set<string>(),
     suspects: new Map<Seq, Suspect>(),
     held: { count: 0, flows: new Set<string>() },

@@ -4,7 +4,8 @@ import type { FunctionRecord } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
 import { type Placing, roomFor } from "../agents/place.ts";
 import type { PartitionContext } from "./context.ts";
-import type { ActiveTask, Origin } from "./memory.ts";
+import type { GatedFlow } from "./gates.ts";
+import type { ActiveTask, Waiting } from "./memory.ts";
 
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
 const heldMax = 10_000;
@@ -43,7 +44,7 @@ export function pick(context: PartitionContext): ActiveTask[] {
       waiting.next++;
       continue;
     }
-    const left = roomOfFlow.get(flowKey) ?? (isHeldBack(context, flowKey) ? 0 : flowRoom(context, links, origin));
+    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, links, waiting);
     roomOfFlow.set(flowKey, left - 1);
     if (left <= 0) {
       order.block(origin);
@@ -51,6 +52,7 @@ export function pick(context: PartitionContext): ActiveTask[] {
     }
     order.take();
     waiting.next++;
+    context.gates.onPicked(gatedFlow(context, waiting));
     const task = memory.activate(seq, waiting);
     task.dequeuedAt = now;
     picked.push(task);
@@ -65,11 +67,20 @@ function isHeldBack({ unanswered, held }: PartitionContext, flowKey: string): bo
   return unanswered.size > 0 && held.count >= heldMax && held.flows.has(flowKey);
 }
 
-function flowRoom(context: PartitionContext, links: readonly AgentLink[], origin: Origin): number {
-  const known = context.functions.peek(origin);
-  if (!known) return Number.POSITIVE_INFINITY;
-  const placing = placingOf(context, known);
-  return links.reduce((sum, link) => sum + roomFor(link, placing), 0);
+function flowRoom(context: PartitionContext, links: readonly AgentLink[], waiting: Waiting): number {
+  if (isHeldBack(context, waiting.flowKey)) return 0;
+  const flow = gatedFlow(context, waiting);
+  const room = context.gates.room(flow);
+  if (room <= 0 || flow.function === undefined) return room;
+  const placing = placingOf(context, flow.function);
+  return Math.min(
+    room,
+    links.reduce((sum, link) => sum + roomFor(link, placing), 0),
+  );
+}
+
+function gatedFlow({ functions, memory }: PartitionContext, { origin, flowKey }: Waiting): GatedFlow {
+  return { origin, flowKey, function: functions.peek(origin), active: memory.activeOf(flowKey) };
 }
 
 export function placingOf({ pace }: PartitionContext, { revision, settings }: FunctionRecord): Placing {

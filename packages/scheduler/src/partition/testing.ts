@@ -11,6 +11,7 @@ import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
 
@@ -69,6 +70,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     isTrusted: () => true,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
+    gates: allGates([]),
     pending: new PendingWrites(),
     unanswered: new Set(unanswered),
     suspects: new Map(),

@@ -1,6 +1,6 @@
 import { AccountId, FunctionName } from "@sluice/core";
 import { expect, test } from "vitest";
-import type { CodePackage, FunctionSettings } from "../index.ts";
+import { type CodePackage, defaultFlowSettings, type FunctionSettings } from "../index.ts";
 import { account, bytes, flow, type Subject } from "./subject.ts";
 
 const settings: FunctionSettings = {
@@ -17,6 +17,7 @@ const settings: FunctionSettings = {
   idleTimeoutMs: 60_000,
   maxAsyncRetryAttempts: 3,
   maxAsyncEventAgeInSeconds: 86_400,
+  ...defaultFlowSettings,
 };
 
 function aPackage(text: string): CodePackage {

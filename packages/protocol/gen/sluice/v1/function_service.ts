@@ -78,7 +78,39 @@ export interface FunctionSettings {
     | number
     | undefined;
   /** Seconds after which a task that was not started expires: 1 to 604,800; default 86,400. */
-  maxAsyncEventAgeInSeconds?: number | undefined;
+  maxAsyncEventAgeInSeconds?:
+    | number
+    | undefined;
+  /** Attempts that run at the same time in the whole cluster: 1 to 100,000; default (0): as many as there is room for. */
+  concurrencyMax?:
+    | number
+    | undefined;
+  /** Slots of agents that are kept free for this function: 0 to 10,000; default 0. */
+  concurrencyReserved?:
+    | number
+    | undefined;
+  /** Attempts that start per second in the whole cluster: 0.01 to 1,000,000; default (0): no bound. */
+  rateMax?:
+    | number
+    | undefined;
+  /** Attempts that may start at once after a quiet time, when there is a rate: 1 to 1,000,000; default (0): those of one second. */
+  rateBurst?:
+    | number
+    | undefined;
+  /** Share among the functions of the account: 1 to 100; default 1. */
+  weight?:
+    | number
+    | undefined;
+  /** An attempt of it may be stopped when the cluster is full and a more urgent task waits; it runs again later. */
+  preemptible?:
+    | boolean
+    | undefined;
+  /** Its tasks have a queue of their own, so that nobody is before them. Default: when it stays hot. */
+  dedicatedQueue?:
+    | boolean
+    | undefined;
+  /** As dedicated_queue, and its agents keep an instance warm. */
+  latencySensitive?: boolean | undefined;
 }
 
 /** Environment variables. */
@@ -252,6 +284,14 @@ function createBaseFunctionSettings(): FunctionSettings {
     idleTimeoutMs: undefined,
     maxAsyncRetryAttempts: undefined,
     maxAsyncEventAgeInSeconds: undefined,
+    concurrencyMax: undefined,
+    concurrencyReserved: undefined,
+    rateMax: undefined,
+    rateBurst: undefined,
+    weight: undefined,
+    preemptible: undefined,
+    dedicatedQueue: undefined,
+    latencySensitive: undefined,
   };
 }
 
@@ -295,6 +335,30 @@ export const FunctionSettings: MessageFns<FunctionSettings> = {
     }
     if (message.maxAsyncEventAgeInSeconds !== undefined) {
       writer.uint32(104).int64(message.maxAsyncEventAgeInSeconds);
+    }
+    if (message.concurrencyMax !== undefined) {
+      writer.uint32(112).int32(message.concurrencyMax);
+    }
+    if (message.concurrencyReserved !== undefined) {
+      writer.uint32(120).int32(message.concurrencyReserved);
+    }
+    if (message.rateMax !== undefined) {
+      writer.uint32(129).double(message.rateMax);
+    }
+    if (message.rateBurst !== undefined) {
+      writer.uint32(136).int32(message.rateBurst);
+    }
+    if (message.weight !== undefined) {
+      writer.uint32(144).int32(message.weight);
+    }
+    if (message.preemptible !== undefined) {
+      writer.uint32(152).bool(message.preemptible);
+    }
+    if (message.dedicatedQueue !== undefined) {
+      writer.uint32(160).bool(message.dedicatedQueue);
+    }
+    if (message.latencySensitive !== undefined) {
+      writer.uint32(168).bool(message.latencySensitive);
     }
     return writer;
   },
@@ -416,6 +480,70 @@ export const FunctionSettings: MessageFns<FunctionSettings> = {
             message.maxAsyncEventAgeInSeconds = longToNumber(reader.int64());
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.concurrencyMax = reader.int32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.concurrencyReserved = reader.int32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 129) {
+              break;
+            }
+
+            message.rateMax = reader.double();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.rateBurst = reader.int32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.weight = reader.int32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.preemptible = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.dedicatedQueue = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.latencySensitive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -452,6 +580,14 @@ export const FunctionSettings: MessageFns<FunctionSettings> = {
     message.idleTimeoutMs = object.idleTimeoutMs ?? undefined;
     message.maxAsyncRetryAttempts = object.maxAsyncRetryAttempts ?? undefined;
     message.maxAsyncEventAgeInSeconds = object.maxAsyncEventAgeInSeconds ?? undefined;
+    message.concurrencyMax = object.concurrencyMax ?? undefined;
+    message.concurrencyReserved = object.concurrencyReserved ?? undefined;
+    message.rateMax = object.rateMax ?? undefined;
+    message.rateBurst = object.rateBurst ?? undefined;
+    message.weight = object.weight ?? undefined;
+    message.preemptible = object.preemptible ?? undefined;
+    message.dedicatedQueue = object.dedicatedQueue ?? undefined;
+    message.latencySensitive = object.latencySensitive ?? undefined;
     return message;
   },
 };

@@ -95,6 +95,8 @@ export interface TaskSubmission {
    * token is answered as accepted, not as a duplicate; so an unknown outcome can be retried safely.
    */
   submissionToken: string;
+  /** For filters of lists and of operations: at most 8 texts of 1 to 64 characters. */
+  tags: string[];
 }
 
 /** Why an attempt or a task failed. */
@@ -165,6 +167,8 @@ export interface Task {
   events: TaskEvent[];
   /** What the handler last reported through `context.progress`, as JSON; empty if nothing. */
   progress: string;
+  /** As they were submitted. */
+  tags: string[];
 }
 
 function createBaseTaskSubmission(): TaskSubmission {
@@ -176,6 +180,7 @@ function createBaseTaskSubmission(): TaskSubmission {
     delayMs: 0,
     expiresAfterMs: 0,
     submissionToken: "",
+    tags: [],
   };
 }
 
@@ -201,6 +206,9 @@ export const TaskSubmission: MessageFns<TaskSubmission> = {
     }
     if (message.submissionToken !== "") {
       writer.uint32(58).string(message.submissionToken);
+    }
+    for (const v of message.tags) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -274,6 +282,14 @@ export const TaskSubmission: MessageFns<TaskSubmission> = {
             message.submissionToken = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -298,6 +314,7 @@ export const TaskSubmission: MessageFns<TaskSubmission> = {
     message.delayMs = object.delayMs ?? 0;
     message.expiresAfterMs = object.expiresAfterMs ?? 0;
     message.submissionToken = object.submissionToken ?? "";
+    message.tags = object.tags?.map((e) => e) || [];
     return message;
   },
 };
@@ -506,6 +523,7 @@ function createBaseTask(): Task {
     stopRequested: false,
     events: [],
     progress: "",
+    tags: [],
   };
 }
 
@@ -570,6 +588,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.progress !== "") {
       writer.uint32(162).string(message.progress);
+    }
+    for (const v of message.tags) {
+      writer.uint32(170).string(v!);
     }
     return writer;
   },
@@ -747,6 +768,14 @@ export const Task: MessageFns<Task> = {
             message.progress = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -786,6 +815,7 @@ export const Task: MessageFns<Task> = {
     message.stopRequested = object.stopRequested ?? false;
     message.events = object.events?.map((e) => TaskEvent.fromPartial(e)) || [];
     message.progress = object.progress ?? "";
+    message.tags = object.tags?.map((e) => e) || [];
     return message;
   },
 };

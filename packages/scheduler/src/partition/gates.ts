@@ -1,0 +1,57 @@
+// What may hold a flow back although there is room at the agents: a pause, a limit, its adaptive window. Each is one gate, in
+// `gates/`; the dispatch loop asks all of them once per flow and batch, and tells them what became of attempts.
+//
+//   pick ──room()──▶ picked ──onPicked──▶ read, sent ──onEnded──▶ settled
+//                       └─────────put back: onReleased──────┘
+import type { OutcomeKind } from "@sluice/protocol";
+import type { FunctionRecord } from "@sluice/store";
+import type { ActiveTask, Origin } from "./memory.ts";
+
+export interface GatedFlow {
+  readonly origin: Origin;
+  readonly flowKey: string;
+  /** As it was read last; undefined: never yet. */
+  readonly function: FunctionRecord | undefined;
+  /** Its attempts in this partition: picked, dispatched, or ended and not settled yet. */
+  readonly active: number;
+}
+
+export interface EndedAttempt {
+  readonly kind: OutcomeKind;
+  /** As asked for by whoever refused the attempt; 0: nothing was. */
+  readonly retryAfterMs: number;
+}
+
+export interface Gate {
+  /** How many more attempts of the flow may be picked now; `Infinity`: it does not mind. Pure but for its own clockwork. */
+  room(flow: GatedFlow): number;
+  /** One more attempt was picked. */
+  onPicked?(flow: GatedFlow): void;
+  /** A picked attempt was not sent after all, and waits again. */
+  onReleased?(task: ActiveTask): void;
+  /** An attempt ended, with whatever outcome. */
+  onEnded?(task: ActiveTask, ended: EndedAttempt): void;
+}
+
+/** The strictest of several; all of them hear everything. */
+export function allGates(gates: readonly Gate[]): Required<Gate> {
+  return {
+    room(flow) {
+      let room = Number.POSITIVE_INFINITY;
+      for (const gate of gates) {
+        room = Math.min(room, gate.room(flow));
+        if (room <= 0) return 0;
+      }
+      return room;
+    },
+    onPicked(flow) {
+      for (const gate of gates) gate.onPicked?.(flow);
+    },
+    onReleased(task) {
+      for (const gate of gates) gate.onReleased?.(task);
+    },
+    onEnded(task, ended) {
+      for (const gate of gates) gate.onEnded?.(task, ended);
+    },
+  };
+}
