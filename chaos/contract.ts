@@ -88,9 +88,11 @@ export interface PacketFault {
   heal(): void;
 }
 
+export type LeaseProfile = "default" | "fast";
+
 export interface ArenaOptions extends Omit<ClusterOptions, "overrides" | "restart" | "onDataDir"> {
-  /** Lease profile of the schedulers; default "default". */
-  readonly leaseProfile?: "default" | "fast";
+  /** Of the schedulers; default "default". */
+  readonly leaseProfile?: LeaseProfile;
   /** Services that live in a network namespace of their own; needs `netns`. */
   readonly isolated?: readonly string[];
   /** Backends or agents whose data is on a small disk of so many MiB; needs `tmpfs`. */
@@ -202,10 +204,30 @@ export interface Scenario {
   readonly quietWithinMs?: number;
   /** Violations that are expected, and must be seen: the scenario is a negative control. */
   readonly mustBreak?: readonly string[];
+  /** What it should reach on a machine that has nothing else to do; a run that does not fails only if it is told to. */
+  readonly aims?: readonly Aim[];
   /** Adds to the arena, before the workload starts, what it takes away again after the workload has finished. */
   prepare?(arena: Arena): Promise<AsyncDisposable>;
   /** Breaks things, several times when `repeat` says so, while the workload runs. */
   run(stage: Stage, repeat: number): Promise<void>;
+}
+
+/** `failover` as in the figures, after faults of one kind; `adopted`: a share, up to 1, of what ran when its owner went. */
+export type Aim =
+  | { readonly figure: "failover"; readonly fault: string; readonly p99Ms: Readonly<Record<LeaseProfile, number>> }
+  | { readonly figure: "adopted"; readonly share: number };
+
+/** An aim beside what was reached. */
+export interface AimResult {
+  /** Such as `failover after crash, p99`. */
+  readonly about: string;
+  /** Of `ms` no more than the aim is good, of a `share` no less. */
+  readonly unit: "ms" | "share";
+  readonly aim: number;
+  readonly value: number | undefined;
+  /** Samples of the value. */
+  readonly count: number;
+  readonly verdict: "met" | "missed" | "not measured";
 }
 
 /** The verdict on one run; `report/` writes it as JSON, as a table and as a page. */
@@ -221,6 +243,7 @@ export interface RunResult {
   /** Names of invariants that were checked. */
   readonly checked: readonly string[];
   readonly figures: Figures;
+  readonly aims: readonly AimResult[];
   readonly marks: readonly FaultMark[];
   readonly timeline: readonly TimelinePoint[];
 }

@@ -25,7 +25,7 @@ else process.exitCode = await run(wanted);
 process.exit();
 
 async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
-  const { seed, repeat, profile, out } = options;
+  const { seed, repeat, profile, aims, out } = options;
   let results: RunResult[] = [];
   let wasInterrupted = false;
   await untilSignal(async (signal) => {
@@ -34,6 +34,7 @@ async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
       seed,
       repeat,
       profile,
+      mustMeetAims: aims,
       random: seededRandom(seed),
       conditions: conditions(),
       signal,

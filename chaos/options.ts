@@ -1,6 +1,7 @@
 // The command line: `npm run chaos -- …`
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { LeaseProfile } from "./contract.ts";
 
 export interface Options {
   readonly scenario: readonly string[];
@@ -10,8 +11,9 @@ export interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly repeat: number;
-  readonly profile?: "default" | "fast";
+  readonly profile?: LeaseProfile;
   readonly quick: boolean;
+  readonly aims: boolean;
   readonly out: string;
   readonly list: boolean;
 }
@@ -39,6 +41,7 @@ export function commandOf(): Command {
       new Option("--profile <p>", "leases of schedulers, instead of the scenario's").choices(["default", "fast"]),
     )
     .option("--quick", "long tasks last 8 to 15 s instead of 30 to 120 s", false)
+    .option("--aims", "a run that misses an aim fails; a busy machine says nothing about them", false)
     .option("--out <folder>", "for the report", join(".sluice", "chaos"))
     .option("--list", "names of all scenarios", false);
 }

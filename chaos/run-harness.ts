@@ -5,6 +5,7 @@ import type {
   ArenaOptions,
   Evidence,
   FaultMark,
+  LeaseProfile,
   RunResult,
   Scenario,
   Workload,
@@ -24,6 +25,9 @@ export interface Judged {
   readonly scenario: Scenario;
   readonly seed: number;
   readonly conditions: RunResult["conditions"];
+  readonly profile: LeaseProfile;
+  /** Whether it fails when it misses an aim. */
+  readonly mustMeetAims: boolean;
   readonly evidence: Evidence;
   readonly marks: readonly FaultMark[];
   /** What went wrong in the run itself. */

@@ -1,8 +1,10 @@
 // The harness of real processes.
 import { openArena, probeCapabilities } from "./arena/index.ts";
 import type { RunResult } from "./contract.ts";
+import { judgeAims } from "./evidence/aims.ts";
 import { judge } from "./evidence/index.ts";
 import { toTimeline } from "./evidence/timeline.ts";
+import { describeAim } from "./report/text.ts";
 import type { Harness, Judged } from "./run-harness.ts";
 import { agentEnvironment, startWorkload } from "./workload/index.ts";
 
@@ -19,25 +21,35 @@ export const realHarness: Harness = {
   judge: resultOf,
 };
 
-/** A run passes when nothing is broken; a negative control, when the run itself went well and what must break did. */
-export function resultOf({ scenario, seed, conditions, evidence, marks, failures }: Judged): RunResult {
+/**
+ * A run passes when nothing is broken, and no aim is missed if it must meet them; a negative control, when the run itself went
+ * well and what must break did.
+ */
+export function resultOf({ scenario, evidence, marks, failures, ...run }: Judged): RunResult {
   const { name, about, mustBreak = [] } = scenario;
+  const { seed, conditions, profile, mustMeetAims } = run;
   const { violations: found, checked, figures } = judge(evidence, marks);
+  const aims = judgeAims(scenario.aims ?? [], { figures, profile });
+  // What nobody has measured was not reached.
+  const missedAims = aims
+    .filter(({ verdict }) => mustMeetAims && verdict !== "met")
+    .map((aim) => ({ invariant: "aim", message: describeAim(aim) }));
   const isBroken = (invariant: string) => found.some((violation) => violation.invariant === invariant);
   const missed = mustBreak
     .filter((invariant) => !isBroken(invariant))
     .map((invariant) => ({ invariant: "control", message: `${invariant} holds, although it must break here` }));
-  const violations = [...failures, ...missed, ...found];
+  const violations = [...failures, ...missed, ...missedAims, ...found];
   return {
     scenario: name,
     about,
     seed,
     conditions,
     notRun: undefined,
-    passed: mustBreak.length > 0 ? failures.length + missed.length === 0 : violations.length === 0,
+    passed: mustBreak.length > 0 ? failures.length + missed.length + missedAims.length === 0 : violations.length === 0,
     violations,
     checked,
     figures,
+    aims,
     marks,
     timeline: toTimeline(evidence),
   };

@@ -5,7 +5,16 @@
 // A script that fails does not end the run: what it left behind is healed, finished and judged all the same, so that the
 // report shows more than the failure.
 import type { Random } from "@sluice/core";
-import type { Arena, FaultMark, PartitionName, RunResult, Scenario, Stage, Workload } from "./contract.ts";
+import type {
+  Arena,
+  FaultMark,
+  LeaseProfile,
+  PartitionName,
+  RunResult,
+  Scenario,
+  Stage,
+  Workload,
+} from "./contract.ts";
 import type { Harness } from "./run-harness.ts";
 import { messageOf, sleep, within } from "./run-within.ts";
 
@@ -16,6 +25,8 @@ export interface ScenarioRun {
   readonly random: Random;
   readonly repeat: number;
   readonly conditions: RunResult["conditions"];
+  readonly profile: LeaseProfile;
+  readonly mustMeetAims: boolean;
   readonly calmMs: number;
   readonly signal: AbortSignal;
   /** A line of progress. */
@@ -68,8 +79,8 @@ export async function runScenario(harness: Harness, run: ScenarioRun): Promise<R
     signal,
   });
   const failures = problems.map((message) => ({ invariant: "harness", message }));
-  const { conditions } = run;
-  return harness.judge({ scenario, seed, conditions, evidence, marks, failures });
+  const { conditions, profile, mustMeetAims } = run;
+  return harness.judge({ scenario, seed, conditions, profile, mustMeetAims, evidence, marks, failures });
 }
 
 async function untilCalm(workload: Workload, { calmMs, signal }: ScenarioRun): Promise<void> {

@@ -53,7 +53,11 @@ const failing: Scenario = {
   run: () => Promise.reject(new Error("the script is wrong")),
 };
 
-async function runAll(harness: Harness, wanted: readonly Scenario[], signal = new AbortController().signal) {
+async function runAll(
+  harness: Harness,
+  wanted: readonly Scenario[],
+  { signal = new AbortController().signal, mustMeetAims = false } = {},
+) {
   const results = await runScenarios(harness, {
     scenarios: wanted,
     seed: 1,
@@ -61,6 +65,7 @@ async function runAll(harness: Harness, wanted: readonly Scenario[], signal = ne
     random: seededRandom(1),
     conditions: {},
     calmMs: 0,
+    mustMeetAims,
     signal,
     on: { begun: () => undefined, said: () => undefined, ended: () => undefined },
   });
@@ -109,6 +114,16 @@ test("a negative control fails when nothing breaks", async () => {
   ]);
 });
 
+test("an aim that is not reached, or not measured, fails a run only if it must meet its aims", async () => {
+  const { harness } = fakeHarness();
+  const aiming: Scenario = { ...calmly, aims: [{ figure: "adopted", share: 0.99 }] };
+  expect(await runAll(harness, [aiming])).toEqual([{ scenario: "calmly", passed: true, violations: [] }]);
+  expect(await runAll(harness, [aiming, calmly], { mustMeetAims: true })).toEqual([
+    { scenario: "calmly", passed: false, violations: ["aim: running tasks adopted ≥ 99 %: not measured"] },
+    { scenario: "calmly", passed: true, violations: [] },
+  ]);
+});
+
 test("an interruption ends the run under way and its arena, and keeps the results before it", async () => {
   const { harness, done } = fakeHarness();
   const controller = new AbortController();
@@ -120,7 +135,7 @@ test("an interruption ends the run under way and its arena, and keeps the result
       await stage.sleep(60_000);
     },
   };
-  const results = await runAll(harness, [calmly, interrupted, calmly], controller.signal);
+  const results = await runAll(harness, [calmly, interrupted, calmly], { signal: controller.signal });
   expect(results.map(({ scenario }) => scenario)).toEqual(["calmly"]);
   expect(done.at(-1)).toBe("end arena 2");
 });

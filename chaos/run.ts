@@ -1,7 +1,7 @@
 // Scenarios one after the other, each in a cluster of its own, so that what one of them has left behind is not blamed on
 // the next.
 import type { Random } from "@sluice/core";
-import type { Arena, ArenaOptions, Figures, RunResult, Scenario } from "./contract.ts";
+import type { Arena, ArenaOptions, Figures, LeaseProfile, RunResult, Scenario } from "./contract.ts";
 import type { Harness } from "./run-harness.ts";
 import { runScenario } from "./run-scenario.ts";
 import { messageOf, within } from "./run-within.ts";
@@ -12,7 +12,9 @@ export interface RunOptions {
   /** How often the scenarios that can repeat themselves do. */
   readonly repeat: number;
   /** Replaces the lease profile of every scenario. */
-  readonly profile?: "default" | "fast" | undefined;
+  readonly profile?: LeaseProfile | undefined;
+  /** Whether a run fails that misses an aim; default: no. */
+  readonly mustMeetAims?: boolean;
   readonly random: Random;
   /** Facts about this run for the report, such as the versions of what took part. */
   readonly conditions: RunResult["conditions"];
@@ -56,7 +58,7 @@ interface One {
 
 /** Undefined: it was interrupted. */
 async function runOne(harness: Harness, { scenario, options, beganAt }: One): Promise<RunResult | undefined> {
-  const { seed, repeat, profile, random, calmMs = 3_000, signal, on } = options;
+  const { seed, repeat, profile, random, calmMs = 3_000, mustMeetAims = false, signal, on } = options;
   const arenaOptions = { ...scenario.arena, ...(profile && { leaseProfile: profile }) };
   const { leaseProfile = "default" } = arenaOptions;
   const conditions = { ...options.conditions, leaseProfile, repeat };
@@ -67,8 +69,8 @@ async function runOne(harness: Harness, { scenario, options, beganAt }: One): Pr
     if (notRun !== undefined) return { ...empty, notRun };
     say("starting a cluster");
     await using arena = await open(harness, arenaOptions, signal);
-    const run = { scenario, arena, seed, random: random.fork(scenario.name), repeat, conditions, calmMs, signal, say };
-    return await runScenario(harness, run);
+    const ofRun = { random: random.fork(scenario.name), repeat, conditions, calmMs, signal, say };
+    return await runScenario(harness, { scenario, arena, seed, profile: leaseProfile, mustMeetAims, ...ofRun });
   } catch (cause) {
     if (signal.aborted) return undefined;
     return { ...empty, violations: [{ invariant: "harness", message: messageOf(cause) }] };
@@ -112,6 +114,7 @@ const nothing = {
   violations: [],
   checked: [],
   figures: noFigures,
+  aims: [],
   marks: [],
   timeline: [],
 } satisfies Partial<RunResult>;

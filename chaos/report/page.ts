@@ -1,7 +1,7 @@
 // All runs as one page that needs nothing but itself: it can be sent, kept, and opened from a disk.
 import type { RunResult } from "../contract.ts";
 import { pictureOf } from "./picture.ts";
-import { duration, figureRows, samples, share, verdictOf, violationCount, violationsShown } from "./text.ts";
+import { duration, figureRows, samples, share, shortAim, verdictOf, violationCount, violationsShown } from "./text.ts";
 
 export interface PageFacts {
   /** Such as `2026-11-21 09:30 UTC`. */
@@ -48,7 +48,8 @@ svg { max-width: 100%; height: auto; }
 
 function overview(results: readonly RunResult[]): string {
   const rows = results.map((result) => {
-    const { scenario, notRun, figures } = result;
+    const { scenario, notRun, figures, aims } = result;
+    const aimsIn = (unit: "ms" | "share") => aims.filter((aim) => aim.unit === unit).map(shortAim);
     const cells =
       notRun === undefined
         ? [
@@ -57,10 +58,11 @@ function overview(results: readonly RunResult[]): string {
             String(figures.executedTwice),
             String(figures.overlaps),
             Object.values(figures.longestGapMs).map(duration).join(" / "),
-            Object.entries(figures.failoverMs)
-              .map(([kind, each]) => `${kind}: ${samples(each)}`)
-              .join("; "),
-            share(figures.resumed.adopted, figures.resumed.running),
+            [
+              ...Object.entries(figures.failoverMs).map(([kind, each]) => `${kind}: ${samples(each)}`),
+              ...aimsIn("ms"),
+            ].join("; "),
+            [share(figures.resumed.adopted, figures.resumed.running), ...aimsIn("share")].join("; "),
           ]
         : [];
     const link = `<a href="#${anchorOf(result, results)}">${escaped(scenario)}</a>`;

@@ -36,6 +36,10 @@ function aResult(overrides: Partial<RunResult> = {}): RunResult {
     violations: [],
     checked: ["I1", "executed-twice"],
     figures,
+    aims: [
+      { about: "failover after crash, p99", unit: "ms", aim: 9_000, value: 2_950, count: 12, verdict: "met" },
+      { about: "running tasks adopted", unit: "share", aim: 0.999, value: 310 / 312, count: 312, verdict: "missed" },
+    ],
     marks: [{ kind: "crash", where: "scheduler-0", from: 12_000, until: 15_000 }],
     timeline: Array.from({ length: 10 }, (_, index) => ({
       at: 10_000 + 1_000 * index,
@@ -124,6 +128,18 @@ test("the JSON has the runs as they are", async () => {
   const { json } = await writeReport([aResult(), failed], folder);
   const { results } = JSON.parse(readFileSync(json, "utf8")) as { readonly results: readonly RunResult[] };
   expect(results).toMatchObject([{ scenario: "scheduler-crash", figures }, { violations: failed.violations }]);
+});
+
+test("every form of the report has the figures beside their aims", async () => {
+  const { text, html, json } = await writeReport([aResult()], folder);
+  const content = readFileSync(text, "utf8");
+  for (const fact of ["aim ≤ 9.0 s: met", "aim ≥ 99.9 %: missed"]) expect(content).toContain(fact);
+  for (const form of [content, readFileSync(html, "utf8")]) {
+    expect(form).toMatch(/aim: failover after crash, p99 ≤ 9\.0 s.*met, 3\.0 s \(12\)/);
+    expect(form).toMatch(/aim: running tasks adopted ≥ 99\.9 %.*missed, 99\.4 % \(312\)/);
+  }
+  const { results } = JSON.parse(readFileSync(json, "utf8")) as { readonly results: readonly RunResult[] };
+  expect(results[0]?.aims).toMatchObject([{ value: 2_950, verdict: "met" }, { verdict: "missed" }]);
 });
 
 test("the text has a table with a row per run, and each run with its figures", async () => {

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import type { RunResult } from "../contract.ts";
-import { count, duration, samples, share, verdictOf, violationCount } from "./text.ts";
+import { count, duration, samples, share, shortAim, verdictOf, violationCount } from "./text.ts";
 
 const head = [
   "scenario",
@@ -17,7 +17,8 @@ const head = [
 export function tableOf(results: readonly RunResult[]): string {
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const result of results) {
-    const { scenario, notRun, violations, figures } = result;
+    const { scenario, notRun, violations, figures, aims } = result;
+    const aimsIn = (unit: "ms" | "share") => aims.filter((aim) => aim.unit === unit).map(shortAim);
     if (notRun !== undefined) {
       table.push([scenario, `not run: ${notRun}`, "", "", "", "", "", ""]);
       continue;
@@ -31,8 +32,8 @@ export function tableOf(results: readonly RunResult[]): string {
       lines(count(figures.lost), count(figures.executedTwice), count(figures.overlaps)),
       lines(count(figures.staleWritesRefused), count(figures.announcedAgain)),
       [gap.submit, gap.dispatch, gap.settle].map(duration).join(" / "),
-      lines(...Object.entries(failoverMs).map(([kind, each]) => `${kind}: ${samples(each)}`)),
-      share(resumed.adopted, resumed.running),
+      lines(...Object.entries(failoverMs).map(([kind, each]) => `${kind}: ${samples(each)}`), ...aimsIn("ms")),
+      lines(share(resumed.adopted, resumed.running), ...aimsIn("share")),
     ]);
   }
   return table.toString();

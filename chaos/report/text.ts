@@ -1,5 +1,5 @@
 // Figures as people read them.
-import type { RunResult, Samples } from "../contract.ts";
+import type { AimResult, RunResult, Samples } from "../contract.ts";
 
 /** Of one run; the JSON has all. */
 export const violationsShown = 100;
@@ -35,8 +35,27 @@ export function share(part: number, whole: number): string {
   return `${((100 * part) / whole).toFixed(1)} % (${count(part)} of ${count(whole)})`;
 }
 
+/** `failover after crash, p99 ≤ 9.0 s: met, 6.5 s (12)`. */
+export function describeAim(result: AimResult): string {
+  return `${result.about} ${bound(result)}: ${reached(result)}`;
+}
+
+/** Where the figure itself stands beside it: `aim ≤ 9.0 s: met`. */
+export function shortAim(result: AimResult): string {
+  return `aim ${bound(result)}: ${result.verdict}`;
+}
+
+function bound({ unit, aim }: AimResult): string {
+  return unit === "ms" ? `≤ ${duration(aim)}` : `≥ ${100 * aim} %`;
+}
+
+function reached({ unit, value, count: n, verdict }: AimResult): string {
+  if (value === undefined) return verdict;
+  return `${verdict}, ${unit === "ms" ? duration(value) : `${(100 * value).toFixed(1)} %`} (${count(n)})`;
+}
+
 /** Every figure with its name, in the order of the contract. */
-export function figureRows({ figures }: RunResult): readonly (readonly [name: string, value: string])[] {
+export function figureRows({ figures, aims }: RunResult): readonly (readonly [name: string, value: string])[] {
   const { longestGapMs: gap, failoverMs, resumed } = figures;
   return [
     ["accepted", count(figures.accepted)],
@@ -57,6 +76,7 @@ export function figureRows({ figures }: RunResult): readonly (readonly [name: st
       ([kind, each]) => [`failover after ${kind}, p50 / p99 / max (partitions)`, samples(each)] as const,
     ),
     ["running tasks adopted", share(resumed.adopted, resumed.running)],
+    ...aims.map((aim) => [`aim: ${aim.about} ${bound(aim)}`, reached(aim)] as const),
   ];
 }
 

@@ -1,5 +1,6 @@
 // kill -9 of one process, or of two at once.
 import type { Scenario, Stage } from "../contract.ts";
+import { adoption, failover } from "./aims.ts";
 import { leaderOf, namesOf, untilOwned, untilSpread } from "./ownership.ts";
 import { crash } from "./steps.ts";
 import { fencingNobody } from "./unharmed.ts";
@@ -11,6 +12,7 @@ export const crashes: readonly Scenario[] = [
     about:
       "kill -9 of a scheduler: its partitions find new owners within a lease, running tasks are adopted, none repeated",
     isFast: true,
+    aims: [failover, adoption],
     workload: brisk,
     async run(stage, repeat) {
       const schedulers = namesOf(stage.arena, "scheduler");
@@ -27,6 +29,7 @@ export const crashes: readonly Scenario[] = [
     name: "leader-kill",
     about:
       "kill -9 of the scheduler that leads, and so of the load-balancer: another leads, and nothing else is to be seen",
+    aims: [failover, adoption],
     workload: brisk,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {

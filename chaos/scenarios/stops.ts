@@ -1,6 +1,7 @@
 // Orderly stops: nobody may notice.
 import { rollUpgrade } from "../../drill/upgrade.ts";
 import type { Scenario } from "../contract.ts";
+import { adoption, handOff } from "./aims.ts";
 import { namesOf, untilSpread } from "./ownership.ts";
 import { restart } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
@@ -9,6 +10,7 @@ export const stops: readonly Scenario[] = [
   {
     name: "scheduler-stop",
     about: "SIGTERM of a scheduler: it hands its partitions off within a second, and running tasks are untouched",
+    aims: [handOff("stop"), adoption],
     async run(stage, repeat) {
       const schedulers = namesOf(stage.arena, "scheduler");
       for (let n = 0; n < repeat; n += 1) {
@@ -46,6 +48,7 @@ export const stops: readonly Scenario[] = [
   {
     name: "rolling-upgrade",
     about: "every api-server, scheduler and agent is replaced, one by one (the drill does it with another version)",
+    aims: [handOff("upgrade"), adoption],
     workload: { longMs: [10_000, 25_000] },
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) await rollUpgrade(stage);
