@@ -62,7 +62,7 @@ export const crashes: readonly Scenario[] = [
   },
   {
     name: "api-servers-kill",
-    about: "kill -9 of all api-servers for 10 s, less than the lifeline of agents: no task is touched",
+    about: "kill -9 of all api-servers for 8 s, less than the lifeline of agents: no task is touched",
     async run(stage) {
       await fencingNobody(stage, async () => {
         await Promise.all(namesOf(stage.arena, "api-server").map((name) => crash(stage, name, { downMs: 8_000 })));

@@ -34,7 +34,7 @@ export const stops: readonly Scenario[] = [
   },
   {
     name: "agent-stop",
-    about: "SIGTERM of an agent: it takes nothing new, finishes what it can in 30 s, and hands the rest back",
+    about: "SIGTERM of an agent: it takes nothing new, finishes what it can in 10 s, and hands the rest back",
     async run(stage, repeat) {
       const agents = namesOf(stage.arena, "agent");
       for (let n = 0; n < repeat; n += 1) {

@@ -40,7 +40,7 @@ test("of what was not confirmed when the agent was killed, the ended keep their 
 });
 
 test("a draining agent refuses new work, lets the old end, sees it confirmed, and leaves", async () => {
-  await using world = await startWorld();
+  await using world = await startWorld({ config: { drainMs: 30_000 } });
   const owner = new Owner(world);
   await owner.attach();
   await owner.dispatch({ seq: 1 });

@@ -76,7 +76,7 @@ export const defaultAgentConfig: Omit<AgentConfig, "agentId" | "address" | "join
   fenceAfterMs: 20_000,
   killWithinMs: 5_000,
   registerTimeoutMs: 5_000,
-  drainMs: 30_000,
+  drainMs: 10_000,
   confirmWaitMs: 10_000,
   tableEntriesMax: 10_000,
   tableBytesMax: 64 * MiB,

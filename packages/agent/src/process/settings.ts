@@ -1,11 +1,17 @@
 import { cpus } from "node:os";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
+import { defaultAgentConfig } from "../config.ts";
 
 const MiB = 2 ** 20;
 
 /** What can be set of an agent's work, in a process of its own and in standalone alike. */
 export const agentSettings = {
-  slots: setting.integer({ default: 64, min: 1, max: 10_000, why: "Attempts that run at the same time." }),
+  slots: setting.integer({
+    default: defaultAgentConfig.slots,
+    min: 1,
+    max: 10_000,
+    why: "Attempts that run at the same time.",
+  }),
   instancesMax: setting.integer({
     default: Math.max(4, cpus().length * 2),
     defaultText: "two per CPU, at least 4",
@@ -20,7 +26,7 @@ export const agentSettings = {
     why: "Unpacked function code that is kept on disk.",
   }),
   drainMs: setting.durationMs({
-    default: 10_000,
+    default: defaultAgentConfig.drainMs,
     min: 0,
     max: 24 * 3_600_000,
     why: "At a graceful stop, how long running attempts may go on; then they are handed back and run again.",
