@@ -10,12 +10,14 @@ import { tableOf, writeReport } from "./report/index.ts";
 import { runScenarios } from "./run.ts";
 import { countsOf, progressOn } from "./run-progress.ts";
 import { realHarness } from "./run-real.ts";
+import { interruptWhenUnread } from "./run-unread.ts";
 import { randomFaults, scenarios } from "./scenarios/index.ts";
 import { brisk } from "./scenarios/workloads.ts";
 
 const program = commandOf().addHelpText("after", () => `\nScenarios (* in CI):\n${listText()}`);
 const options = readOptions(program, process.argv.slice(2));
 setMaxListeners(0);
+interruptWhenUnread();
 
 const wanted = choose(options);
 if (options.list) console.log(listText());

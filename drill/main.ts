@@ -6,6 +6,7 @@ import { AppError } from "@sluice/core";
 import { silenceTransport } from "@sluice/protocol";
 import { untilSignal } from "@sluice/runtime";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { interruptWhenUnread } from "../chaos/run-unread.ts";
 import { type DrillOptions, drill } from "./drill.ts";
 import { tableOf } from "./table.ts";
 
@@ -34,6 +35,7 @@ const { from, minutesLong, fast, rate, seed, out } = command.opts<{
 }>();
 
 silenceTransport();
+interruptWhenUnread();
 const startedAt = performance.now();
 const say = (line: string) =>
   console.log(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${line}`);

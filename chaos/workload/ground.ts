@@ -1,12 +1,12 @@
 // What clients stand on: three accounts with their functions deployed, and a ledger beside everything that is broken.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SluiceClient } from "@sluice/client";
 import type { Cluster } from "@sluice/cluster";
 import { silentLogger, systemClock, systemRandom } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import { openPostgres } from "@sluice/store/postgres";
+import { openFolder } from "@sluice/testbed";
 import { Registry } from "prom-client";
 import type { Arena } from "../contract.ts";
 import { createAccounts } from "./accounts.ts";
@@ -28,11 +28,10 @@ const retryTimeoutMs = 10_000;
 
 export async function openGround(arena: Pick<Arena, "cluster" | "connect">): Promise<Ground> {
   const { cluster } = arena;
-  const folder = mkdtempSync(join(tmpdir(), "sluice-chaos-"));
-  const path = join(folder, "ledger");
-  writeFileSync(path, "");
   // Handlers may run as somebody else.
-  chmodSync(folder, 0o755);
+  const folder = openFolder({ name: "chaos", mode: 0o755 });
+  const path = join(folder.path, "ledger");
+  writeFileSync(path, "");
   chmodSync(path, 0o666);
   const store = await openStore(cluster);
   const clients = new Map<string, readonly SluiceClient[]>();
@@ -45,7 +44,7 @@ export async function openGround(arena: Pick<Arena, "cluster" | "connect">): Pro
       await Promise.all([...clients.values()].flat().map((client) => client.close()));
       await store[Symbol.asyncDispose]();
       ledger[Symbol.dispose]();
-      rmSync(folder, { recursive: true, force: true });
+      folder.delete();
     },
   };
   try {
