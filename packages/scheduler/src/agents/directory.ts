@@ -40,7 +40,7 @@ export interface AgentDirectory {
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** How often it is looked whether this process stood still; timers that are as late again say so. */
+/** It is looked so often at least whether this process stood still; twice the time between two looks says so. */
 const awakeEveryMs = 1_000;
 
 export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
@@ -50,8 +50,9 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   const wake = createWake(clock);
   let running: AbortSignal | undefined;
   let lastSession = 0;
-  /** Monotonic; from then on this process did not stand still. */
+  /** Monotonic; from then on this process did not stand still, as far as it was looked. */
   let awakeSince = Number.NEGATIVE_INFINITY;
+  let lookedAt = Number.POSITIVE_INFINITY;
   const linkDeps: AgentLinkDeps = { ...deps, nextSession: () => ++lastSession };
 
   function open(record: AgentRecord): void {
@@ -93,8 +94,17 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   }
 
   const reachable = () => [...links.values()].filter(({ link }) => heardLately(link)).length;
-  const heardLately = (link: AgentLink) =>
-    clock.monotonic() - Math.max(link.lastHeardAt, awakeSince) < deps.fenceAfterMs;
+  const heardLately = (link: AgentLink) => {
+    // Whoever judges looks at its own gap first: an answer that waited meanwhile may be handled before any timer is.
+    noticeGap();
+    return clock.monotonic() - Math.max(link.lastHeardAt, awakeSince) < deps.fenceAfterMs;
+  };
+
+  function noticeGap(): void {
+    const now = clock.monotonic();
+    if (now - lookedAt > 2 * awakeEveryMs) awakeSince = now;
+    lookedAt = now;
+  }
 
   async function fenceSilent(records: readonly AgentRecord[]): Promise<void> {
     for (const record of records) {
@@ -143,11 +153,10 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   };
 
   const noticeStandstill: Loop = async (signal) => {
+    lookedAt = clock.monotonic();
     while (!signal.aborted) {
-      const sleptAt = clock.monotonic();
       await clock.sleep(awakeEveryMs, signal);
-      const now = clock.monotonic();
-      if (now - sleptAt > 2 * awakeEveryMs) awakeSince = now;
+      noticeGap();
     }
   };
 
