@@ -133,7 +133,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       const after = new AbortController();
       const owning = async (stop: AbortSignal) => {
         try {
-          await own.run(AbortSignal.any([signal, stop]));
+          const ending = AbortSignal.any([signal, stop]);
+          // Rows say in the store's time when they are due and when they expire: nobody owns any before it is known.
+          await storeClock.known(ending);
+          await own.run(ending);
         } finally {
           after.abort();
         }

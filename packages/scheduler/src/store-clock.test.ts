@@ -20,6 +20,7 @@ function start() {
   return {
     truth,
     own,
+    storeClock,
     delay,
     errorMs: () => Math.abs(storeClock.clock.now() - truth.now()),
     async [Symbol.asyncDispose]() {
@@ -32,7 +33,6 @@ function start() {
 
 test("it tells the store's time, whatever is done to the wall clock", async () => {
   await using world = start();
-  expect(world.errorMs()).toBe(3_600_000);
   await world.truth.advance(10);
   expect(world.errorMs()).toBeLessThanOrEqual(4);
   world.own.jump(-7_200_000);
@@ -50,6 +50,34 @@ test("a slow answer does not spoil what is known, and while the store is away it
   world.delay.isDown = true;
   await world.truth.advance(10_000);
   expect(world.errorMs()).toBeLessThanOrEqual(700);
+});
+
+test("nobody is told a time before it is known, and whoever waits for it is told when it is", async () => {
+  await using world = start();
+  world.delay.isDown = true;
+  let isKnown = false;
+  const { signal } = new AbortController();
+  const waiting = world.storeClock.known(signal).then(() => {
+    isKnown = true;
+  });
+  await world.truth.advance(2_000);
+  expect(isKnown).toBe(false);
+  expect(() => world.storeClock.clock.now()).toThrow("before it is known");
+  world.delay.isDown = false;
+  await world.truth.advance(600);
+  await waiting;
+  expect(world.errorMs()).toBeLessThanOrEqual(20);
+  await world.storeClock.known(signal);
+});
+
+test("whoever waits for a store that never answers ends with its signal", async () => {
+  await using world = start();
+  world.delay.isDown = true;
+  const stop = new AbortController();
+  const waiting = world.storeClock.known(stop.signal);
+  await world.truth.advance(1_000);
+  stop.abort();
+  await expect(waiting).resolves.toBeUndefined();
 });
 
 test("it asks soon again while the store has never answered", async () => {

@@ -4,7 +4,7 @@
 //
 // Rows say in the store's time when they are due and when they expire, and api-servers wrote them. An owner that looked at its
 // own wall clock would expire them early, park them for an hour, or sweep nothing for an hour, after that clock was set.
-import type { Clock, EpochMs, Loop } from "@sluice/core";
+import { assert, type Clock, createWake, type EpochMs, type Loop } from "@sluice/core";
 import type { Store } from "@sluice/store";
 
 export interface StoreClockDeps {
@@ -13,8 +13,10 @@ export interface StoreClockDeps {
 }
 
 export interface StoreClock {
-  /** As the clock that it was made of, but `now` is the store's; until the store has answered once, the wall clock's. */
+  /** As the clock that it was made of, but `now` is the store's. Nobody may ask for it before it is known. */
   readonly clock: Clock;
+  /** Resolves when the store has answered once, or when the signal aborts. One waiter at a time. */
+  known(signal: AbortSignal): Promise<void>;
   readonly run: Loop;
 }
 
@@ -26,6 +28,7 @@ export function createStoreClock({ clock, store }: StoreClockDeps): StoreClock {
   /** Of the store's time to the monotonic clock. */
   let offset: number | undefined;
   let pending = 0;
+  const answered = createWake(clock);
 
   async function ask(): Promise<void> {
     const askedAt = clock.monotonic();
@@ -43,14 +46,23 @@ export function createStoreClock({ clock, store }: StoreClockDeps): StoreClock {
     const least = storeNow - clock.monotonic();
     const most = storeNow - askedAt;
     offset = offset === undefined ? (least + most) / 2 : Math.min(most, Math.max(least, offset));
+    answered.notify();
+  }
+
+  function now(): EpochMs {
+    assert(offset !== undefined, "nobody acts on the store's time before it is known");
+    return Math.floor(clock.monotonic() + offset);
   }
 
   return {
     clock: {
-      now: () => (offset === undefined ? clock.now() : Math.floor(clock.monotonic() + offset)),
+      now,
       monotonic: () => clock.monotonic(),
       sleep: (ms, signal) => clock.sleep(ms, signal),
       timer: (ms, callback) => clock.timer(ms, callback),
+    },
+    async known(signal) {
+      while (offset === undefined && !signal.aborted) await answered.wait(signal);
     },
     async run(signal) {
       while (!signal.aborted) {
