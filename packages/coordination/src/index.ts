@@ -50,8 +50,10 @@ export interface Coordinator extends AsyncDisposable {
   watch(prefix: string, onHint: () => void): () => void;
 }
 
+export * from "./admission.ts";
 export * from "./claims.ts";
 export * from "./deadlines.ts";
+export * from "./follow-admission.ts";
 export * from "./keys.ts";
 export * from "./loads.ts";
 export * from "./members.ts";

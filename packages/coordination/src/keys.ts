@@ -13,6 +13,8 @@ export const claimsPrefix = "/claims/";
 /** How busy a scheduler's partitions are, under its lease. */
 export const loadsKey = (memberId: string): string => `/loads/${memberId}`;
 export const loadsPrefix = "/loads/";
+/** What the load-balancer tells the api-servers; under no lease, and valid for a time that it names. */
+export const admissionKey = "/admission";
 /** Which scheduler runs the load-balancer, under its lease. */
 export const leaderKey = "/leader";
 /** An agent's incarnation, under a lease that the api-servers renew. */
