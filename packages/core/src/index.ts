@@ -10,6 +10,7 @@ export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./loops.ts";
 export * from "./placement/assignment.ts";
+export * from "./placement/home.ts";
 export * from "./placement/partition.ts";
 export * from "./placement/route.ts";
 export * from "./placement/shuffle-shard.ts";
