@@ -142,6 +142,7 @@ function newTask(id: string) {
     delayMs: 0,
     expiresAfterMs: 86_400_000,
     submissionToken: "",
+    tags: [],
   };
 }
 
@@ -149,7 +150,8 @@ function newTask(id: string) {
 async function serveAgent(slots: number): Promise<void> {
   let isPaused = false;
   process.on("disconnect", () => process.exit());
-  const status = () => ({ slots, instancesMax: 1_000, slotsUsed: 0, warmRevisions: [], draining: isPaused });
+  const room = { slots, instancesMax: 1_000, slotsUsed: 0, slotsOffered: undefined, memoryMaxMb: 0 };
+  const status = () => ({ ...room, warmRevisions: [], draining: isPaused });
   const channels = new Set<ReturnType<typeof createChannel<FromAgent>>>();
   process.on("message", (message) => {
     isPaused = message === "pause";

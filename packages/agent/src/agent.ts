@@ -42,6 +42,8 @@ export interface AgentDeps {
   readonly pool: InstancePool;
   readonly journal: Journal;
   readonly watchdog: WatchdogPort;
+  /** Whether the host has too little memory left: attempts are refused until it has more. Default: never. */
+  readonly isShortOfMemory?: () => boolean;
   /** Called synchronously when the incarnation is over, before anything is killed. */
   readonly onFenced?: (reason: FenceReason) => void;
 }
@@ -110,7 +112,8 @@ class Incarnation implements Agent {
     this.#logs = new LogUploader({ config, clock, random: random.fork("logs"), log, metrics, gateway });
     const warmRevisions = () => this.#runner.warmRevisions();
     const beforeFrame = () => this.flushJournal();
-    this.#reports = new Reports({ config, clock, metrics, gate, beforeFrame, warmRevisions });
+    const isShortOfMemory = deps.isShortOfMemory ?? (() => false);
+    this.#reports = new Reports({ config, clock, metrics, gate, beforeFrame, warmRevisions, isShortOfMemory });
     this.#runner = new Runner({
       config,
       clock,
@@ -133,6 +136,7 @@ class Incarnation implements Agent {
       runner: this.#runner,
       ready: (signal) => this.#ready(signal),
       isTrusted: () => this.#lifeline.isTrusted(),
+      isShortOfMemory,
     };
     this.api = { attach: (input, context) => attach(attachDeps, input, context) };
   }

@@ -208,6 +208,8 @@ test("a ping is answered with what the agent has room for", async () => {
     slots: 10,
     instancesMax: 16,
     slotsUsed: 1,
+    slotsOffered: 10,
+    memoryMaxMb: 0,
     warmRevisions: [1],
     draining: false,
   });

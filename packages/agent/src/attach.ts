@@ -40,6 +40,8 @@ export interface AttachDeps {
   ready(signal: AbortSignal): Promise<void>;
   /** Whether the agent may start anything now. */
   isTrusted(): boolean;
+  /** Whether the host has too little memory left to start anything. */
+  isShortOfMemory(): boolean;
 }
 
 /** Serves one stream until either side ends it. */
@@ -115,6 +117,7 @@ class AttachStream {
     const { gate, log, metrics, reports, config } = this.#deps;
     const { session, schedulerId } = frame;
     const { isMeant, refused, inventory } = gate.attach(frame, this.#outbox.streamId);
+    reports.attached();
     metrics.attached.inc({ answer: "refused" }, refused.length);
     metrics.attached.inc({ answer: isMeant ? "attached" : "incarnation" }, frame.partitions.length - refused.length);
     const { told, later } = splitInventory(inventory, config.frameBytesMax);
@@ -125,7 +128,7 @@ class AttachStream {
         incarnation: gate.incarnation,
         refused: [...refused],
         inventory: told,
-        status: reports.status(),
+        status: reports.status(this.#outbox.streamId),
       },
     });
     for (const attempt of later) this.#outbox.ended(attempt);
@@ -142,12 +145,13 @@ class AttachStream {
 
   #dispatch(frame: DispatchAttempts): void {
     for (const spec of frame.functions) this.#functions.set(spec.revision, poolSpec(spec));
-    const { gate, clock, metrics, reports, runner, isTrusted } = this.#deps;
+    const { gate, clock, metrics, reports, runner, isTrusted, isShortOfMemory } = this.#deps;
     // Asked for its effect as well: an agent that is past its deadline shuts its gate here.
     if (!isTrusted()) return;
     const verdict = gate.dispatch(frame, this.#outbox.streamId, {
       now: clock.now(),
       knowsFunction: (revision) => this.#functions.has(revision),
+      isShortOfMemory: isShortOfMemory(),
     });
     const { accepted, ended, refused } = this.#journalled(verdict);
     for (const { attempt, order } of accepted) {
@@ -159,7 +163,7 @@ class AttachStream {
     if (refused.length > 0) {
       this.#outbox.frame({ $case: "refused", value: { session: frame.session, attempts: [...refused] } });
     }
-    if (accepted.length > 0) reports.changed();
+    reports.sent(this.#outbox.streamId);
   }
 
   /** Nothing starts that the journal does not hold: after a crash nobody would know of it. */

@@ -15,6 +15,8 @@ export interface AgentConfig {
   readonly slots: number;
   /** Instances that run at the same time, as the pool was told: owners send no more of a function than fits into them. */
   readonly instancesMax: number;
+  /** MiB of memory that instances may take together, as the pool was told; 0: unbounded. */
+  readonly memoryMaxMb: number;
 
   readonly heartbeatEveryMs: number;
   /** A heartbeat without an answer is given up then; up to three are in flight. */
@@ -71,6 +73,7 @@ export const defaultAgentConfig: Omit<AgentConfig, "agentId" | "address" | "join
   version: "0.1.0",
   slots: 64,
   instancesMax: 16,
+  memoryMaxMb: 0,
   heartbeatEveryMs: 2_000,
   heartbeatTimeoutMs: 5_000,
   fenceAfterMs: 20_000,

@@ -395,6 +395,7 @@ function aSpec(overrides: Partial<FunctionSpec> = {}): FunctionSpec {
     preStop: "",
     preStopTimeoutMs: 0,
     idleTimeoutMs: 60_000,
+    latencySensitive: false,
     ...overrides,
   };
 }

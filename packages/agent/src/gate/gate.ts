@@ -56,6 +56,8 @@ export interface DispatchContext {
   readonly now: EpochMs;
   /** Whether the spec of a revision was sent. */
   knowsFunction(revision: number): boolean;
+  /** The host has too little memory left: nothing is started. */
+  readonly isShortOfMemory?: boolean;
 }
 
 export interface DispatchVerdict {
@@ -123,9 +125,19 @@ export class Gate {
     return this.#table.bytes;
   }
 
-  status(): Omit<AgentStatus, "warmRevisions"> {
+  status(): Pick<AgentStatus, "slots" | "slotsUsed" | "instancesMax" | "draining"> {
     const { slots, instancesMax } = this.#config;
     return { slots, instancesMax, slotsUsed: this.#table.runningCount, draining: this.#state !== "open" };
+  }
+
+  /** Attempts that run, by the stream that they are reported to. */
+  usedByStream(): ReadonlyMap<number, number> {
+    const used = new Map<number, number>();
+    for (const { ref, outcome } of this.#table) {
+      const streamId = outcome ? undefined : this.#lanes.reporterOf(ref)?.streamId;
+      if (streamId !== undefined) used.set(streamId, (used.get(streamId) ?? 0) + 1);
+    }
+    return used;
   }
 
   attach(frame: AttachPartitions, streamId: number): AttachVerdict {
@@ -166,7 +178,8 @@ export class Gate {
     return { accepted, ended, refused };
   }
 
-  #decide(order: DispatchAttempt, origin: Origin, { now, knowsFunction }: DispatchContext): DispatchDecision {
+  #decide(order: DispatchAttempt, origin: Origin, context: DispatchContext): DispatchDecision {
+    const { now, knowsFunction, isShortOfMemory = false } = context;
     if (!this.#lanes.isAttachedTo(order, order.epoch, origin)) return { refusal: RefusalReason.STALE };
     const known = this.#table.find(order.seq, order.attempt);
     if (known) return { known };
@@ -174,7 +187,8 @@ export class Gate {
     if (this.#state !== "open") return { refusal: RefusalReason.DRAINING };
     if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };
     if (!knowsFunction(order.functionRevision)) return { refusal: RefusalReason.UNKNOWN_FUNCTION };
-    if (this.#table.runningCount >= this.#config.slots || this.#table.isFull) return { refusal: RefusalReason.BUSY };
+    if (this.#table.runningCount >= this.#config.slots || this.#table.isFull || isShortOfMemory)
+      return { refusal: RefusalReason.BUSY };
     // No owner should ask for it; if one does, its task must at least not run twice here.
     if (this.#table.isRunning(order.seq)) return { refusal: RefusalReason.BUSY };
     return "start";

@@ -33,6 +33,8 @@ export interface FunctionSpec {
   readonly preStop?: Hook;
   readonly idleTimeoutMs: number;
   readonly instancesMax: number;
+  /** One idle instance is kept beyond its time; see `keptWarmMs`. Default: no. */
+  readonly latencySensitive?: boolean;
 }
 
 export interface Hook {

@@ -102,6 +102,7 @@ export function aSpec(overrides: Partial<FunctionSpec> = {}): FunctionSpec {
     instanceConcurrency: 1,
     environment: {},
     idleTimeoutMs: 60_000,
+    latencySensitive: false,
     instancesMax: 4,
     ...overrides,
   };

@@ -1,3 +1,4 @@
+import { RefusalReason } from "@sluice/protocol";
 import { expect, test } from "vitest";
 import { aSuccess, Owner, startWorld } from "../testing.ts";
 
@@ -120,4 +121,63 @@ test("owners hear of the room when it changes noticeably, ten times a second at 
   await world.clock.advance(200);
   expect(told().at(-1)).toBe(52);
   expect(told().length - before.length).toBeLessThanOrEqual(7);
+});
+
+test("three owners that send as much as they may have nearly nothing refused, and leave no slot empty", async () => {
+  await using world = await startWorld({ config: { slots: 30 } });
+  const owners = ["00", "01", "1"].map((prefix, index) => {
+    const owner = new Owner(world, { prefix });
+    return { owner, lane: index * 8, running: new Set<number>() };
+  });
+  const offers = await Promise.all(owners.map(async ({ owner }) => (await owner.attach())?.status?.slotsOffered ?? 0));
+  expect(offers).toEqual([10, 10, 10]);
+
+  let seq = 0;
+  for (let round = 0; round < 40; round++) {
+    for (const [index, { owner, lane, running }] of owners.entries()) {
+      const offered = owner.of<{ slotsOffered: number }>("status").at(-1)?.slotsOffered ?? offers[index] ?? 0;
+      const orders = Array.from({ length: Math.max(0, offered - running.size) }, () => ({ seq: ++seq, lane }));
+      for (const order of orders) running.add(order.seq);
+      if (orders.length > 0) await owner.dispatch(...orders);
+      for (const { ref } of owner.refusedAttempts) running.delete(ref?.seq ?? 0);
+    }
+    for (const { running } of owners) {
+      for (const done of [...running].slice(0, 3)) {
+        running.delete(done);
+        world.pool.flight(done).end(aSuccess());
+      }
+    }
+    await world.clock.advance(100);
+  }
+  expect(owners.flatMap(({ owner }) => owner.refusedAttempts).length).toBeLessThan(seq / 20);
+  expect(world.pool.flights.length).toBeGreaterThan(40 * 9);
+});
+
+test("an owner that works alone may have all but one of the slots", async () => {
+  await using world = await startWorld({ config: { slots: 30 } });
+  const [busy, idle] = [new Owner(world, { prefix: "0" }), new Owner(world, { prefix: "1" })];
+  for (const owner of [busy, idle]) await owner.attach();
+  await busy.dispatch({ seq: 1 });
+  await world.clock.advance(200);
+  expect(busy.of<{ slotsOffered: number }>("status").at(-1)?.slotsOffered).toBe(29);
+});
+
+test("a host that is short of memory starts nothing, and offers nothing until it has some again", async () => {
+  let isShort = false;
+  await using world = await startWorld({ isShortOfMemory: () => isShort });
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1 });
+  isShort = true;
+  await owner.dispatch({ seq: 2 });
+  await world.clock.advance(200);
+  expect(owner.refusedAttempts.map(({ ref, reason }) => [ref?.seq, reason])).toEqual([[2, RefusalReason.BUSY]]);
+  const told = () => owner.of<{ slots: number; slotsOffered: number }>("status").at(-1);
+  expect(told()).toMatchObject({ slots: 1, slotsOffered: 1 });
+
+  isShort = false;
+  await owner.send({ $case: "ping", value: { session: 1 } });
+  expect(told()).toMatchObject({ slots: 10, slotsOffered: 10 });
+  await owner.dispatch({ seq: 2 });
+  expect(world.pool.runningCount).toBe(2);
 });

@@ -5,6 +5,8 @@ export interface StatusReportsParts {
   readonly clock: Clock;
   readonly everyMs: number;
   status(): AgentStatus;
+  /** How many owners send attempts now. */
+  owners(): number;
   /** Sends the status to every owner. */
   broadcast(): void;
 }
@@ -13,6 +15,7 @@ export interface StatusReportsParts {
 export class StatusReports {
   readonly #parts: StatusReportsParts;
   #told: AgentStatus | undefined;
+  #toldOwners = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
 
@@ -38,17 +41,20 @@ export class StatusReports {
     this.stop();
     this.#lookedAt = this.#parts.clock.monotonic();
     const status = this.#parts.status();
-    if (this.#told && !isNoticeable(this.#told, status)) return;
+    const owners = this.#parts.owners();
+    if (this.#told && owners === this.#toldOwners && !isNoticeable(this.#told, status)) return;
     this.#told = status;
+    this.#toldOwners = owners;
     this.#parts.broadcast();
   }
 }
 
-/** A tenth of the slots, full or not, idle or not, draining or not, and which functions are warm. */
+/** A tenth of the slots, full or not, idle or not, draining or not, how many slots, and which functions are warm. */
 function isNoticeable(before: AgentStatus, after: AgentStatus): boolean {
   const step = Math.max(1, Math.floor(after.slots / 10));
   return (
     before.draining !== after.draining ||
+    before.slots !== after.slots ||
     Math.abs(before.slotsUsed - after.slotsUsed) >= step ||
     before.slotsUsed >= before.slots !== after.slotsUsed >= after.slots ||
     (before.slotsUsed === 0) !== (after.slotsUsed === 0) ||

@@ -97,7 +97,8 @@ function alive(clock: FakeClock, everyMs = 1_000) {
   return async function* (_input: unknown, { signal }: { signal: AbortSignal }) {
     while (!signal.aborted) {
       await clock.sleep(everyMs, signal);
-      const value = { slots: 4, instancesMax: 4, slotsUsed: 0, warmRevisions: [], draining: false };
+      const room = { slots: 4, instancesMax: 4, slotsUsed: 0, slotsOffered: undefined, memoryMaxMb: 0 };
+      const value = { ...room, warmRevisions: [], draining: false };
       yield { frame: { $case: "status" as const, value } };
     }
   };

@@ -21,5 +21,6 @@ export function functionSpec(record: FunctionRecord): FunctionSpec {
     preStop: settings.preStop?.handler ?? "",
     preStopTimeoutMs: settings.preStop?.timeoutMs ?? 0,
     idleTimeoutMs: settings.idleTimeoutMs,
+    latencySensitive: settings.latencySensitive,
   };
 }

@@ -56,7 +56,15 @@ test("an agent that refuses the scheduler is told once, and one that is away is 
 test("a frame of a newer release, and one without what it should have, are passed over", async () => {
   const clock = new FakeClock();
   const nobody = { ref: undefined, outcome: undefined, startedAtMs: 0, instanceId: "" };
-  const status = { slots: 7, slotsUsed: 0, warmRevisions: [], draining: false, instancesMax: 3 };
+  const status = {
+    slots: 7,
+    slotsUsed: 0,
+    warmRevisions: [],
+    draining: false,
+    instancesMax: 3,
+    slotsOffered: undefined,
+    memoryMaxMb: 0,
+  };
   const link = new AgentLink(
     {
       clock,

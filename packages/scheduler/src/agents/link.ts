@@ -84,6 +84,8 @@ export class AgentLink {
   slots: number;
   /** Instances that it runs at the same time; unbounded until it has told. */
   instancesMax = Number.POSITIVE_INFINITY;
+  /** MiB of memory that they may take together; the same. */
+  memoryMaxMb = Number.POSITIVE_INFINITY;
   draining = false;
   warm: ReadonlySet<number> = new Set();
   /** Attempts of this scheduler that the agent has; kept by the partitions. */
@@ -93,6 +95,8 @@ export class AgentLink {
   /** When the agent was last heard of, monotonic. */
   lastHeardAt: number;
   #usedElsewhere = 0;
+  /** Attempts that this scheduler may have there, its own included; undefined: an agent of an older release, which does not say. */
+  #offered: number | undefined;
   #pausedUntil = 0;
   #out: Channel<ToAgent> | undefined;
   #generation = 0;
@@ -115,7 +119,7 @@ export class AgentLink {
   /** Attempts that it may be given now. */
   get free(): number {
     if (this.draining || this.#deps.clock.monotonic() < this.#pausedUntil) return 0;
-    return Math.max(0, this.slots - this.used - this.#usedElsewhere);
+    return Math.max(0, (this.#offered ?? this.slots - this.#usedElsewhere) - this.used);
   }
 
   /** It said that it is full: it is given nothing for `ms`. */
@@ -331,6 +335,8 @@ export class AgentLink {
   #receiveStatus(status: AgentStatus): void {
     this.slots = status.slots;
     if (status.instancesMax > 0) this.instancesMax = status.instancesMax;
+    if (status.memoryMaxMb > 0) this.memoryMaxMb = status.memoryMaxMb;
+    this.#offered = status.slotsOffered;
     this.draining = status.draining;
     this.warm = new Set(status.warmRevisions);
     this.#usedElsewhere = Math.max(0, status.slotsUsed - this.used);

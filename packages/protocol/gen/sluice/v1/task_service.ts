@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Task, TaskStatus, TaskSubmission } from "./task.ts";
+import { Priority, Task, TaskStatus, TaskSubmission } from "./task.ts";
 
 /** By which time a list is ordered. */
 export const TaskOrder = {
@@ -169,6 +169,10 @@ export interface ListTasksRequest {
   pageToken: string;
   /** Whether to include payloads and results. */
   includePayload: boolean;
+  /** Only tasks with this tag. */
+  tag: string;
+  /** Only this priority; unspecified: all. */
+  priority: Priority;
 }
 
 /** A page of a list. */
@@ -976,6 +980,8 @@ function createBaseListTasksRequest(): ListTasksRequest {
     pageSize: 0,
     pageToken: "",
     includePayload: false,
+    tag: "",
+    priority: 0,
   };
 }
 
@@ -1007,6 +1013,12 @@ export const ListTasksRequest: MessageFns<ListTasksRequest> = {
     }
     if (message.includePayload !== false) {
       writer.uint32(72).bool(message.includePayload);
+    }
+    if (message.tag !== "") {
+      writer.uint32(82).string(message.tag);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(88).int32(message.priority);
     }
     return writer;
   },
@@ -1096,6 +1108,22 @@ export const ListTasksRequest: MessageFns<ListTasksRequest> = {
             message.includePayload = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1122,6 +1150,8 @@ export const ListTasksRequest: MessageFns<ListTasksRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.includePayload = object.includePayload ?? false;
+    message.tag = object.tag ?? "";
+    message.priority = object.priority ?? 0;
     return message;
   },
 };

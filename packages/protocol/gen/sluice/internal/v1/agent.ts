@@ -254,6 +254,8 @@ export interface FunctionSpec {
   preStopTimeoutMs: number;
   /** Milliseconds an idle instance is kept. */
   idleTimeoutMs: number;
+  /** Whether one instance is kept although it is idle, as long as the function is in use. */
+  latencySensitive: boolean;
 }
 
 export interface FunctionSpec_EnvironmentEntry {
@@ -409,6 +411,15 @@ export interface AgentStatus {
   draining: boolean;
   /** Instances that it runs at the same time, all functions together. */
   instancesMax: number;
+  /**
+   * Attempts that the reader may have here at the same time: those that it has, and its share of the free slots. Schedulers
+   * do not know of each other; the agent divides what is free between those that send it work. Absent: it does not say.
+   */
+  slotsOffered?:
+    | number
+    | undefined;
+  /** MiB of memory that its instances may take together; 0: it does not say. */
+  memoryMaxMb: number;
 }
 
 function createBaseToAgent(): ToAgent {
@@ -1324,6 +1335,7 @@ function createBaseFunctionSpec(): FunctionSpec {
     preStop: "",
     preStopTimeoutMs: 0,
     idleTimeoutMs: 0,
+    latencySensitive: false,
   };
 }
 
@@ -1376,6 +1388,9 @@ export const FunctionSpec: MessageFns<FunctionSpec> = {
     }
     if (message.idleTimeoutMs !== 0) {
       writer.uint32(128).int64(message.idleTimeoutMs);
+    }
+    if (message.latencySensitive !== false) {
+      writer.uint32(136).bool(message.latencySensitive);
     }
     return writer;
   },
@@ -1524,6 +1539,14 @@ export const FunctionSpec: MessageFns<FunctionSpec> = {
             message.idleTimeoutMs = longToNumber(reader.int64());
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.latencySensitive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1565,6 +1588,7 @@ export const FunctionSpec: MessageFns<FunctionSpec> = {
     message.preStop = object.preStop ?? "";
     message.preStopTimeoutMs = object.preStopTimeoutMs ?? 0;
     message.idleTimeoutMs = object.idleTimeoutMs ?? 0;
+    message.latencySensitive = object.latencySensitive ?? false;
     return message;
   },
 };
@@ -2637,7 +2661,15 @@ export const AttemptRefused: MessageFns<AttemptRefused> = {
 };
 
 function createBaseAgentStatus(): AgentStatus {
-  return { slots: 0, slotsUsed: 0, warmRevisions: [], draining: false, instancesMax: 0 };
+  return {
+    slots: 0,
+    slotsUsed: 0,
+    warmRevisions: [],
+    draining: false,
+    instancesMax: 0,
+    slotsOffered: undefined,
+    memoryMaxMb: 0,
+  };
 }
 
 export const AgentStatus: MessageFns<AgentStatus> = {
@@ -2660,6 +2692,12 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     }
     if (message.instancesMax !== 0) {
       writer.uint32(40).int32(message.instancesMax);
+    }
+    if (message.slotsOffered !== undefined) {
+      writer.uint32(48).int32(message.slotsOffered);
+    }
+    if (message.memoryMaxMb !== 0) {
+      writer.uint32(56).int32(message.memoryMaxMb);
     }
     return writer;
   },
@@ -2727,6 +2765,22 @@ export const AgentStatus: MessageFns<AgentStatus> = {
             message.instancesMax = reader.int32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.slotsOffered = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.memoryMaxMb = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2749,6 +2803,8 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     message.warmRevisions = object.warmRevisions?.map((e) => e) || [];
     message.draining = object.draining ?? false;
     message.instancesMax = object.instancesMax ?? 0;
+    message.slotsOffered = object.slotsOffered ?? undefined;
+    message.memoryMaxMb = object.memoryMaxMb ?? 0;
     return message;
   },
 };
