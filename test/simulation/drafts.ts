@@ -19,7 +19,7 @@ export function draftTask({ account, function: name, taskId, token }: DraftOptio
     delayMs: dice.chance(0.15) ? dice.between(1, 12_000) : 0,
     expiresAfterMs: dice.chance(0.1) ? dice.between(500, 20_000) : 0,
     submissionToken: token,
-    tags: [],
+    tags: dice.chance(0.3) ? [dice.pick(["blue", "green"])] : [],
   };
 }
 

@@ -39,6 +39,12 @@ export function parseVariable(text: string, before: Readonly<Record<string, stri
   return { ...before, [text.slice(0, split)]: text.slice(split + 1) };
 }
 
+/** Added to those before it. */
+export function parseTag(text: string, before: readonly string[] = []): string[] {
+  if (text === "" || text.length > 64) throw new InvalidArgumentError("A tag has 1 to 64 characters.");
+  return [...before, text];
+}
+
 /** A time like `2026-11-21T10:00:00Z`, or a duration before now like `2h`; a function, because only the caller knows now. */
 export function parseTime(text: string): (nowMs: number) => number {
   if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) {

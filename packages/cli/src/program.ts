@@ -20,7 +20,15 @@ import { get, list, stop, watch } from "./actions/tasks.ts";
 import { completionScript, type Shell, shells } from "./completion.ts";
 import type { Context } from "./context.ts";
 import type { ExitCode } from "./errors.ts";
-import { type PartitionName, parseCount, parseDuration, parsePartition, parseTime, parseVariable } from "./parse.ts";
+import {
+  type PartitionName,
+  parseCount,
+  parseDuration,
+  parsePartition,
+  parseTag,
+  parseTime,
+  parseVariable,
+} from "./parse.ts";
 
 /** How actions are run: with a connected client, or without. */
 export interface Runner {
@@ -102,6 +110,7 @@ function addInvoke(program: Command, runner: Runner): void {
     .option("--delay <duration>", "time to wait before the first attempt", parseDuration)
     .option("--expires <duration>", "drop the task if it was not started so long after the delay", parseDuration)
     .option("--token <token>", "submit only once, however often the command is run with this token")
+    .option("--tag <tag>", "a tag for filters; may be given again, up to 8 times", parseTag)
     .option("--timeout <duration>", "give up waiting; the task goes on", parseDuration)
     .action((functionName: string, options: InvokeOptions) =>
       runner.connected((context) => (options.stdinLines ? invokeLines : invoke)(context, functionName, options)),
@@ -118,14 +127,7 @@ function addTasks(program: Command, runner: Runner): void {
   onTask("get", "show a task with its input, result and steps").action((functionName: string, taskId: string) =>
     runner.connected((context) => get(context, functionName, taskId)),
   );
-  program
-    .command("list")
-    .description("list tasks, newest first")
-    .argument("[function]", "name of the function; default: all")
-    .addOption(new Option("--status <status>", "only this status").choices(taskStatuses))
-    .option("--since <time>", "accepted at or after this time, or so long ago (2h)", parseTime)
-    .option("--until <time>", "accepted before this time", parseTime)
-    .option("--prefix <text>", "only ids that begin so")
+  addSelection(program.command("list").description("list tasks, newest first"))
     .option("--oldest-first", "oldest first")
     .option("--payload", "also show inputs and results")
     .option("--limit <count>", "at most so many", parseCount, 20)
@@ -144,6 +146,18 @@ function addTasks(program: Command, runner: Runner): void {
   onTask("stop", "stop a task; no new attempt starts").action((functionName: string, taskId: string) =>
     runner.connected((context) => stop(context, functionName, taskId)),
   );
+}
+
+/** The argument and the options that say which tasks are meant. */
+function addSelection(command: Command): Command {
+  return command
+    .argument("[function]", "name of the function; default: all")
+    .addOption(new Option("--status <status>", "only this status").choices(taskStatuses))
+    .option("--since <time>", "accepted at or after this time, or so long ago (2h)", parseTime)
+    .option("--until <time>", "accepted before this time", parseTime)
+    .option("--prefix <text>", "only ids that begin so")
+    .option("--tag <tag>", "only tasks with this tag")
+    .addOption(new Option("--priority <priority>", "only this priority").choices(priorities));
 }
 
 function addFunctions(program: Command, runner: Runner): void {

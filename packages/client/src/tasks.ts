@@ -1,10 +1,10 @@
 // Reading tasks, waiting for them and stopping them.
-import { TaskOrder, TaskStatus as WireStatus } from "@sluice/protocol";
+import { TaskOrder } from "@sluice/protocol";
 import { type CallOptions, type Connection, repeat } from "./connection.ts";
 import { toSluiceError, Unavailable, WaitTimedOut } from "./errors.ts";
 import { createPatience } from "./retry.ts";
 import { isFinal, type LogChunk, type Task, type TaskFilter, type TaskPage } from "./types.ts";
-import { logChunkFromWire, taskFromWire, wireStatus } from "./wire.ts";
+import { logChunkFromWire, selectionToWire, taskFromWire } from "./wire.ts";
 
 /** Names a task. */
 export interface TaskRef {
@@ -37,11 +37,7 @@ export async function stopTask(connection: Connection, ref: TaskRef, options: Ca
 
 export async function listPage(connection: Connection, filter: TaskFilter, options: PageOptions): Promise<TaskPage> {
   const request = {
-    function: filter.function ?? "",
-    status: filter.status === undefined ? WireStatus.UNSPECIFIED : wireStatus(filter.status),
-    enqueuedFromMs: filter.enqueuedFromMs ?? 0,
-    enqueuedUntilMs: filter.enqueuedUntilMs ?? 0,
-    taskIdPrefix: filter.taskIdPrefix ?? "",
+    ...selectionToWire(filter),
     order: filter.order === "oldest first" ? TaskOrder.ENQUEUED_ASC : TaskOrder.ENQUEUED_DESC,
     pageSize: filter.pageSize ?? 0,
     pageToken: options.pageToken ?? "",

@@ -116,10 +116,12 @@ export interface Task {
   readonly events: readonly TaskEvent[];
   /** What the handler last reported, as JSON text. */
   readonly progress: string | undefined;
+  /** As they were submitted. */
+  readonly tags: readonly string[];
 }
 
-/** Which tasks to list; all filters must hold. */
-export interface TaskFilter {
+/** Which tasks of the account are meant; everything that is given must hold. */
+export interface TaskSelection {
   /** Default: all functions of the account. */
   readonly function?: string;
   readonly status?: Exclude<TaskStatus, "Unknown">;
@@ -128,6 +130,13 @@ export interface TaskFilter {
   /** Accepted before this time, in ms since the epoch. */
   readonly enqueuedUntilMs?: number;
   readonly taskIdPrefix?: string;
+  /** One of its tags. */
+  readonly tag?: string;
+  readonly priority?: Priority;
+}
+
+/** Which tasks to list, and how. */
+export interface TaskFilter extends TaskSelection {
   /** Default: newest first. */
   readonly order?: "newest first" | "oldest first";
   /** Default: false. */

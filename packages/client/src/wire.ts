@@ -3,13 +3,14 @@ import {
   type FunctionMessage,
   LogStream,
   type TaskLogChunk,
+  type TaskSelector,
   Priority as WirePriority,
   type FunctionSettings as WireSettings,
   TaskStatus as WireStatus,
   type Task as WireTask,
 } from "@sluice/protocol";
 import { InvalidArgument, Rejected } from "./errors.ts";
-import type { FunctionInfo, FunctionSettings, LogChunk, Priority, Task, TaskStatus } from "./types.ts";
+import type { FunctionInfo, FunctionSettings, LogChunk, Priority, Task, TaskSelection, TaskStatus } from "./types.ts";
 
 const statusToWire = {
   Enqueued: WireStatus.ENQUEUED,
@@ -44,6 +45,18 @@ export function wireStatus(status: TaskStatus | undefined): WireStatus {
   throw new InvalidArgument("invalid", "INVALID_STATUS", message, { field: "status" });
 }
 
+export function selectionToWire(selection: TaskSelection): TaskSelector {
+  return {
+    function: selection.function ?? "",
+    status: wireStatus(selection.status),
+    enqueuedFromMs: selection.enqueuedFromMs ?? 0,
+    enqueuedUntilMs: selection.enqueuedUntilMs ?? 0,
+    taskIdPrefix: selection.taskIdPrefix ?? "",
+    tag: selection.tag ?? "",
+    priority: wirePriority(selection.priority),
+  };
+}
+
 /** Throws `INVALID_PRIORITY`. */
 export function wirePriority(priority: Priority | undefined): WirePriority {
   if (priority === undefined) return WirePriority.UNSPECIFIED;
@@ -74,6 +87,7 @@ export function taskFromWire(task: WireTask): Task {
     stopRequested: task.stopRequested,
     events: task.events,
     progress: task.progress || undefined,
+    tags: task.tags,
   };
 }
 

@@ -48,6 +48,7 @@ export interface NewTask {
   readonly expiresAfterMs: number;
   /** Empty: none. */
   readonly submissionToken: string;
+  readonly tags: readonly string[];
 }
 
 export type InsertOutcome =
@@ -58,7 +59,8 @@ export type InsertOutcome =
   /** Without payload, result and events. */
   | { readonly kind: "duplicate"; readonly existing: Task };
 
-export interface TaskFilter {
+/** Which tasks of an account are meant; everything that is given must hold. */
+export interface TaskSelection {
   readonly accountId: AccountId;
   readonly functionName?: FunctionName;
   readonly status?: TaskStatus;
@@ -67,6 +69,12 @@ export interface TaskFilter {
   /** Exclusive. */
   readonly enqueuedUntil?: EpochMs;
   readonly taskIdPrefix?: string;
+  readonly priority?: Priority;
+  /** One of its tags. */
+  readonly tag?: string;
+}
+
+export interface TaskFilter extends TaskSelection {
   readonly order: "newest" | "oldest";
   /** Continue behind this task. */
   readonly after?: { readonly enqueuedAt: EpochMs; readonly seq: Seq };
@@ -112,6 +120,7 @@ export interface TaskRow extends Flow {
   /** Undefined: not final. */
   readonly endedAt: EpochMs | undefined;
   readonly stopRequested: boolean;
+  readonly tags: readonly string[];
   readonly payload: Uint8Array;
 }
 

@@ -24,23 +24,24 @@ export const insertStatement = statement(
 with given as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::int2[], $7::bytea[], $8::int8[], $9::int8[], $10::text[]
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::int2[], $7::bytea[], $8::int8[], $9::int8[], $10::text[],
+    $11::text[]
   ) with ordinality as given (
-    account_id, function_name, task_id, queue, lane, priority, payload, delay_ms, expires_after_ms, submission_token, n
+    account_id, function_name, task_id, queue, lane, priority, payload, delay_ms, expires_after_ms, submission_token, tags, n
   )
 )
 insert into tasks (
-  account_id, function_name, task_id, queue, lane, priority, payload, submission_token,
+  account_id, function_name, task_id, queue, lane, priority, payload, submission_token, tags,
   stamp, enqueued_at, announced_at, due_at, park_reason, expires_at
 )
 select
-  g.account_id, g.function_name, g.task_id, g.queue, g.lane, g.priority, g.payload, g.submission_token,
+  g.account_id, g.function_name, g.task_id, g.queue, g.lane, g.priority, g.payload, g.submission_token, g.tags::text[],
   coalesce(f.epochs[g.lane + 1], 0),
-  ${nowSql("$11")},
-  ${nowSql("$11")},
-  case when g.delay_ms > 0 then ${nowSql("$11")} + g.delay_ms end,
+  ${nowSql("$12")},
+  ${nowSql("$12")},
+  case when g.delay_ms > 0 then ${nowSql("$12")} + g.delay_ms end,
   case when g.delay_ms > 0 then 'delay' end,
-  case when g.expires_after_ms > 0 then ${nowSql("$11")} + greatest(g.delay_ms, 0) + g.expires_after_ms end
+  case when g.expires_after_ms > 0 then ${nowSql("$12")} + greatest(g.delay_ms, 0) + g.expires_after_ms end
 from given g left join floors f on f.queue = g.queue
 order by g.n
 on conflict (account_id, function_name, task_id) do nothing
@@ -149,8 +150,14 @@ function parametersOf(tasks: readonly NewTask[], now: number | null) {
     int8Array(tasks.map((task) => task.delayMs)),
     int8Array(tasks.map((task) => task.expiresAfterMs)),
     textArray(tasks.map((task) => (task.submissionToken === "" ? undefined : task.submissionToken))),
+    textArray(tasks.map(({ tags }) => (tags.length === 0 ? undefined : arrayText(tags)))),
     now,
   ];
+}
+
+/** An array of texts as one text: arrays of arrays would have to be equally long. */
+function arrayText(texts: readonly string[]): string {
+  return `{${texts.map((text) => `"${text.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
 function keyArrays(tasks: readonly NewTask[]) {

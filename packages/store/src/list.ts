@@ -1,6 +1,6 @@
 import { assert, type Task } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
-import type { TaskFilter } from "./index.ts";
+import type { TaskFilter, TaskSelection } from "./index.ts";
 import { shownStatus, statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { type Parameter, type Statement, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
@@ -123,6 +123,14 @@ function filtersOf(query: Query, filter: TaskFilter): string[] {
   }
   if (filter.status !== undefined) conditions.push(`${shownStatus("t")} = ${statusCodes[filter.status]}`);
   if (hasPrefix(filter)) conditions.push(prefixCondition(query, filter));
+  return [...conditions, ...marksOf(query, filter)];
+}
+
+/** What no index knows. */
+function marksOf(query: Query, { priority, tag }: TaskSelection): string[] {
+  const conditions: string[] = [];
+  if (priority !== undefined) conditions.push(`t.priority = ${query.parameter(priority, "int2")}`);
+  if (tag !== undefined) conditions.push(`${query.parameter(tag, "text")} = any (t.tags)`);
   return conditions;
 }
 
@@ -153,7 +161,7 @@ function orderOf({ order }: TaskFilter, ...columns: readonly string[]): string {
  */
 function byPrefix(query: Query, filter: TaskFilter): string {
   const account = query.parameter(filter.accountId, "text");
-  const conditions = [prefixCondition(query, filter), ...timesOf(query, filter)];
+  const conditions = [prefixCondition(query, filter), ...timesOf(query, filter), ...marksOf(query, filter)];
   if (filter.status !== undefined) conditions.push(`${shownStatus("t")} = ${statusCodes[filter.status]}`);
   const inFunction = (name: string) => `
     select t.seq, t.enqueued_at

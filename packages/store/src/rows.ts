@@ -70,6 +70,7 @@ export interface TaskRowColumns {
   readonly expires_at: number | null;
   readonly ended_at: number | null;
   readonly stop_requested: boolean;
+  readonly tags: readonly string[] | null;
   readonly payload: Uint8Array;
 }
 
@@ -94,6 +95,7 @@ export function taskRowColumns(table: string): string {
     "payload",
   ]
     .map((column) => `${table}.${column}`)
+    .concat(tagsColumn(table))
     .join(", ");
 }
 
@@ -115,8 +117,14 @@ export function toTaskRow(row: TaskRowColumns): TaskRow {
     expiresAt: row.expires_at ?? undefined,
     endedAt: row.ended_at ?? undefined,
     stopRequested: row.stop_requested,
+    tags: row.tags ?? [],
     payload: row.payload,
   };
+}
+
+/** As JSON: drivers parse no arrays of texts. */
+function tagsColumn(table: string): string {
+  return `to_jsonb(${table}.tags) as tags`;
 }
 
 export interface AnnouncementColumns {
@@ -169,6 +177,7 @@ export function taskColumns(
   ]
     .map((column) => `${table}.${column}`)
     .concat([
+      tagsColumn(table),
       include.payload ? `${table}.payload` : "''::bytea as payload",
       include.result ? `${table}.result` : "null::bytea as result",
       include.events ? `${table}.events` : "null::jsonb as events",
@@ -202,6 +211,7 @@ export function toTask(row: TaskColumns, include: { readonly events: boolean }):
     agentId: row.agent_id ?? undefined,
     instanceId: row.instance_id ?? undefined,
     progress: row.progress ?? undefined,
+    tags: row.tags ?? [],
     events: include.events ? [acceptance(row.enqueued_at), ...(row.events ?? [])] : [],
   };
 }

@@ -28,6 +28,7 @@ const accounts = ["red", "green"].map((id) => AccountId(id));
 const names = ["alpha", "beta", "beta-2"].map((name) => FunctionName(name));
 const queues = ["q0", "q1"] as const;
 const prefixes = ["", "0", "1", "01", "10", "111", "00000"] as const;
+const tags = ["blue", "käse", 'a "quoted" \\ one', "{comma,}", "null"] as const;
 const agentIds = ["a1", "a2", "a10"] as const;
 const oneDay = 86_400_000;
 
@@ -214,6 +215,7 @@ export class RandomCalls {
     };
   }
 
+      tags: this.#some(2, () => dice.pick(tags)),
   #write(): TaskWrite {
     const dice = this.#dice;
     const seq = this.#seq();
@@ -284,6 +286,8 @@ export class RandomCalls {
   }
 
   #settings(): FunctionSettings {
+      ...(dice.chance(0.1) && { priority: dice.pick(priorities) }),
+      ...(dice.chance(0.1) && { tag: dice.pick(tags) }),
     const dice = this.#dice;
     return {
       runtime: "nodejs18",

@@ -32,6 +32,7 @@ export interface Row {
   readonly payload: Uint8Array;
   readonly submissionToken: string;
   readonly enqueuedAt: EpochMs;
+  readonly tags: readonly string[];
   readonly expiresAt: EpochMs | undefined;
   /** When it was last published to the queue. */
   announcedAt: EpochMs;
@@ -148,6 +149,7 @@ export function toAnnouncement(row: Row): Announcement {
     seq: row.seq,
     accountId: row.accountId,
     functionName: row.functionName,
+    tags: [...row.tags],
     lane: row.lane,
     priority: row.priority,
     enqueuedAt: row.enqueuedAt,
@@ -185,3 +187,4 @@ export function toTask(row: Row, include: { readonly bytes: boolean; readonly ev
       : [],
   };
 }
+    tags: [...row.tags],

@@ -1,6 +1,6 @@
 // What api-servers do with tasks.
 import { assert } from "@sluice/core";
-import type { InsertOutcome, NewTask, TaskFilter, TaskRecords } from "@sluice/store";
+import type { InsertOutcome, NewTask, TaskFilter, TaskRecords, TaskSelection } from "@sluice/store";
 import type { Model } from "./model-store.ts";
 import { keyOf, type Row, shownStatus, toTask } from "./rows.ts";
 import { assertBatch, storable } from "./storable.ts";
@@ -85,6 +85,7 @@ function newRow({ tables, now }: Model, task: NewTask): Row {
     priority: task.priority,
     payload: new Uint8Array(task.payload),
     submissionToken: task.submissionToken,
+    tags: task.tags,
     enqueuedAt,
     announcedAt: enqueuedAt,
     expiresAt: task.expiresAfterMs > 0 ? enqueuedAt + Math.max(task.delayMs, 0) + task.expiresAfterMs : undefined,
@@ -108,8 +109,9 @@ function newRow({ tables, now }: Model, task: NewTask): Row {
 }
 
 function storableTask(task: NewTask): NewTask {
-  const { queue, submissionToken } = task;
-  return { ...task, ...storableKey(task), queue: storable(queue), submissionToken: storable(submissionToken) };
+  const { queue, submissionToken, tags } = task;
+  const texts = { queue: storable(queue), submissionToken: storable(submissionToken), tags: tags.map(storable) };
+  return { ...task, ...storableKey(task), ...texts };
 }
 
 function storableKey<Key extends Pick<NewTask, "accountId" | "functionName" | "taskId">>(key: Key) {
@@ -121,16 +123,24 @@ function storableKey<Key extends Pick<NewTask, "accountId" | "functionName" | "t
 }
 
 function fits(filter: TaskFilter): (row: Row) => boolean {
-  const { accountId, functionName, status, enqueuedFrom, enqueuedUntil, after } = filter;
-  const prefix = storable(filter.taskIdPrefix ?? "");
+  const { after } = filter;
   const behind = orderOf(filter);
+  const selected = selects(filter);
+  return (row) => selected(row) && (after === undefined || behind(row, after) > 0);
+}
+
+/** Whether a task is one of those that are meant. */
+export function selects(selection: TaskSelection): (row: Row) => boolean {
+  const { accountId, functionName, status, enqueuedFrom, enqueuedUntil, priority, tag } = selection;
+  const prefix = storable(selection.taskIdPrefix ?? "");
   return (row) =>
     row.accountId === accountId &&
     (functionName === undefined || row.functionName === functionName) &&
     (status === undefined || shownStatus(row) === status) &&
     (enqueuedFrom === undefined || row.enqueuedAt >= enqueuedFrom) &&
     (enqueuedUntil === undefined || row.enqueuedAt < enqueuedUntil) &&
-    (after === undefined || behind(row, after) > 0) &&
+    (priority === undefined || row.priority === priority) &&
+    (tag === undefined || row.tags.includes(tag)) &&
     row.taskId.startsWith(prefix);
 }
 

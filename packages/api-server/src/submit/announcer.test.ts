@@ -115,6 +115,7 @@ function recorded(seq: number, { name = "echo", priority = 2, lane = 0 } = {}): 
       delayMs: 0,
       expiresAfterMs: 0,
       submissionToken: "",
+      tags: [],
     },
     outcome: { kind: "inserted", seq, enqueuedAt: 1 },
   };

@@ -20,6 +20,7 @@ export interface SubmissionContext {
 }
 
 const tokenLengthMax = 128;
+const tagsMax = 8;
 
 /** The draft of a submission; `path` is its place in the request, such as `tasks[3]`. Throws what is wrong with it. */
 export function parseSubmission(task: TaskSubmission, path: string, context: SubmissionContext): Draft {
@@ -62,7 +63,15 @@ export function parseSubmission(task: TaskSubmission, path: string, context: Sub
     delayMs,
     expiresAfterMs: expiresAfterMs === 0 ? found.settings.maxAsyncEventAgeInSeconds * 1_000 : expiresAfterMs,
     submissionToken,
+    tags: parseTags(task.tags, `${path}.tags`),
   };
+}
+
+/** In their order, without repeats. Throws `TOO_MANY_TAGS` or `INVALID_TAG`. */
+function parseTags(tags: readonly string[], field: string): readonly string[] {
+  if (tags.length === 0) return tags;
+  if (tags.length > tagsMax) throw invalid("TOO_MANY_TAGS", field, `at most ${tagsMax} tags are accepted`);
+  return [...new Set(tags.map((tag, index) => checkTag(tag, `${field}[${index}]`)))];
 }
 
 /**

@@ -117,5 +117,6 @@ function drafts(count: number, name: string, payloadBytes = 0): Draft[] {
     delayMs: 0,
     expiresAfterMs: 0,
     submissionToken: "",
+    tags: [],
   }));
 }

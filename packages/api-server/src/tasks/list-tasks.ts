@@ -1,8 +1,9 @@
-import { type AccountId, FunctionName, invalid, type Task } from "@sluice/core";
+import { type AccountId, invalid, type Task } from "@sluice/core";
 import { type ListTasksRequest, type ListTasksResponse, TaskOrder } from "@sluice/protocol";
 import type { Store, TaskFilter } from "@sluice/store";
 import { pageToken, parsePageToken } from "../wire/page-token.ts";
-import { parseStatus, toWireTask } from "../wire/task.ts";
+import { parseSelection, selectionParts } from "../wire/selection.ts";
+import { toWireTask } from "../wire/task.ts";
 import { checkInteger } from "../wire/text.ts";
 
 const pageSizeMax = 500;
@@ -10,7 +11,6 @@ const pageSizeDefault = 20;
 /** A page with payloads ends before it is too large for the usual limit of a client (4 MiB). */
 const pageBytesMax = 3 * 1024 * 1024;
 const pageSizeWithPayloadMax = 50;
-const timeMax = 8_640_000_000_000_000;
 
 /** A page of the account's tasks. */
 export async function listTasks(
@@ -38,18 +38,7 @@ function parseFilter(
   accountId: AccountId,
   request: ListTasksRequest,
 ): { readonly filter: TaskFilter; readonly fingerprint: readonly unknown[] } {
-  const functionName = request.function === "" ? undefined : FunctionName(request.function);
-  const status = parseStatus(request.status, "status");
-  const from = parseTime(request.enqueuedFromMs, "enqueued_from_ms");
-  const until = parseTime(request.enqueuedUntilMs, "enqueued_until_ms");
-  const prefix = request.taskIdPrefix;
-  if (!/^[A-Za-z0-9_-]{0,128}$/.test(prefix)) {
-    throw invalid(
-      "INVALID_TASK_ID",
-      "task_id_prefix",
-      "a task id has letters, digits, `_` or `-`, at most 128 characters",
-    );
-  }
+  const selection = parseSelection(accountId, request, "");
   const order = parseOrder(request.order);
   const size = checkInteger(request.pageSize, {
     field: "page_size",
@@ -60,17 +49,12 @@ function parseFilter(
   const limit = size === 0 ? pageSizeDefault : size;
   return {
     filter: {
-      accountId,
+      ...selection,
       order,
       includePayload: request.includePayload,
       limit: request.includePayload ? Math.min(limit, pageSizeWithPayloadMax) : limit,
-      ...(functionName !== undefined && { functionName }),
-      ...(status !== undefined && { status }),
-      ...(from !== 0 && { enqueuedFrom: from }),
-      ...(until !== 0 && { enqueuedUntil: until }),
-      ...(prefix !== "" && { taskIdPrefix: prefix }),
     },
-    fingerprint: ["tasks", accountId, functionName ?? "", status ?? "", from, until, prefix, order],
+    fingerprint: ["tasks", ...selectionParts(selection), order],
   };
 }
 
@@ -78,10 +62,6 @@ function parseOrder(order: number): "newest" | "oldest" {
   if (order === TaskOrder.UNSPECIFIED || order === TaskOrder.ENQUEUED_DESC) return "newest";
   if (order === TaskOrder.ENQUEUED_ASC) return "oldest";
   throw invalid("UNKNOWN_ORDER", "order", `there is no order ${order}; use 1 or 2`);
-}
-
-function parseTime(time: number, field: string): number {
-  return checkInteger(time, { field, reason: "INVALID_TIME", min: 0, max: timeMax });
 }
 
 /** As many as fit into one message, at least one. */

@@ -33,6 +33,15 @@ export function parsePriority(value: number, field: string): Priority {
   return priority;
 }
 
+/** Undefined: any priority. Throws `UNKNOWN_PRIORITY`. */
+export function parsePriorityFilter(value: number, field: string): Priority | undefined {
+  return value === WirePriority.UNSPECIFIED ? undefined : parsePriority(value, field);
+}
+
+export function priorityOnWire(priority: Priority): WirePriority {
+  return priorityToWire[priority];
+}
+
 /** Undefined: any status. Throws `UNKNOWN_STATUS`. */
 export function parseStatus(value: number, field: string): TaskStatus | undefined {
   if (value === WireStatus.UNSPECIFIED) return undefined;
@@ -78,7 +87,7 @@ export function toWireTask(task: Task): WireTask {
       detail: event.detail === undefined ? "" : JSON.stringify(event.detail),
     })),
     progress: task.progress ?? "",
-    tags: [],
+    tags: [...task.tags],
   };
 }
 

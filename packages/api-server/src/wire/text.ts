@@ -17,6 +17,18 @@ export function checkText(text: string, field: string, max: number): string {
   return text;
 }
 
+const tagLengthMax = 64;
+
+/** Throws `INVALID_TAG` unless it is a text of 1 to 64 characters that can be kept. */
+export function checkTag(tag: string, field: string): string {
+  if (tag.length > 0 && tag.length <= tagLengthMax && !unkeepable.test(tag)) return tag;
+  throw invalid(
+    "INVALID_TAG",
+    field,
+    `a tag is valid UTF-8 of 1 to ${tagLengthMax} characters, without NUL and U+FFFD`,
+  );
+}
+
 /** Throws `reason` unless `value` is a whole number from `min` to `max`. */
 export function checkInteger(
   value: number,

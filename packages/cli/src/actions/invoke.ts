@@ -17,6 +17,7 @@ export interface InvokeOptions {
   readonly delay?: number;
   readonly expires?: number;
   readonly token?: string;
+  readonly tag?: readonly string[];
   readonly timeout?: number;
 }
 
@@ -47,6 +48,7 @@ export function settingsOf(functionName: string, options: InvokeOptions): Submis
     ...(options.delay !== undefined && { delayMs: options.delay }),
     ...(options.expires !== undefined && { expiresAfterMs: options.expires }),
     ...(options.token !== undefined && { submissionToken: options.token }),
+    ...(options.tag !== undefined && { tags: options.tag }),
   };
 }
 

@@ -1,15 +1,21 @@
 // Reading tasks, watching and stopping them.
-import type { Task, TaskFilter } from "@sluice/client";
+import type { Priority, Task, TaskFilter, TaskSelection } from "@sluice/client";
 import type { Context } from "../context.ts";
 import { type ExitCode, exitCodes } from "../errors.ts";
 import { formatData, formatDuration, formatTime, printable, statusStyle, taskJson } from "../format.ts";
 import { type Cell, writeJson, writeNote, writeTable } from "../output.ts";
 
-export interface ListOptions {
-  readonly status?: NonNullable<TaskFilter["status"]>;
+/** Options that say which tasks are meant. */
+export interface SelectionOptions {
+  readonly status?: NonNullable<TaskSelection["status"]>;
   readonly since?: (nowMs: number) => number;
   readonly until?: (nowMs: number) => number;
   readonly prefix?: string;
+  readonly tag?: string;
+  readonly priority?: Priority;
+}
+
+export interface ListOptions extends SelectionOptions {
   readonly oldestFirst?: boolean;
   readonly payload?: boolean;
   readonly limit: number;
@@ -69,13 +75,25 @@ function filterOf(context: Context, functionName: string | undefined, options: L
   const pageSize = Math.min(options.limit + 1, options.payload ? 50 : 500);
   return {
     pageSize,
+    ...selectionOf(context, functionName, options),
+    ...(options.oldestFirst && { order: "oldest first" }),
+    ...(options.payload && { includePayload: true }),
+  };
+}
+
+export function selectionOf(
+  context: Context,
+  functionName: string | undefined,
+  options: SelectionOptions,
+): TaskSelection {
+  return {
     ...(functionName !== undefined && { function: functionName }),
     ...(options.status !== undefined && { status: options.status }),
     ...(options.since && { enqueuedFromMs: options.since(context.now()) }),
     ...(options.until && { enqueuedUntilMs: options.until(context.now()) }),
     ...(options.prefix !== undefined && { taskIdPrefix: options.prefix }),
-    ...(options.oldestFirst && { order: "oldest first" }),
-    ...(options.payload && { includePayload: true }),
+    ...(options.tag !== undefined && { tag: options.tag }),
+    ...(options.priority !== undefined && { priority: options.priority }),
   };
 }
 
@@ -122,6 +140,7 @@ async function writeTask({ output, json }: Context, task: Task): Promise<void> {
     ["task", task.taskId],
     ["status", task.status],
     ["priority", task.priority],
+    ["tags", task.tags.join(", ")],
     ["attempt", `${task.attempt}, ${task.retries} retries`],
     ["enqueued", formatTime(task.enqueuedAtMs)],
     ["parked until", task.dueAtMs && `${formatTime(task.dueAtMs)} (${task.parkReason})`],

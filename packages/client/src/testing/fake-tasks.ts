@@ -67,9 +67,16 @@ export class FakeTasks {
     if (known && known.token !== submission.submissionToken) {
       return { outcome: { $case: "duplicate", value: { existing: { ...known.task, payload: Buffer.alloc(0) } } } };
     }
-    const { function: function_, taskId, payload, priority } = submission;
+    const { function: function_, taskId, payload, priority, tags } = submission;
     if (!known) {
-      const task = aTask({ function: function_, taskId, payload, priority, ...this.#faults.becomes?.(submission) });
+      const task = aTask({
+        function: function_,
+        taskId,
+        payload,
+        priority,
+        tags,
+        ...this.#faults.becomes?.(submission),
+      });
       this.stored.set(key, { task, token: submission.submissionToken });
     }
     return { outcome: { $case: "accepted", value: { taskId, repeated: known !== undefined } } };
@@ -128,6 +135,8 @@ export class FakeTasks {
         (task) =>
           (!request.function || task.function === request.function) &&
           (!request.status || task.status === request.status) &&
+          (!request.tag || task.tags.includes(request.tag)) &&
+          (!request.priority || task.priority === request.priority) &&
           task.taskId.startsWith(request.taskIdPrefix),
       );
     const nextPageToken = start + size < found.length ? String(start + size) : "";

@@ -80,5 +80,7 @@ export interface Task {
   readonly agentId: string | undefined;
   readonly instanceId: string | undefined;
   readonly progress: string | undefined;
+  /** As they were submitted. */
+  readonly tags: readonly string[];
   readonly events: readonly TaskEvent[];
 }

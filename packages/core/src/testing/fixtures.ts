@@ -35,6 +35,7 @@ export function aTask(overrides: Partial<Task> = {}): Task {
     agentId: undefined,
     instanceId: undefined,
     progress: undefined,
+    tags: [],
     events: [],
     ...overrides,
   };

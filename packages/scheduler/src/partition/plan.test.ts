@@ -20,6 +20,7 @@ const row = (facts: Partial<TaskRow> = {}): TaskRow => ({
   expiresAt: undefined,
   endedAt: undefined,
   stopRequested: false,
+  tags: [],
   payload: new Uint8Array(),
   ...facts,
 });

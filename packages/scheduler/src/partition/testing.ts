@@ -143,6 +143,7 @@ function aRow(seq: Seq): TaskRow {
     expiresAt: undefined,
     endedAt: undefined,
     stopRequested: false,
+    tags: [],
     payload: new Uint8Array(),
   };
 }

@@ -21,6 +21,17 @@ export function describeInsert(subject: Subject): void {
     }
   });
 
+  test("tags are kept as they are, in their order", async () => {
+    const tagged = aNewTask({ tags: ['a "quoted" \\ one', "{comma,}", "null", " ", "käse"] });
+    const untagged = aNewTask();
+    const [seq = 0] = await subject.insert(tagged, untagged);
+    await subject.own();
+
+    expect((await subject.store.tasks.get(tagged))?.tags).toEqual(tagged.tags);
+    expect((await subject.store.tasks.get(untagged))?.tags).toEqual([]);
+    expect((await subject.row(seq)).tags).toEqual(tagged.tags);
+  });
+
   test("an empty batch does nothing", async () => {
     expect(await subject.store.tasks.insert([])).toEqual([]);
   });

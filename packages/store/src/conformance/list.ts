@@ -1,4 +1,12 @@
-import { AccountId, FunctionName, type Task, type TaskId, TaskId as taskIdOf, taskStatuses } from "@sluice/core";
+import {
+  AccountId,
+  FunctionName,
+  priorities,
+  type Task,
+  type TaskId,
+  TaskId as taskIdOf,
+  taskStatuses,
+} from "@sluice/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { NewTask, TaskFilter, TaskWrite } from "../index.ts";
@@ -17,6 +25,8 @@ export function describeList(subject: Subject): void {
         status: fc.constantFrom(...taskStatuses),
         enqueuedFrom: fc.constantFrom(...times),
         enqueuedUntil: fc.constantFrom(...times),
+        priority: fc.constantFrom(...priorities),
+        tag: fc.constantFrom("even", "third", "none"),
         taskIdPrefix: fc.constantFrom("", "a", "ab", "b_", "ac-1", "zz"),
         accountId: fc.constantFrom(account, AccountId("other")),
         order: fc.constantFrom("newest" as const, "oldest" as const),
@@ -89,6 +99,8 @@ async function fillList(subject: Subject): Promise<Task[]> {
         payload: bytes(`payload ${at}`),
         lane: at % 32,
         delayMs: at % 11 === 0 ? 500 : 0,
+        priority: priorities[at % 4] ?? 2,
+        tags: [...(at % 2 === 0 ? ["even"] : []), ...(at % 3 === 0 ? ["third"] : [])],
       }),
     );
     await subject.store.tasks.insert(inserted.slice(-1));
@@ -136,6 +148,8 @@ function naively(tasks: readonly Task[], filter: Omit<TaskFilter, "includePayloa
         (filter.status === undefined || task.status === filter.status) &&
         (filter.enqueuedFrom === undefined || task.enqueuedAt >= filter.enqueuedFrom) &&
         (filter.enqueuedUntil === undefined || task.enqueuedAt < filter.enqueuedUntil) &&
+        (filter.priority === undefined || task.priority === filter.priority) &&
+        (filter.tag === undefined || task.tags.includes(filter.tag)) &&
         (filter.taskIdPrefix === undefined || task.taskId.startsWith(filter.taskIdPrefix)),
     )
     .sort((a, b) => direction * (a.enqueuedAt - b.enqueuedAt || a.seq - b.seq));

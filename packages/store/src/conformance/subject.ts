@@ -105,6 +105,7 @@ export function aNewTask(overrides: Partial<NewTask> = {}): NewTask {
     delayMs: 0,
     expiresAfterMs: 3_600_000,
     submissionToken: "",
+    tags: [],
     ...overrides,
   };
 }
