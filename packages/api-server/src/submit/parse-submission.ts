@@ -4,7 +4,7 @@ import type { TaskSubmission } from "@sluice/protocol";
 import type { FunctionRecord, NewTask } from "@sluice/store";
 import type { ApiServerConfig } from "../config.ts";
 import { parsePriority } from "../wire/task.ts";
-import { checkInteger, checkText } from "../wire/text.ts";
+import { checkInteger, checkTag, checkText } from "../wire/text.ts";
 
 /** A submission that was admitted; the group commit that records it chooses the lane. */
 export type Draft = Omit<NewTask, "lane">;
