@@ -10,7 +10,8 @@ import type { RunResult } from "../contract.ts";
 use([CustomChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
 const width = 1_100;
-const left = 170;
+/** Room for `cut-there scheduler-0 > api-server-0`. */
+const left = 240;
 const right = 30;
 const rowPx = 18;
 const chartPx = 150;
@@ -28,6 +29,9 @@ const colours = {
   grid: "#e5e7eb",
   text: "#374151",
 };
+
+/** On the other side than the titles; lines have no symbols, and neither has their legend. */
+const legend = { right, icon: "rect", itemWidth: 16, itemHeight: 3, itemGap: 24 };
 
 /** As text of an `<svg>` element that needs nothing else. */
 export function pictureOf({ marks, timeline }: Pick<RunResult, "marks" | "timeline">): string {
@@ -67,8 +71,8 @@ export function pictureOf({ marks, timeline }: Pick<RunResult, "marks" | "timeli
         title("answer to a submission, ms", tops[2]),
       ],
       legend: [
-        { top: tops[1] - 28, left: left, data: ["accepted", "started", "ended"] },
-        { top: tops[2] - 28, left: left, data: ["p50", "p99"] },
+        { ...legend, top: tops[1] - 28, data: ["accepted", "started", "ended"] },
+        { ...legend, top: tops[2] - 28, data: ["p50", "p99"] },
       ],
       grid: heights.map((each, index) => ({ left, right, top: tops[index] ?? 0, height: each })),
       xAxis: heights.map((_, gridIndex) => ({
@@ -76,7 +80,7 @@ export function pictureOf({ marks, timeline }: Pick<RunResult, "marks" | "timeli
         type: "value",
         min: 0,
         max: end,
-        axisLabel: { formatter: "{value} s" },
+        axisLabel: { formatter: "{value} s", hideOverlap: true },
         splitLine: { lineStyle: { color: colours.grid } },
       })),
       yAxis: [
@@ -86,6 +90,7 @@ export function pictureOf({ marks, timeline }: Pick<RunResult, "marks" | "timeli
           inverse: true,
           data: places.length > 0 ? places : ["none"],
           axisTick: { show: false },
+          splitLine: { show: true, lineStyle: { color: colours.grid } },
           axisLabel: { width: left - 12, overflow: "truncate", interval: 0, fontSize: 11 },
         },
         { gridIndex: 1, type: "value", min: 0, splitLine: { lineStyle: { color: colours.grid } } },
