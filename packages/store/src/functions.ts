@@ -10,20 +10,26 @@ import {
   type FunctionRecords,
   type FunctionSettings,
 } from "./index.ts";
+import { limitsChangedAt } from "./limits.ts";
 import { textArray } from "./parameters.ts";
 import { nowSql, type Sql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
 const columns =
-  "f.account_id, f.function_name, f.settings, f.revision, f.code_sha256, f.code_bytes, f.created_at, f.updated_at";
+  "f.account_id, f.function_name, f.settings, f.revision, f.code_sha256, f.code_bytes, f.created_at, f.updated_at, " +
+  "f.limits_changed_at";
 
 const createStatement = statement(
   "create_function",
   `
-insert into functions as f (account_id, function_name, settings, revision, code_sha256, code_bytes, created_at, updated_at)
-values (
-  $1::text, $2::text, $3::jsonb, nextval('function_revisions'), $4::text, $5::int4, ${nowSql("$6")}, ${nowSql("$6")}
+insert into functions as f (
+  account_id, function_name, settings, revision, code_sha256, code_bytes, created_at, updated_at, limits_changed_at
 )
+select
+  $1::text, $2::text, $3::jsonb, nextval('function_revisions'), $4::text, $5::int4, ${nowSql("$6")}, ${nowSql("$6")},
+  case when exists (
+    select from deleted_functions d where d.account_id = $1::text and d.function_name = $2::text
+  ) then ${nowSql("$6")} else 0 end
 on conflict (account_id, function_name) do nothing
 returning ${columns}`,
 );
@@ -41,15 +47,42 @@ update functions f set
   revision = nextval('function_revisions'),
   code_sha256 = coalesce($4::text, f.code_sha256),
   code_bytes = coalesce($5::int4, f.code_bytes),
-  updated_at = ${nowSql("$6")}
+  updated_at = ${nowSql("$6")},
+  limits_changed_at = ${limitsChangedAt("f", "$3", nowSql("$6"))}
 from before b
 where f.account_id = b.account_id and f.function_name = b.function_name
 returning ${columns}, b.code_sha256 as code_before`,
 );
 
+/** Its name is remembered for longer than an attempt may run. */
+const deletedKeptMs = 3 * 24 * 3_600_000;
 const deleteStatement = statement(
   "delete_function",
-  "delete from functions where account_id = $1::text and function_name = $2::text returning code_sha256",
+  `
+with gone as (
+  delete from functions where account_id = $1::text and function_name = $2::text returning account_id, function_name, code_sha256
+),
+remembered as (
+  insert into deleted_functions as d (account_id, function_name, deleted_at)
+  select account_id, function_name, ${nowSql("$3")} from gone
+  on conflict (account_id, function_name) do update set deleted_at = excluded.deleted_at
+),
+forgotten as (
+  delete from deleted_functions
+  where deleted_at < ${nowSql("$3")} - ${deletedKeptMs} and (account_id, function_name) <> ($1::text, $2::text)
+)
+select code_sha256 from gone`,
+);
+
+/** Index: functions_reserved. */
+export const reservedStatement = statement(
+  "reserved_functions",
+  `
+select ${columns}
+from functions f
+where (f.settings ->> 'concurrencyReserved')::float8 > 0
+order by f.account_id, f.function_name
+limit $1::int8`,
 );
 
 const readStatement = statement(
@@ -101,6 +134,7 @@ interface FunctionColumns {
   readonly code_bytes: number;
   readonly created_at: number;
   readonly updated_at: number;
+  readonly limits_changed_at: number;
 }
 
 export function functionRecords(database: Database): FunctionRecords {
@@ -119,6 +153,10 @@ export function functionRecords(database: Database): FunctionRecords {
       return (await sql.query<FunctionColumns>(listStatement, parameters)).map(toRecord);
     },
     delete: (flow) => retried(() => remove(database, flow)),
+    async reserved(limit) {
+      assertBatch(limit, "reserved functions");
+      return (await sql.query<FunctionColumns>(reservedStatement, [limit])).map(toRecord);
+    },
     async code(sha256) {
       const [row] = await sql.query<{ zip: Uint8Array }>(codeStatement, [sha256]);
       return row?.zip;
@@ -171,7 +209,7 @@ async function update(
 
 async function remove(database: Database, flow: Flow): Promise<boolean> {
   return await database.sql.transaction(async (sql) => {
-    const parameters = [flow.accountId, flow.functionName];
+    const parameters = [flow.accountId, flow.functionName, database.now()];
     const [deleted] = await sql.query<{ code_sha256: string }>(deleteStatement, parameters);
     if (deleted !== undefined) await deleteUnused(sql, deleted.code_sha256);
     return deleted !== undefined;
@@ -216,5 +254,6 @@ function toRecord(row: FunctionColumns): FunctionRecord {
     codeBytes: row.code_bytes,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+    limitsChangedAt: row.limits_changed_at,
   };
 }

@@ -185,6 +185,8 @@ export interface ParkWrite extends GuardedWrite {
   readonly lostAttempts: number;
   readonly error: TaskError | undefined;
   readonly events: readonly TaskEvent[];
+  /** Gives the row to the owner of another lane in the same write; that one takes it out of its parking. */
+  readonly moveTo?: { readonly queue: string; readonly lane: Lane } | undefined;
 }
 
 /** Tells readers that an attempt runs; decides nothing. */
@@ -305,6 +307,11 @@ export interface FunctionRecord extends Flow {
   readonly codeBytes: number;
   readonly createdAt: EpochMs;
   readonly updatedAt: EpochMs;
+  /**
+   * When it last became limited or unlimited (`concurrencyMax`, `rateMax`): attempts that were dispatched before may run
+   * anywhere. Grows with every such change. 0: it is as it was created, and had no namesake before.
+   */
+  readonly limitsChangedAt: EpochMs;
 }
 
 export interface CodePackage {
@@ -328,6 +335,8 @@ export interface FunctionRecords {
   list(accountId: AccountId, options: { prefix: string; after: string; limit: number }): Promise<FunctionRecord[]>;
   /** False: no such function. Deletes its package if nobody else uses it. */
   delete(flow: Flow): Promise<boolean>;
+  /** Those for which slots are kept free, up to `limit`, by account and name. */
+  reserved(limit: number): Promise<FunctionRecord[]>;
   code(sha256: string): Promise<Uint8Array | undefined>;
 }
 
@@ -341,7 +350,35 @@ export interface AccessKey {
   readonly enabled: boolean;
 }
 
+/** Limits of an account as a whole: of all its functions together. */
+export interface AccountSettings {
+  /** Attempts at the same time in the whole cluster; 0: no limit. */
+  readonly concurrencyMax: number;
+  /** Attempts that start per second in the whole cluster; 0: no limit. */
+  readonly rateMax: number;
+  /** Attempts that may start at once after a quiet time; 0: those of one second, at least one. */
+  readonly rateBurst: number;
+  /** Share among the accounts, 1 to 100. */
+  readonly weight: number;
+}
+
+export const defaultAccountSettings: AccountSettings = { concurrencyMax: 0, rateMax: 0, rateBurst: 0, weight: 1 };
+
+export interface AccountRecord {
+  readonly accountId: AccountId;
+  readonly settings: AccountSettings;
+  /** When it last became limited or unlimited; 0: never. Grows with every such change. */
+  readonly limitsChangedAt: EpochMs;
+  readonly createdAt: EpochMs;
+}
+
 export interface AccountRecords {
+  /** Missing ones are left out: they have the default settings. */
+  read(accountIds: readonly AccountId[]): Promise<AccountRecord[]>;
+  /** Changes what it names; creates the account unless it exists. */
+  update(accountId: AccountId, settings: Partial<AccountSettings>): Promise<AccountRecord>;
+  /** By id, behind `after`. */
+  list(options: { after: string; limit: number }): Promise<AccountRecord[]>;
   /** Creates the account and the key unless they exist. False: the key id is taken. */
   createKey(key: AccessKey): Promise<boolean>;
   key(keyId: string): Promise<AccessKey | undefined>;

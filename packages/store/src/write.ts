@@ -24,17 +24,19 @@ given as (
   select *
   from unnest(
     $5::int8[], $6::int4[], $7::int2[], $8::int2[], $9::int2[], $10::bytea[], $11::jsonb[], $12::int8[], $13::text[],
-    $14::text[], $15::jsonb[], $16::int8[], $17::text[], $18::int4[], $19::int4[], $20::int4[], $21::text[]
+    $14::text[], $15::jsonb[], $16::int8[], $17::text[], $18::int4[], $19::int4[], $20::int4[], $21::text[],
+    $22::text[], $23::int2[]
   ) with ordinality as given (
     seq, attempt, lane, kind, status, result, error, started_at, agent_id,
-    instance_id, events, due_at, park_reason, next_attempt, retries, lost_attempts, progress, n
+    instance_id, events, due_at, park_reason, next_attempt, retries, lost_attempts, progress,
+    to_queue, to_lane, n
   )
   order by n
 ),
 written as (
   update tasks t set
     status = w.status,
-    ended_at = case when w.kind = ${kinds.settle} then ${nowSql("$22")} end,
+    ended_at = case when w.kind = ${kinds.settle} then ${nowSql("$24")} end,
     result = case when w.kind = ${kinds.settle} then w.result else t.result end,
     error = case when w.kind = ${kinds.settle} then w.error else coalesce(w.error, t.error) end,
     started_at = case when w.kind = ${kinds.park} then t.started_at else w.started_at end,
@@ -43,6 +45,8 @@ written as (
     progress = case when w.next_attempt > t.attempt then null else coalesce(w.progress, t.progress) end,
     due_at = w.due_at,
     park_reason = w.park_reason,
+    queue = coalesce(w.to_queue, t.queue),
+    lane = coalesce(w.to_lane, t.lane),
     attempt = coalesce(w.next_attempt, t.attempt),
     retries = coalesce(w.retries, t.retries),
     lost_attempts = coalesce(w.lost_attempts, t.lost_attempts),
@@ -170,5 +174,7 @@ function columnsOf(values: readonly Values[]) {
     int4Array(values.map(({ park }) => park?.retries)),
     int4Array(values.map(({ park }) => park?.lostAttempts)),
     textArray(values.map(({ running }) => clean(running?.progress))),
+    textArray(values.map(({ park }) => park?.moveTo?.queue)),
+    int2Array(values.map(({ park }) => park?.moveTo?.lane)),
   ];
 }

@@ -1,12 +1,14 @@
-import { type AccountId, type Flow, type FunctionName, flowKey } from "@sluice/core";
+import { type AccountId, type Flow, type FunctionName, flowKey, isLimited } from "@sluice/core";
 import type { CodePackage, FunctionRecord, FunctionRecords, FunctionSettings } from "@sluice/store";
 import type { Model } from "./model-store.ts";
 import { assertBatch, copyJson, storable } from "./storable.ts";
 import { inOrder, type Tables } from "./tables.ts";
 
+const deletedKeptMs = 3 * 24 * 3_600_000;
+
 /** A package lives as long as a function uses it. Revisions are taken even by a creation that is refused. */
 export function functionRecords({ tables, now }: Model): FunctionRecords {
-  const { functions, packages } = tables;
+  const { functions, deletedFunctions, packages } = tables;
   const keep = (key: string, record: FunctionRecord, code: CodePackage | undefined): FunctionRecord => {
     if (code !== undefined && !packages.has(code.sha256)) packages.set(code.sha256, new Uint8Array(code.zip));
     functions.set(key, record);
@@ -20,7 +22,9 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       const revision = ++tables.lastRevision;
       if (functions.has(key)) return undefined;
       const at = now();
-      const place = { accountId, functionName, settings: stored, revision, createdAt: at, updatedAt: at };
+      const limitsChangedAt = deletedFunctions.has(key) ? at : 0;
+      const times = { createdAt: at, updatedAt: at, limitsChangedAt };
+      const place = { accountId, functionName, settings: stored, revision, ...times };
       return keep(key, { ...place, codeSha256: storable(code.sha256), codeBytes: code.zip.byteLength }, code);
     },
     async update(flow, settings, code) {
@@ -28,12 +32,17 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       const stored = storableSettings(settings);
       const before = functions.get(key);
       if (before === undefined) return undefined;
+      const after = { ...before.settings, ...stored };
       const record: FunctionRecord = {
         ...before,
-        settings: { ...before.settings, ...stored },
+        settings: after,
         revision: ++tables.lastRevision,
         ...(code && { codeSha256: storable(code.sha256), codeBytes: code.zip.byteLength }),
         updatedAt: now(),
+        limitsChangedAt:
+          isLimited(before.settings) === isLimited(after)
+            ? before.limitsChangedAt
+            : Math.max(now(), before.limitsChangedAt + 1),
       };
       const kept = keep(key, record, code);
       deleteUnused(tables, before.codeSha256);
@@ -59,8 +68,20 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       const key = flowKey(storableFlow(flow));
       const record = functions.get(key);
       functions.delete(key);
+      if (record !== undefined) {
+        deletedFunctions.set(key, now());
+        for (const [name, at] of [...deletedFunctions]) if (at < now() - deletedKeptMs) deletedFunctions.delete(name);
+      }
       if (record !== undefined) deleteUnused(tables, record.codeSha256);
       return record !== undefined;
+    },
+    async reserved(limit) {
+      assertBatch(limit, "reserved functions");
+      return [...functions.values()]
+        .filter(({ settings }) => settings.concurrencyReserved > 0)
+        .sort((a, b) => inOrder(a.accountId, b.accountId) || inOrder(a.functionName, b.functionName))
+        .slice(0, limit)
+        .map(copyOf);
     },
     async code(sha256) {
       const zip = packages.get(storable(sha256));

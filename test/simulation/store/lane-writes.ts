@@ -1,6 +1,6 @@
 // The guarded writes of owners, one after the other: what one changes, the guard of the next one sees.
 import { assert, lanesOf, type OwnedPartition } from "@sluice/core";
-import type { ParkWrite, SettleWrite, TaskWrite } from "@sluice/store";
+import { expiredError, type ParkWrite, type SettleWrite, type TaskWrite } from "@sluice/store";
 import type { Model } from "./model-store.ts";
 import type { Row } from "./rows.ts";
 import { cleaned, copyJson } from "./storable.ts";
@@ -24,6 +24,7 @@ function writeOne(model: Model, owner: OwnedPartition, write: TaskWrite): boolea
       return true;
     case "park":
       park(row, write);
+      if (write.moveTo !== undefined) rows.move(row, write.moveTo);
       return true;
     case "running":
       row.status = "Running";
@@ -33,6 +34,22 @@ function writeOne(model: Model, owner: OwnedPartition, write: TaskWrite): boolea
       if (write.progress !== undefined) row.progress = cleaned(write.progress);
       return true;
   }
+}
+
+/** Of a row that has not started in time. */
+export function expireRow(model: Model, row: Row): void {
+  const now = model.now();
+  const { type, message } = expiredError;
+  const event = { status: "Expired", at: now, attempt: row.attempt, detail: { type, message } } as const;
+  const none = {
+    dueAt: undefined,
+    parkReason: undefined,
+    startedAt: undefined,
+    agentId: undefined,
+    instanceId: undefined,
+  };
+  Object.assign(row, { ...none, status: "Expired", endedAt: now, error: expiredError, events: [...row.events, event] });
+  model.tables.rows.close(row);
 }
 
 function holds(row: Row, owner: OwnedPartition, { kind, attempt, lane }: TaskWrite): boolean {

@@ -116,7 +116,7 @@ export class RandomCalls {
     const dice = this.#dice;
     const flow = { accountId: dice.pick(accounts), functionName: dice.pick(names) };
     const code = dice.chance(0.5) ? this.#code() : undefined;
-    const settings = dice.pick([{}, { timeoutMs: dice.between(1, 9) }, { initializer: undefined }]);
+    const settings = dice.pick([{}, { timeoutMs: dice.between(1, 9) }, { initializer: undefined }, this.#limits()]);
     return dice.pick<() => Call>([
       () => ["functions", "create", flow, this.#settings(), this.#code()],
       () => ["functions", "update", flow, settings, code],
@@ -128,6 +128,7 @@ export class RandomCalls {
         { prefix: dice.pick(["", "b", "beta"]), after: dice.pick(["", "alpha"]), limit: 2 },
       ],
       () => ["functions", "delete", flow],
+      () => ["functions", "reserved", dice.pick([0, 1, 9])],
       () => ["functions", "code", this.#code().sha256],
     ])();
   }
@@ -163,6 +164,9 @@ export class RandomCalls {
       () => ["accounts", "createKey", { keyId, accountId, encryptedSecret: this.#bytes(), enabled: dice.chance(0.5) }],
       () => ["accounts", "key", dice.chance(0.1) ? "a\0" : keyId],
       () => ["accounts", "keys", accountId],
+      () => ["accounts", "read", [accountId, dice.pick(accounts)]],
+      () => ["accounts", "list", { after: dice.pick(["", "green"]), limit: dice.pick([0, 1, 9]) }],
+      () => ["accounts", "update", accountId, this.#limits()],
     ])();
   }
 
@@ -255,6 +259,7 @@ export class RandomCalls {
         lostAttempts: dice.between(0, 3),
         error,
         events,
+        ...(dice.chance(0.3) && { moveTo: { queue: dice.pick(queues), lane: dice.between(0, 31) } }),
       }),
       () => ({
         ...guard,
@@ -285,6 +290,11 @@ export class RandomCalls {
     };
   }
 
+  #limits() {
+    const dice = this.#dice;
+    return dice.pick([{ concurrencyMax: dice.between(0, 1) }, { rateMax: dice.pick([0, 0.5]) }, { weight: 2 }]);
+  }
+
   #settings(): FunctionSettings {
       ...(dice.chance(0.1) && { priority: dice.pick(priorities) }),
       ...(dice.chance(0.1) && { tag: dice.pick(tags) }),
@@ -304,6 +314,8 @@ export class RandomCalls {
       maxAsyncRetryAttempts: 3,
       maxAsyncEventAgeInSeconds: 9,
       ...defaultFlowSettings,
+      concurrencyReserved: dice.pick([0, 0, 2]),
+      rateMax: dice.pick([0, 0, 1.5]),
     };
   }
 

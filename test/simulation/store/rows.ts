@@ -26,8 +26,9 @@ export interface Row {
   readonly accountId: AccountId;
   readonly functionName: FunctionName;
   readonly taskId: TaskId;
-  readonly queue: string;
-  readonly lane: Lane;
+  /** These two change only through `Rows.move`. */
+  queue: string;
+  lane: Lane;
   readonly priority: Priority;
   readonly payload: Uint8Array;
   readonly submissionToken: string;
@@ -83,6 +84,14 @@ export class Rows {
   /** The row has become final. */
   close(row: Row): void {
     this.#open.get(row.queue)?.delete(row);
+  }
+
+  /** To another lane, perhaps of another queue; one that is not final. */
+  move(row: Row, { queue, lane }: { readonly queue: string; readonly lane: Lane }): void {
+    this.#open.get(row.queue)?.delete(row);
+    Object.assign(row, { queue, lane });
+    const open = [...(this.#open.get(queue) ?? []), row].sort((a, b) => a.seq - b.seq);
+    this.#open.set(queue, new Set(open));
   }
 
   delete(row: Row): void {

@@ -1,6 +1,6 @@
 import type { Epoch, OwnedPartition } from "@sluice/core";
 import { lanesOf } from "@sluice/core";
-import type { AccessKey, AgentRecord, FunctionRecord, LogPiece } from "@sluice/store";
+import type { AccessKey, AccountRecord, AgentRecord, FunctionRecord, LogPiece } from "@sluice/store";
 import { Rows } from "./rows.ts";
 
 /** Everything that a store knows. */
@@ -10,11 +10,14 @@ export interface Tables {
   readonly floors: Map<string, Epoch[]>;
   /** By account and name (`flowKey`). */
   readonly functions: Map<string, FunctionRecord>;
+  /** When each was deleted, by account and name. */
+  readonly deletedFunctions: Map<string, number>;
   /** Of the function that changed last. */
   lastRevision: number;
   /** Zips by their hash. */
   readonly packages: Map<string, Uint8Array>;
   readonly keys: Map<string, AccessKey>;
+  readonly accounts: Map<string, AccountRecord>;
   /** Of each agent: the incarnations that are remembered, oldest first. */
   readonly agents: Map<string, Incarnation[]>;
   /** By task, then by attempt: pieces in their order. */
@@ -36,9 +39,11 @@ export function createTables(): Tables {
     rows: new Rows(),
     floors: new Map(),
     functions: new Map(),
+    deletedFunctions: new Map(),
     lastRevision: 0,
     packages: new Map(),
     keys: new Map(),
+    accounts: new Map(),
     agents: new Map(),
     logs: new Map(),
   };

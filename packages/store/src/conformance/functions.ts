@@ -38,6 +38,7 @@ export function describeFunctions(subject: Subject): void {
       codeBytes: 1,
       createdAt: subject.now,
       updatedAt: subject.now,
+      limitsChangedAt: 0,
     });
     expect(await subject.store.functions.read([other, flow])).toEqual([created]);
     expect(await subject.store.functions.code(aPackage("a").sha256)).toEqual(bytes("a"));
@@ -64,6 +65,56 @@ export function describeFunctions(subject: Subject): void {
     });
     expect(updated?.revision).toBeGreaterThan(created?.revision ?? 0);
     expect(await subject.store.functions.read([flow])).toEqual([updated]);
+  });
+
+  test("it is known since when a function is limited, or is not any more; other values of a limit change nothing", async () => {
+    await subject.store.functions.create(flow, settings, aPackage("a"));
+    const after = async (changed: Partial<FunctionSettings>) => {
+      subject.passTime(5);
+      return (await subject.store.functions.update(flow, changed, undefined))?.limitsChangedAt;
+    };
+
+    expect(await after({ timeoutMs: 1 })).toBe(0);
+    const first = await after({ concurrencyMax: 2 });
+    expect(first).toBe(subject.now);
+    expect(await after({ concurrencyMax: 1, rateMax: 0.5 })).toBe(first);
+    expect(await after({ concurrencyMax: 0 })).toBe(first);
+    expect(await after({ rateMax: 0 })).toBe(subject.now);
+    // Without a clock that moves on.
+    const again = await subject.store.functions.update(flow, { rateMax: 1 }, undefined);
+    expect(again?.limitsChangedAt).toBe(subject.now + 1);
+  });
+
+  test("a function that is created limited is so from the beginning, unless the name was in use before", async () => {
+    const limited = { ...settings, concurrencyMax: 1 };
+    const created = await subject.store.functions.create(flow, limited, aPackage("a"));
+    expect(created?.limitsChangedAt).toBe(0);
+    await subject.store.functions.delete(flow);
+    subject.passTime(5);
+    const namesake = await subject.store.functions.create(flow, limited, aPackage("a"));
+    expect(namesake?.limitsChangedAt).toBe(subject.now);
+    await subject.store.functions.delete(flow);
+    subject.passTime(4 * 24 * 3_600_000);
+    await subject.store.functions.create(other, limited, aPackage("a"));
+    await subject.store.functions.delete(other);
+    const much = await subject.store.functions.create(flow, limited, aPackage("a"));
+    expect(much?.limitsChangedAt).toBe(0);
+  });
+
+  test("functions for which slots are kept are found, by account and name", async () => {
+    const reserving = { ...settings, concurrencyReserved: 2 };
+    await subject.store.functions.create(other, reserving, aPackage("a"));
+    await subject.store.functions.create(flow, reserving, aPackage("a"));
+    const foreign = { ...flow, accountId: AccountId("a-first") };
+    await subject.store.functions.create(foreign, settings, aPackage("a"));
+
+    const keys = async (limit: number) =>
+      (await subject.store.functions.reserved(limit)).map(({ functionName }) => functionName);
+    expect(await keys(10)).toEqual(["echo", "other"]);
+    expect(await keys(1)).toEqual(["echo"]);
+    await subject.store.functions.update(flow, { concurrencyReserved: 0 }, undefined);
+    await subject.store.functions.update(foreign, { concurrencyReserved: 1 }, undefined);
+    expect((await subject.store.functions.reserved(10))[0]?.accountId).toBe("a-first");
   });
 
   test("an update of a function that is not there changes nothing and keeps no code", async () => {

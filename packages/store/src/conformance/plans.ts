@@ -2,8 +2,10 @@
 // are planned first, and PGlite never gathers any by itself.
 import { FunctionName, TaskId } from "@sluice/core";
 import { expect, test } from "vitest";
+import { readAccountsStatement } from "../accounts.ts";
 import { agentsStatements } from "../agents.ts";
 import { raiseFloorStatement } from "../floors.ts";
+import { reservedStatement } from "../functions.ts";
 import type { TaskFilter } from "../index.ts";
 import { existingStatement, insertStatement } from "../insert.ts";
 import { listQuery } from "../list.ts";
@@ -37,6 +39,8 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: purgeStatement, indexes: ["floors_pkey", "log_pieces_pkey", "tasks_ended", "tasks_seq"] },
   { statement: appendStatement, indexes: ["log_pieces_pkey"] },
   { statement: readLogStatement, indexes: ["log_pieces_pkey"] },
+  { statement: readAccountsStatement, indexes: ["accounts_pkey"] },
+  { statement: reservedStatement, indexes: ["functions_reserved"] },
   { statement: agentsStatements.renew },
   { statement: agentsStatements.list, indexes: ["agents_alive"] },
 ];

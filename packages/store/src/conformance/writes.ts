@@ -37,6 +37,45 @@ export function aRunning(seq: number, overrides: Partial<RunningWrite> = {}): Ru
 const error = { type: "Boom", message: "it broke", body: '{"a":1}' };
 
 export function describeWrites(subject: Subject): void {
+  test("a row that is parked may be given to the owner of another lane in the same write", async () => {
+    const [here = 0, stays = 0, other = 0] = await subject.insert(aNewTask(), aNewTask(), aNewTask({ lane: 1 }));
+    await subject.own();
+    const target = { queue: "r", prefix: "", epoch: 9 };
+    const moveTo = { queue: "r", lane: 17 };
+    const park = { status: "Enqueued", reason: "throttle", nextAttempt: 1, retries: 0, dueAt: subject.now } as const;
+
+    const written = await subject.store.lanes.write(owner, [
+      aPark(here, { ...park, moveTo }),
+      aPark(stays, park),
+      aPark(other, { ...park, moveTo }),
+    ]);
+
+    expect(written).toEqual([true, true, false]);
+    expect(await subject.store.lanes.read(owner, [here])).toEqual([]);
+    expect(await subject.row(stays)).toMatchObject({ lane: 0 });
+    expect(await subject.store.lanes.write(owner, [aSettle(here, { lane: 17 }), aSettle(here)])).toEqual([
+      false,
+      false,
+    ]);
+    expect(await subject.store.lanes.raiseFloor(target)).toBe(true);
+    expect(await subject.store.lanes.dueIn(target, 10)).toBe(0);
+    expect(await subject.store.lanes.unpark(target, 10, [])).toMatchObject([{ seq: here, lane: 17, priority: 2 }]);
+    expect(await subject.store.lanes.read(target, [here])).toMatchObject([
+      { seq: here, lane: 17, stamp: 9, attempt: 1, dueAt: undefined, status: "Enqueued" },
+    ]);
+    expect(await subject.store.lanes.write(target, [aSettle(here, { lane: 17 })])).toEqual([true]);
+  });
+
+  test("a row may move within the queue; whoever is late finds it gone", async () => {
+    const [seq = 0] = await subject.insert(aNewTask({ lane: 3 }));
+    await subject.own();
+    const park = { status: "Enqueued", reason: "throttle", nextAttempt: 1, retries: 0, dueAt: subject.now } as const;
+    const move = aPark(seq, { ...park, lane: 3, moveTo: { queue: "q", lane: 30 } });
+    expect(await subject.store.lanes.write(owner, [move, aSettle(seq, { lane: 3 })])).toEqual([true, false]);
+    expect(await subject.row(seq)).toMatchObject({ lane: 30, dueAt: subject.now });
+    expect(await subject.store.lanes.write(owner, [move])).toEqual([false]);
+  });
+
   test("rows are read by number, once each, also final, parked and foreign ones; missing ones are left out", async () => {
     const half = { queue: "q", prefix: "0", epoch: owner.epoch };
     const tasks = [aNewTask(), aNewTask({ delayMs: 5 }), aNewTask({ lane: 31, payload: bytes("p") }), aNewTask()];
