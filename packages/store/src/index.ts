@@ -20,10 +20,15 @@ import type {
   TaskId,
   TaskStatus,
 } from "@sluice/core";
+import type { BatchRecords, ControlRecords } from "./batch.ts";
+
+export * from "./batch.ts";
 
 export interface Store extends AsyncDisposable {
   readonly tasks: TaskRecords;
   readonly lanes: LaneRecords;
+  readonly control: ControlRecords;
+  readonly batches: BatchRecords;
   readonly functions: FunctionRecords;
   readonly accounts: AccountRecords;
   readonly agents: AgentRecords;
@@ -145,6 +150,29 @@ export interface Swept {
   readonly last: Announced | undefined;
 }
 
+/** Rows past their expiry, as far as a look went. */
+export interface Expired {
+  /** Of the page, those that are past their expiry; and parked ones of any priority. */
+  readonly seqs: readonly Seq[];
+  /** Continue behind it; undefined: nothing more of this priority waits. */
+  readonly last: Announced | undefined;
+}
+
+/** What is known of a row that was ended by its number alone. */
+export interface EndedRow {
+  readonly seq: Seq;
+  readonly lane: Lane;
+  /** That it would have been. */
+  readonly attempt: number;
+}
+
+/** Of a task that nobody has started before its expiry. */
+export const expiredError: TaskError = {
+  type: "Expired",
+  message: "not started before its expiry",
+  body: "",
+};
+
 /** A page of rows, urgent ones first, those of a priority in the order of their announcement. */
 export interface WaitingPage {
   readonly announcements: readonly Announcement[];
@@ -232,6 +260,32 @@ export interface LaneRecords {
    * undefined. Not above 0: something is due now. Reads only.
    */
   dueIn(owner: OwnedPartition, withinMs: number): Promise<number | undefined>;
+  /**
+   * Parks rows with reason `overflow`, for `dueInMs` or as long as they are old, whichever is longer; status and attempt stay.
+   * Returns those that it parked: not those that are final, parked, running, or in other lanes.
+   */
+  parkOverflow(
+    owner: OwnedPartition,
+    seqs: readonly Seq[],
+    options: { dueInMs: number },
+  ): Promise<readonly Seq[] | Stale>;
+  /** Takes up to `limit` overflown rows of a flow out of their parking, due or not, by urgency, as `unpark` does. */
+  unparkOverflow(owner: OwnedPartition, flow: Flow, limit: number): Promise<Announcement[] | Stale>;
+  /** Up to `limit` flows that have overflown rows in these lanes. Reads only. */
+  overflowFlows(owner: OwnedPartition, limit: number): Promise<Flow[] | Stale>;
+  /**
+   * Looks at up to `limit` rows of one priority that are neither final nor parked, in the order of their announcement, behind
+   * `after`, for those that are past their expiry; and for up to `limit` parked ones of any priority. Reads only.
+   */
+  expired(
+    owner: OwnedPartition,
+    options: { priority: Priority; after: Announced; limit: number },
+  ): Promise<Expired | Stale>;
+  /**
+   * Ends rows as `Expired` that are past their expiry and have not started; returns them. Left out are those that are marked to
+   * be stopped, and those that are not parked and have a stamp below `stampMin`: an earlier owner may have dispatched them.
+   */
+  expire(owner: OwnedPartition, seqs: readonly Seq[], options: { stampMin: Epoch }): Promise<EndedRow[] | Stale>;
   /**
    * Rows of one priority that are neither final nor parked and were announced before `announcedBefore`, in the order of
    * their announcement, behind `after`. Reads only.

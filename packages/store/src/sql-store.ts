@@ -1,6 +1,9 @@
 import type { Clock } from "@sluice/core";
 import { accountRecords } from "./accounts.ts";
 import { agentRecords } from "./agents.ts";
+import { batchRecords } from "./batches.ts";
+import { controlRecords } from "./control.ts";
+import { expire, expired } from "./expire.ts";
 import { allFloors, floors, raiseFloor } from "./floors.ts";
 import { functionRecords } from "./functions.ts";
 import type { LaneRecords, Store, TaskRecords } from "./index.ts";
@@ -8,6 +11,7 @@ import { insert } from "./insert.ts";
 import { list } from "./list.ts";
 import { logRecords } from "./logs.ts";
 import { marked } from "./marked.ts";
+import { overflowFlows, parkOverflow, unparkOverflow } from "./overflow.ts";
 import { purge } from "./purge.ts";
 import { read } from "./read.ts";
 import { nowSql, type SqlConnection, statement } from "./sql.ts";
@@ -30,6 +34,8 @@ export function createSqlStore(options: { readonly sql: SqlConnection; readonly 
   return {
     tasks: taskRecords(database),
     lanes: laneRecords(database),
+    control: controlRecords(database),
+    batches: batchRecords(database),
     functions: functionRecords(database),
     accounts: accountRecords(database),
     agents: agentRecords(database),
@@ -64,6 +70,11 @@ function laneRecords(database: Database): LaneRecords {
     write: (owner, writes) => write(database, owner, writes),
     unpark: (owner, limit, except) => unpark(database, owner, { limit, except }),
     dueIn: (owner, withinMs) => dueIn(database, owner, withinMs),
+    parkOverflow: (owner, seqs, options) => parkOverflow(database, owner, seqs, options),
+    unparkOverflow: (owner, flow, limit) => unparkOverflow(database, owner, flow, limit),
+    overflowFlows: (owner, limit) => overflowFlows(database, owner, limit),
+    expired: (owner, options) => expired(database, owner, options),
+    expire: (owner, seqs, options) => expire(database, owner, seqs, options),
     sweep: (owner, options) => sweep(database, owner, options),
     touch: (owner, seqs) => touch(database, owner, seqs),
     marked: (owner, limit) => marked(database, owner, limit),

@@ -1,6 +1,6 @@
 // Calls of a store as data, so that two stores can be given the same ones and their answers compared.
 import { AppError } from "@sluice/core";
-import type { Store } from "@sluice/store";
+import type { Expired, Store } from "@sluice/store";
 
 type Groups = Omit<Store, "ping" | typeof Symbol.asyncDispose>;
 
@@ -29,9 +29,15 @@ export async function perform(store: Store, [group, method, ...given]: Call): Pr
 
 /** Without what the contract leaves open: the order in which some calls list what they found. */
 export function comparable([, method]: Call, answer: Answer): Answer {
-  if ("failure" in answer || !Array.isArray(answer.value)) return answer;
+  if ("failure" in answer) return answer;
+  if (method === "expired" && answer.value !== "stale") {
+    const { seqs, last } = answer.value as Expired;
+    return { value: { seqs: seqs.toSorted((a, b) => a - b), last } };
+  }
+  if (!Array.isArray(answer.value)) return answer;
+  if (method === "parkOverflow") return { value: answer.value.toSorted((a: number, b: number) => a - b) };
   const rows: readonly { readonly seq?: number; readonly agentId?: string }[] = answer.value;
-  if (method === "read" || method === "marked" || method === "renew" || method === "touch") {
+  if (method === "read" || method === "marked" || method === "renew" || method === "touch" || method === "expire") {
     const keys = new Map(rows.map((row) => [row, `${row.seq ?? row.agentId ?? ""}`.padStart(16, "0")]));
     return { value: rows.toSorted((a, b) => ((keys.get(a) ?? "") < (keys.get(b) ?? "") ? -1 : 1)) };
   }

@@ -38,8 +38,11 @@ test(`${callsPerSeed} random calls are answered alike by the model and by SQL, w
   }
   // Otherwise nothing was compared: the calls of owners were stale, the ids unknown.
   const kinds = ["insert inserted", "insert duplicate", "insert repeated", "INVALID_TEXT", "purge some", "get some"];
-  const ofOwners = ["read", "write", "unpark", "sweep", "touch", "marked", "purge"].map((method) => `${method} stale`);
-  const some = ["read", "write", "unpark", "touch", "marked", "list", "renew", "keys"].map(
+  const ofOwners = ["read", "write", "unpark", "sweep", "touch", "marked", "purge", "parkOverflow", "expire"].map(
+    (method) => `${method} stale`,
+  );
+  const ofExpiry = ["parkOverflow", "unparkOverflow", "overflowFlows", "expire"];
+  const some = ["read", "write", "unpark", "touch", "marked", "list", "renew", "keys", ...ofExpiry].map(
     (method) => `${method} some`,
   );
   const both = ["raiseFloor", "fence", "markDead", "delete", "createKey"].flatMap((method) => [

@@ -1,7 +1,17 @@
 // What owners do with the rows of their lanes. Everything but `floors`, `dueIn` and `waiting` asks first whether they own them.
-import { type Epoch, laneCount, lanesOf, type OwnedPartition, priorities, urgency } from "@sluice/core";
+import {
+  type Epoch,
+  type Flow,
+  flowKey,
+  laneCount,
+  lanesOf,
+  type OwnedPartition,
+  priorities,
+  type Seq,
+  urgency,
+} from "@sluice/core";
 import type { LaneRecords, Stale } from "@sluice/store";
-import { writeAll } from "./lane-writes.ts";
+import { expireRow, writeAll } from "./lane-writes.ts";
 import type { Model } from "./model-store.ts";
 import { type Row, toAnnouncement, toTaskRow } from "./rows.ts";
 import { assertBatch } from "./storable.ts";
@@ -55,6 +65,73 @@ export function laneRecords(model: Model): LaneRecords {
       const now = model.now();
       const first = Math.min(...parkedRows(tables, owner).map(({ dueAt }) => dueAt));
       return first <= now + withinMs ? first - now : undefined;
+    },
+    async parkOverflow(owner, seqs, { dueInMs }) {
+      assertBatch(seqs, "park overflow");
+      if (!isOwner(tables, owner)) return stale;
+      const now = model.now();
+      const parked = rowsOf(tables, owner, seqs).filter((row) => row.dueAt === undefined && hasNotStarted(row));
+      for (const row of parked) {
+        row.dueAt = now + Math.max(Math.ceil(dueInMs), now - row.enqueuedAt);
+        row.parkReason = "overflow";
+      }
+      return parked.map(({ seq }) => seq);
+    },
+    async unparkOverflow(owner, flow, limit) {
+      assertBatch(limit, "unpark overflow");
+      if (!isOwner(tables, owner)) return stale;
+      const chosen = parkedRows(tables, owner)
+        .filter((row) => row.parkReason === "overflow" && flowKey(row) === flowKey(flow))
+        .sort((a, b) => urgency(a) - urgency(b) || a.seq - b.seq)
+        .slice(0, limit);
+      for (const row of chosen) {
+        Object.assign(row, { dueAt: undefined, parkReason: undefined, stamp: owner.epoch, announcedAt: model.now() });
+      }
+      return chosen.map(toAnnouncement);
+    },
+    async overflowFlows(owner, limit) {
+      assertBatch(limit, "overflow flows");
+      if (!isOwner(tables, owner)) return stale;
+      const flows = new Map<string, Flow>();
+      for (const row of parkedRows(tables, owner)) {
+        const { accountId, functionName } = row;
+        if (row.parkReason === "overflow") flows.set(flowKey(row), { accountId, functionName });
+      }
+      return [...flows.values()]
+        .sort((a, b) => inOrder(a.accountId, b.accountId) || inOrder(a.functionName, b.functionName))
+        .slice(0, limit);
+    },
+    async expired(owner, { priority, after, limit }) {
+      assertBatch(limit, "expired");
+      if (!isOwner(tables, owner)) return stale;
+      const now = model.now();
+      const page = openRows(tables, owner)
+        .filter((row) => row.priority === priority && row.dueAt === undefined && byAnnouncement(row, after) > 0)
+        .sort(byAnnouncement)
+        .slice(0, limit);
+      const parked = parkedRows(tables, owner)
+        .filter((row) => !row.stopRequested && expiryOf(row) <= now)
+        .sort((a, b) => expiryOf(a) - expiryOf(b) || a.lane - b.lane)
+        .slice(0, limit);
+      const last = page.length < limit ? undefined : page.at(-1);
+      return {
+        seqs: [...page.filter((row) => expiryOf(row) <= now), ...parked].map(({ seq }) => seq),
+        last: last && { announcedAt: last.announcedAt, seq: last.seq },
+      };
+    },
+    async expire(owner, seqs, { stampMin }) {
+      assertBatch(seqs, "expire");
+      if (!isOwner(tables, owner)) return stale;
+      const now = model.now();
+      const ended = rowsOf(tables, owner, seqs).filter(
+        (row) =>
+          hasNotStarted(row) &&
+          expiryOf(row) <= now &&
+          !row.stopRequested &&
+          (row.dueAt !== undefined || row.stamp >= stampMin),
+      );
+      for (const row of ended) expireRow(model, row);
+      return ended.map(({ seq, lane, attempt }) => ({ seq, lane, attempt }));
     },
     async sweep(owner, { priority, announcedBefore, after, limit }) {
       assertBatch(limit, "sweep");
@@ -143,6 +220,19 @@ function openRows({ rows }: Tables, owner: OwnedPartition): Row[] {
     if (inLanes(row)) found.push(row);
   }
   return found;
+}
+
+/** Those that are there and not final, by number. */
+function rowsOf({ rows }: Tables, owner: OwnedPartition, seqs: readonly Seq[]): Row[] {
+  const inLanes = lanesTest(owner);
+  return [...new Set(seqs)]
+    .sort((a, b) => a - b)
+    .flatMap((seq) => rows.bySeq(seq) ?? [])
+    .filter((row) => inLanes(row) && row.endedAt === undefined);
+}
+
+function hasNotStarted({ status }: Row): boolean {
+  return status === "Enqueued" || status === "Retrying";
 }
 
 type ParkedRow = Row & { readonly dueAt: number };

@@ -3,6 +3,7 @@
 import {
   AccountId,
   type FinalStatus,
+  type Flow,
   FunctionName,
   finalStatuses,
   type OwnedPartition,
@@ -101,6 +102,24 @@ export class RandomCalls {
         { priority, announcedBefore: Number.POSITIVE_INFINITY, after: { announcedAt: 0, seq: 0 }, limit },
       ],
       () => ["lanes", "touch", owner, seqs()],
+      () => ["lanes", "parkOverflow", owner, seqs(), { dueInMs: dice.between(0, 5_000) }],
+      () => ["lanes", "parkOverflow", owner, seqs(), { dueInMs: 1_000 }],
+      () => [
+        "lanes",
+        "unparkOverflow",
+        owner,
+        dice.chance(0.5) ? this.#overflown(owner) : { accountId: dice.pick(accounts), functionName: dice.pick(names) },
+        limit,
+      ],
+      () => ["lanes", "overflowFlows", owner, limit],
+      () => [
+        "lanes",
+        "expired",
+        owner,
+        { priority, after: dice.chance(0.5) ? { announcedAt: 0, seq: 0 } : after(), limit: 1_000 },
+      ],
+      () => ["lanes", "expire", owner, seqs(), { stampMin: dice.pick([0, owner.epoch]) }],
+      () => ["lanes", "expire", owner, seqs(), { stampMin: 0 }],
       () => ["lanes", "marked", owner, 1_000],
       () => [
         "lanes",
@@ -110,6 +129,13 @@ export class RandomCalls {
       ],
       () => ["lanes", "purge", owner, { endedBefore: this.#now() - dice.between(0, 20_000), limit: 1_000 }],
     ])();
+  }
+
+  /** A flow of which rows are parked by overflow, if there is one. */
+  #overflown({ queue }: OwnedPartition): Flow {
+    const rows = [...this.#tables.rows.open(queue)].filter(({ parkReason }) => parkReason === "overflow");
+    const { accountId, functionName } = rows.at(-1) ?? this.#key();
+    return { accountId, functionName };
   }
 
   #ofFunctions(): Call {
@@ -215,11 +241,11 @@ export class RandomCalls {
       payload: this.#bytes(),
       delayMs: dice.chance(0.3) ? dice.between(1, 20_000) : 0,
       expiresAfterMs: dice.chance(0.3) ? dice.between(1, 20_000) : 0,
+      tags: this.#some(2, () => dice.pick(tags)),
       submissionToken: known && dice.chance(0.7) ? known.submissionToken : token,
     };
   }
 
-      tags: this.#some(2, () => dice.pick(tags)),
   #write(): TaskWrite {
     const dice = this.#dice;
     const seq = this.#seq();
@@ -286,6 +312,8 @@ export class RandomCalls {
       ...(dice.chance(0.2) && { enqueuedFrom: this.#now() - dice.between(0, 10_000) }),
       ...(dice.chance(0.2) && { enqueuedUntil: this.#now() - dice.between(0, 10_000) }),
       ...(dice.chance(0.2) && { taskIdPrefix: key.taskId.slice(0, 2) }),
+      ...(dice.chance(0.1) && { priority: dice.pick(priorities) }),
+      ...(dice.chance(0.1) && { tag: dice.pick(tags) }),
       ...(last && dice.chance(0.2) && { after: { enqueuedAt: last.enqueuedAt, seq: last.seq } }),
     };
   }
@@ -296,8 +324,6 @@ export class RandomCalls {
   }
 
   #settings(): FunctionSettings {
-      ...(dice.chance(0.1) && { priority: dice.pick(priorities) }),
-      ...(dice.chance(0.1) && { tag: dice.pick(tags) }),
     const dice = this.#dice;
     return {
       runtime: "nodejs18",

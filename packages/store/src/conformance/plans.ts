@@ -4,6 +4,7 @@ import { FunctionName, TaskId } from "@sluice/core";
 import { expect, test } from "vitest";
 import { readAccountsStatement } from "../accounts.ts";
 import { agentsStatements } from "../agents.ts";
+import { expiredStatement, expireStatement } from "../expire.ts";
 import { raiseFloorStatement } from "../floors.ts";
 import { reservedStatement } from "../functions.ts";
 import type { TaskFilter } from "../index.ts";
@@ -11,6 +12,7 @@ import { existingStatement, insertStatement } from "../insert.ts";
 import { listQuery } from "../list.ts";
 import { appendStatement, readLogStatement } from "../logs.ts";
 import { markedStatement } from "../marked.ts";
+import { overflowFlowsStatement, parkOverflowStatement, unparkOverflowStatement } from "../overflow.ts";
 import { purgeStatement } from "../purge.ts";
 import { readStatement } from "../read.ts";
 import { type Statement, statement } from "../sql.ts";
@@ -36,6 +38,11 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: touchStatement, indexes: ["floors_pkey", "tasks_seq"] },
   { statement: waitingStatement, indexes: ["tasks_waiting"] },
   { statement: markedStatement, indexes: ["floors_pkey", "tasks_parked_expiry", "tasks_stop_requested"] },
+  { statement: parkOverflowStatement, indexes: ["floors_pkey", "tasks_seq"] },
+  { statement: unparkOverflowStatement, indexes: ["floors_pkey", "tasks_overflow", "tasks_seq"] },
+  { statement: overflowFlowsStatement, indexes: ["floors_pkey", "tasks_overflow"] },
+  { statement: expiredStatement, indexes: ["floors_pkey", "tasks_parked_expiry", "tasks_waiting"] },
+  { statement: expireStatement, indexes: ["floors_pkey", "tasks_seq"] },
   { statement: purgeStatement, indexes: ["floors_pkey", "log_pieces_pkey", "tasks_ended", "tasks_seq"] },
   { statement: appendStatement, indexes: ["log_pieces_pkey"] },
   { statement: readLogStatement, indexes: ["log_pieces_pkey"] },
