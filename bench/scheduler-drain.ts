@@ -160,7 +160,7 @@ async function serveAgent(slots: number): Promise<void> {
   const answer = (out: ReturnType<typeof createChannel<FromAgent>>, { frame }: ToAgent): void => {
     if (frame?.$case === "attach") {
       const { session, incarnation } = frame.value;
-      const value = { session, incarnation, refused: [], inventory: [], status: status() };
+      const value = { session, incarnation, refused: [], inventory: [], answersFlows: true, status: status() };
       out.push({ frame: { $case: "attached", value } });
     } else if (frame?.$case === "ping") {
       out.push({ frame: { $case: "status", value: status() } });

@@ -5,6 +5,7 @@
 // Frames are handled in order, each completely and synchronously: decide at the gate, write the journal, act, report.
 import { AppError, type Clock } from "@sluice/core";
 import {
+  type AskFlows,
   type AttachPartitions,
   type CallContext,
   type ConfirmAttempts,
@@ -104,6 +105,9 @@ class AttachStream {
       case "confirm":
         this.#confirm(frame.value);
         break;
+      case "askFlows":
+        this.#askFlows(frame.value);
+        break;
       case "ping":
         this.#outbox.status();
         break;
@@ -129,6 +133,7 @@ class AttachStream {
         refused: [...refused],
         inventory: told,
         status: reports.status(this.#outbox.streamId),
+        answersFlows: true,
       },
     });
     for (const attempt of later) this.#outbox.ended(attempt);
@@ -151,6 +156,7 @@ class AttachStream {
     const verdict = gate.dispatch(frame, this.#outbox.streamId, {
       now: clock.now(),
       knowsFunction: (revision) => this.#functions.has(revision),
+      flowOf: (revision) => this.#functions.peek(revision),
       isShortOfMemory: isShortOfMemory(),
     });
     const { accepted, ended, refused } = this.#journalled(verdict);
@@ -188,6 +194,13 @@ class AttachStream {
     const { running, ended } = gate.stop(frame, this.#outbox.streamId, stoppedOutcome(clock.now()));
     for (const attempt of running) runner.stop(attempt);
     for (const attempt of ended) this.#outbox.ended(attempt);
+  }
+
+  #askFlows(frame: AskFlows): void {
+    const { gate } = this.#deps;
+    const flows = gate.askFlows(frame);
+    if (flows === undefined) return;
+    this.#outbox.frame({ $case: "flowsAnswered", value: { incarnation: gate.incarnation, flows: [...flows] } });
   }
 
   #confirm(frame: ConfirmAttempts): void {

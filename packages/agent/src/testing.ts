@@ -368,6 +368,7 @@ export class Owner {
       taskId: `task-${order.seq}`,
       retries: 0,
       payload: Buffer.from(`input ${order.seq}`),
+      limitsVersion: [],
       ...order,
     };
   }

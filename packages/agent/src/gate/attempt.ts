@@ -1,8 +1,11 @@
 import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
+import type { FlowName } from "./flow-floors.ts";
 
 /** An attempt as the gate keeps it, from its acceptance until its owner has confirmed its outcome. */
 export interface Attempt {
   readonly ref: AttemptRef;
+  /** Undefined: it is not known, and does not run. */
+  readonly flow: FlowName | undefined;
   /** An earlier incarnation on this host had it. */
   readonly recovered: boolean;
   /** How it ended; undefined: it runs, or waits for an instance. Set once. */
@@ -15,9 +18,10 @@ export interface Attempt {
   progress: string;
 }
 
-export function newAttempt({ seq, attempt, queue, lane }: AttemptRef): Attempt {
+export function newAttempt({ seq, attempt, queue, lane }: AttemptRef, flow?: FlowName): Attempt {
   return {
     ref: { seq, attempt, queue, lane },
+    flow: flow && { accountId: flow.accountId, functionName: flow.functionName },
     recovered: false,
     outcome: undefined,
     startedAtMs: 0,

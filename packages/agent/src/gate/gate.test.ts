@@ -340,3 +340,41 @@ test("a prefix that is none is an error of its sender", () => {
   const attach = () => anOwner(openGate(), { prefix: "012" }).attach();
   expect(attach).toThrow(expect.objectContaining({ reason: "INVALID_FRAME" }));
 });
+
+test("what runs of a flow outside its lane is counted: neither what has ended, nor other flows, nor what is at home", () => {
+  const gate = openGate();
+  const owner = anOwner(gate);
+  owner.attach();
+  owner.dispatch({ seq: 1, lane: 0 });
+  owner.dispatch({ seq: 2, lane: 1 });
+  owner.dispatch({ seq: 3, lane: 2 });
+  endAll(gate, owner.dispatch({ seq: 4, lane: 3 }));
+  const count = (question: Parameters<typeof owner.ask>[0]) =>
+    owner.ask(question)?.map((flow) => flow.runningElsewhere);
+  expect(count({ lane: 0 })).toEqual([2]);
+  expect(count({ lane: 9 })).toEqual([3]);
+  expect(count({ lane: 0, queue: "other" })).toEqual([3]);
+  expect(count({ functionName: "" })).toEqual([2]);
+  expect(count({ functionName: "another" })).toEqual([0]);
+  expect(count({ accountId: "another", functionName: "" })).toEqual([0]);
+  expect(anOwner(gate, { incarnation: incarnation + 1 }).ask()).toBeUndefined();
+});
+
+test("attempts that were dispatched by older limits are refused once an owner has asked, wherever they come from", () => {
+  const gate = openGate();
+  const owner = anOwner(gate);
+  owner.attach();
+  expect(verdictOf(owner.dispatch({ seq: 1, lane: 1 }))).toBe("accepted");
+  owner.ask({ limitsVersion: [5, 3, 0] });
+  expect(verdictOf(owner.dispatch({ seq: 2, lane: 1 }))).toBe("LIMITS");
+  expect(verdictOf(owner.dispatch({ seq: 2, lane: 1, limitsVersion: [5, 2, 9] }))).toBe("LIMITS");
+  expect(verdictOf(owner.dispatch({ seq: 2, lane: 1, limitsVersion: [5, 3] }))).toBe("accepted");
+  // An older question, that was late, lowers nothing.
+  owner.ask({ limitsVersion: [4, 9, 0] });
+  expect(verdictOf(owner.dispatch({ seq: 3, limitsVersion: [4, 9, 0] }))).toBe("LIMITS");
+  expect(verdictOf(owner.dispatch({ seq: 3, limitsVersion: [5, 9, 0] }))).toBe("accepted");
+  owner.ask({ functionName: "", limitsVersion: [0, 10] });
+  expect(verdictOf(owner.dispatch({ seq: 4, limitsVersion: [5, 9, 0] }))).toBe("LIMITS");
+  // What it has already is not refused.
+  expect(owner.dispatch({ seq: 1, lane: 1 }).refused).toEqual([]);
+});

@@ -10,6 +10,7 @@
 import type { EpochMs } from "@sluice/core";
 import {
   type AgentStatus,
+  type AskFlows,
   type AttachPartitions,
   type AttemptOutcome,
   type AttemptRef,
@@ -17,6 +18,8 @@ import {
   type ConfirmAttempts,
   type DispatchAttempt,
   type DispatchAttempts,
+  type FlowAnswer,
+  type FlowQuestion,
   type QueueFloors,
   RefusalReason,
   type RefusedPartition,
@@ -25,6 +28,7 @@ import {
 import type { Recovered } from "../journal.ts";
 import { type Attempt, newAttempt } from "./attempt.ts";
 import { type DedupeLimits, DedupeTable } from "./dedupe-table.ts";
+import { FlowFloors, type FlowName } from "./flow-floors.ts";
 import { Lanes, type Origin } from "./lanes.ts";
 
 export interface GateConfig extends DedupeLimits {
@@ -56,6 +60,8 @@ export interface DispatchContext {
   readonly now: EpochMs;
   /** Whether the spec of a revision was sent. */
   knowsFunction(revision: number): boolean;
+  /** Of a revision that was sent; undefined: of none. */
+  flowOf?(revision: number): FlowName | undefined;
   /** The host has too little memory left: nothing is started. */
   readonly isShortOfMemory?: boolean;
 }
@@ -80,6 +86,7 @@ export class Gate {
   readonly #config: GateConfig;
   readonly #lanes = new Lanes();
   readonly #table: DedupeTable;
+  readonly #flows = new FlowFloors();
   #state: "closed" | "open" | "draining" | "shut" = "closed";
   #incarnation = 0;
 
@@ -166,7 +173,7 @@ export class Gate {
         ? this.#decide(order, origin, context)
         : { refusal: RefusalReason.INCARNATION };
       if (decision === "start") {
-        const attempt = newAttempt(order);
+        const attempt = newAttempt(order, context.flowOf?.(order.functionRevision));
         this.#table.add(attempt);
         accepted.push({ attempt, order });
       } else if ("refusal" in decision) {
@@ -187,11 +194,33 @@ export class Gate {
     if (this.#state !== "open") return { refusal: RefusalReason.DRAINING };
     if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };
     if (!knowsFunction(order.functionRevision)) return { refusal: RefusalReason.UNKNOWN_FUNCTION };
+    const flow = context.flowOf?.(order.functionRevision);
+    if (flow && this.#flows.refuses(flow, order.limitsVersion)) return { refusal: RefusalReason.LIMITS };
     if (this.#table.runningCount >= this.#config.slots || this.#table.isFull || isShortOfMemory)
       return { refusal: RefusalReason.BUSY };
     // No owner should ask for it; if one does, its task must at least not run twice here.
     if (this.#table.isRunning(order.seq)) return { refusal: RefusalReason.BUSY };
     return "start";
+  }
+
+  /**
+   * What runs of limited flows outside their lanes. Afterwards nothing more of it can begin: attempts that were dispatched by
+   * older limits are refused. Undefined: another incarnation is meant.
+   */
+  askFlows(frame: AskFlows): readonly FlowAnswer[] | undefined {
+    if (!this.#isMeant(frame.incarnation)) return undefined;
+    for (const question of frame.flows) this.#flows.raise(question);
+    return frame.flows.map((question) => ({ question, runningElsewhere: this.#countElsewhere(question) }));
+  }
+
+  #countElsewhere({ accountId, functionName, queue, lane }: FlowQuestion): number {
+    let count = 0;
+    for (const { flow, ref, outcome } of this.#table) {
+      if (outcome !== undefined || flow?.accountId !== accountId) continue;
+      if (functionName !== "" && flow.functionName !== functionName) continue;
+      if (ref.queue !== queue || ref.lane !== lane) count++;
+    }
+    return count;
   }
 
   /** Takes back what was accepted and could not be started. */

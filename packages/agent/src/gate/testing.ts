@@ -1,5 +1,5 @@
 // Frames that state only what matters to a test.
-import type { AttemptRef, DispatchAttempt } from "@sluice/protocol";
+import type { AttemptRef, DispatchAttempt, FlowQuestion } from "@sluice/protocol";
 import { lostOutcome, stoppedOutcome } from "../outcome.ts";
 import { Gate, type GateConfig } from "./gate.ts";
 
@@ -34,8 +34,13 @@ function anOrder(overrides: Partial<DispatchAttempt> = {}): DispatchAttempt {
     taskId: "task-1",
     retries: 0,
     payload: Buffer.alloc(0),
+    limitsVersion: [],
     ...overrides,
   };
+}
+
+function aQuestion(overrides: Partial<FlowQuestion>): FlowQuestion {
+  return { accountId: "main", functionName: "echo", queue: "q", lane: 0, limitsVersion: [5, 0, 0], ...overrides };
 }
 
 interface OwnerOptions {
@@ -60,9 +65,11 @@ export function anOwner(gate: Gate, options: OwnerOptions = {}) {
       gate.dispatch({ ...head, functions: [], attempts: [anOrder({ epoch, ...order })] }, streamId, {
         now,
         knowsFunction,
+        flowOf: () => ({ accountId: "main", functionName: "echo" }),
       }),
     stop: (...refs: Partial<AttemptRef>[]) =>
       gate.stop({ ...head, epoch, attempts: refs.map(aRef) }, streamId, stopped),
+    ask: (question: Partial<FlowQuestion> = {}) => gate.askFlows({ ...head, flows: [aQuestion(question)] }),
     confirm: (...refs: Partial<AttemptRef>[]) => gate.confirm({ ...head, epoch, attempts: refs.map(aRef) }),
   };
 }

@@ -181,6 +181,7 @@ class Assignments {
       taskId: row.taskId,
       retries: row.retries,
       payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
+      limitsVersion: [],
     });
   }
 

@@ -70,6 +70,8 @@ export const RefusalReason = {
   DRAINING: 5,
   /** UNKNOWN_FUNCTION - The function's spec was not sent in this session. */
   UNKNOWN_FUNCTION: 6,
+  /** LIMITS - The limits of its flow have changed since it was dispatched. */
+  LIMITS: 7,
 } as const;
 
 export type RefusalReason = typeof RefusalReason[keyof typeof RefusalReason];
@@ -82,6 +84,7 @@ export namespace RefusalReason {
   export type BUSY = typeof RefusalReason.BUSY;
   export type DRAINING = typeof RefusalReason.DRAINING;
   export type UNKNOWN_FUNCTION = typeof RefusalReason.UNKNOWN_FUNCTION;
+  export type LIMITS = typeof RefusalReason.LIMITS;
 }
 
 /** A frame from an owner to an agent. */
@@ -102,6 +105,9 @@ export interface ToAgent {
     | //
     /** I am alive; answered with a status. */
     { $case: "ping"; value: Ping }
+    | //
+    /** What runs of these limited flows outside their lanes? */
+    { $case: "askFlows"; value: AskFlows }
     | undefined;
 }
 
@@ -123,6 +129,9 @@ export interface FromAgent {
     | //
     /** What the agent has room for. */
     { $case: "status"; value: AgentStatus }
+    | //
+    /** Answer to a question about flows. */
+    { $case: "flowsAnswered"; value: FlowsAnswered }
     | undefined;
 }
 
@@ -174,7 +183,11 @@ export interface Attached {
   /** Every attempt of the attached lanes that runs, or ended and is not confirmed. */
   inventory: InventoryEntry[];
   /** What the agent has room for. */
-  status: AgentStatus | undefined;
+  status:
+    | AgentStatus
+    | undefined;
+  /** Whether it answers questions about flows. */
+  answersFlows: boolean;
 }
 
 /** A partition that was not attached. */
@@ -285,6 +298,8 @@ export interface DispatchAttempt {
   retries: number;
   /** Input of the handler. */
   payload: Buffer;
+  /** By which limits it was dispatched; empty: by none that ever changed. Each number grows with every change. */
+  limitsVersion: number[];
 }
 
 /** Attempts to stop. Answered by their end. */
@@ -309,6 +324,49 @@ export interface ConfirmAttempts {
   epoch: number;
   /** The attempts. */
   attempts: AttemptRef[];
+}
+
+/**
+ * Questions about limited flows, each of which lies in one lane. From then on the agent refuses attempts of these flows that
+ * were dispatched by older limits.
+ */
+export interface AskFlows {
+  /** The incarnation that is meant; another one does not answer. */
+  incarnation: number;
+  /** The flows. */
+  flows: FlowQuestion[];
+}
+
+/** A limited flow, or a limited account. */
+export interface FlowQuestion {
+  /** The account. */
+  accountId: string;
+  /** The function's name; empty: all functions of the account. */
+  functionName: string;
+  /** Queue of the lane in which all of its tasks lie. */
+  queue: string;
+  /** That lane, 0 to 31. */
+  lane: number;
+  /** The limits that count now. An attempt of which any number is lower is refused. */
+  limitsVersion: number[];
+}
+
+/** What runs of limited flows outside their lanes. */
+export interface FlowsAnswered {
+  /** The agent's incarnation. */
+  incarnation: number;
+  /** In the order of the questions. */
+  flows: FlowAnswer[];
+}
+
+/** What runs of a flow. */
+export interface FlowAnswer {
+  /** What was asked. */
+  question:
+    | FlowQuestion
+    | undefined;
+  /** Attempts that run, or wait for an instance, of tasks in other lanes. */
+  runningElsewhere: number;
 }
 
 /** A sign of life. */
@@ -444,6 +502,9 @@ export const ToAgent: MessageFns<ToAgent> = {
       case "ping":
         Ping.encode(message.frame.value, writer.uint32(42).fork()).join();
         break;
+      case "askFlows":
+        AskFlows.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -501,6 +562,14 @@ export const ToAgent: MessageFns<ToAgent> = {
             message.frame = { $case: "ping", value: Ping.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frame = { $case: "askFlows", value: AskFlows.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -549,6 +618,12 @@ export const ToAgent: MessageFns<ToAgent> = {
         }
         break;
       }
+      case "askFlows": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "askFlows", value: AskFlows.fromPartial(object.frame.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -575,6 +650,9 @@ export const FromAgent: MessageFns<FromAgent> = {
         break;
       case "status":
         AgentStatus.encode(message.frame.value, writer.uint32(42).fork()).join();
+        break;
+      case "flowsAnswered":
+        FlowsAnswered.encode(message.frame.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -633,6 +711,14 @@ export const FromAgent: MessageFns<FromAgent> = {
             message.frame = { $case: "status", value: AgentStatus.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frame = { $case: "flowsAnswered", value: FlowsAnswered.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -678,6 +764,12 @@ export const FromAgent: MessageFns<FromAgent> = {
       case "status": {
         if (object.frame?.value !== undefined && object.frame?.value !== null) {
           message.frame = { $case: "status", value: AgentStatus.fromPartial(object.frame.value) };
+        }
+        break;
+      }
+      case "flowsAnswered": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "flowsAnswered", value: FlowsAnswered.fromPartial(object.frame.value) };
         }
         break;
       }
@@ -948,7 +1040,7 @@ export const AttemptRef: MessageFns<AttemptRef> = {
 };
 
 function createBaseAttached(): Attached {
-  return { session: 0, incarnation: 0, refused: [], inventory: [], status: undefined };
+  return { session: 0, incarnation: 0, refused: [], inventory: [], status: undefined, answersFlows: false };
 }
 
 export const Attached: MessageFns<Attached> = {
@@ -967,6 +1059,9 @@ export const Attached: MessageFns<Attached> = {
     }
     if (message.status !== undefined) {
       AgentStatus.encode(message.status, writer.uint32(42).fork()).join();
+    }
+    if (message.answersFlows !== false) {
+      writer.uint32(48).bool(message.answersFlows);
     }
     return writer;
   },
@@ -1024,6 +1119,14 @@ export const Attached: MessageFns<Attached> = {
             message.status = AgentStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.answersFlows = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1048,6 +1151,7 @@ export const Attached: MessageFns<Attached> = {
     message.status = (object.status !== undefined && object.status !== null)
       ? AgentStatus.fromPartial(object.status)
       : undefined;
+    message.answersFlows = object.answersFlows ?? false;
     return message;
   },
 };
@@ -1674,6 +1778,7 @@ function createBaseDispatchAttempt(): DispatchAttempt {
     taskId: "",
     retries: 0,
     payload: Buffer.alloc(0),
+    limitsVersion: [],
   };
 }
 
@@ -1708,6 +1813,13 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     }
     if (message.payload.length !== 0) {
       writer.uint32(82).bytes(message.payload);
+    }
+    if (message.limitsVersion.length !== 0) {
+      writer.uint32(90).fork();
+      for (const v of message.limitsVersion) {
+        writer.int64(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1805,6 +1917,24 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
             message.payload = Buffer.from(reader.bytes());
             continue;
           }
+          case 11: {
+            if (tag === 88) {
+              message.limitsVersion.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 90) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.limitsVersion.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1832,6 +1962,7 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     message.taskId = object.taskId ?? "";
     message.retries = object.retries ?? 0;
     message.payload = object.payload ?? Buffer.alloc(0);
+    message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
     return message;
   },
 };
@@ -2014,6 +2145,326 @@ export const ConfirmAttempts: MessageFns<ConfirmAttempts> = {
     message.incarnation = object.incarnation ?? 0;
     message.epoch = object.epoch ?? 0;
     message.attempts = object.attempts?.map((e) => AttemptRef.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAskFlows(): AskFlows {
+  return { incarnation: 0, flows: [] };
+}
+
+export const AskFlows: MessageFns<AskFlows> = {
+  encode(message: AskFlows, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation !== 0) {
+      writer.uint32(8).int64(message.incarnation);
+    }
+    for (const v of message.flows) {
+      FlowQuestion.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskFlows {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskFlows();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.incarnation = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flows.push(FlowQuestion.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AskFlows>, I>>(base?: I): AskFlows {
+    return AskFlows.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskFlows>, I>>(object: I): AskFlows {
+    const message = createBaseAskFlows();
+    message.incarnation = object.incarnation ?? 0;
+    message.flows = object.flows?.map((e) => FlowQuestion.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowQuestion(): FlowQuestion {
+  return { accountId: "", functionName: "", queue: "", lane: 0, limitsVersion: [] };
+}
+
+export const FlowQuestion: MessageFns<FlowQuestion> = {
+  encode(message: FlowQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.accountId !== "") {
+      writer.uint32(10).string(message.accountId);
+    }
+    if (message.functionName !== "") {
+      writer.uint32(18).string(message.functionName);
+    }
+    if (message.queue !== "") {
+      writer.uint32(26).string(message.queue);
+    }
+    if (message.lane !== 0) {
+      writer.uint32(32).int32(message.lane);
+    }
+    if (message.limitsVersion.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.limitsVersion) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.accountId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.functionName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lane = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.limitsVersion.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.limitsVersion.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FlowQuestion>, I>>(base?: I): FlowQuestion {
+    return FlowQuestion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FlowQuestion>, I>>(object: I): FlowQuestion {
+    const message = createBaseFlowQuestion();
+    message.accountId = object.accountId ?? "";
+    message.functionName = object.functionName ?? "";
+    message.queue = object.queue ?? "";
+    message.lane = object.lane ?? 0;
+    message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseFlowsAnswered(): FlowsAnswered {
+  return { incarnation: 0, flows: [] };
+}
+
+export const FlowsAnswered: MessageFns<FlowsAnswered> = {
+  encode(message: FlowsAnswered, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation !== 0) {
+      writer.uint32(8).int64(message.incarnation);
+    }
+    for (const v of message.flows) {
+      FlowAnswer.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowsAnswered {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowsAnswered();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.incarnation = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.flows.push(FlowAnswer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FlowsAnswered>, I>>(base?: I): FlowsAnswered {
+    return FlowsAnswered.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FlowsAnswered>, I>>(object: I): FlowsAnswered {
+    const message = createBaseFlowsAnswered();
+    message.incarnation = object.incarnation ?? 0;
+    message.flows = object.flows?.map((e) => FlowAnswer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowAnswer(): FlowAnswer {
+  return { question: undefined, runningElsewhere: 0 };
+}
+
+export const FlowAnswer: MessageFns<FlowAnswer> = {
+  encode(message: FlowAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.question !== undefined) {
+      FlowQuestion.encode(message.question, writer.uint32(10).fork()).join();
+    }
+    if (message.runningElsewhere !== 0) {
+      writer.uint32(16).int32(message.runningElsewhere);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.question = FlowQuestion.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.runningElsewhere = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FlowAnswer>, I>>(base?: I): FlowAnswer {
+    return FlowAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FlowAnswer>, I>>(object: I): FlowAnswer {
+    const message = createBaseFlowAnswer();
+    message.question = (object.question !== undefined && object.question !== null)
+      ? FlowQuestion.fromPartial(object.question)
+      : undefined;
+    message.runningElsewhere = object.runningElsewhere ?? 0;
     return message;
   },
 };
