@@ -41,6 +41,11 @@ export function schedulerMetrics(registry: Registry) {
       buckets: movingBuckets,
       registers,
     }),
+    shardChanges: counter(
+      "shard_changes_total",
+      "Shards of flows that got more agents (grown) or fewer (shrunk), or needed more and got none because the flow had lost agents (withheld).",
+      ["kind"],
+    ),
     fenced: counter("fenced_agents_total", "Agents fenced because they did not answer."),
     settleSize: new Histogram({
       name: "sluice_scheduler_settle_size_tasks",

@@ -9,6 +9,7 @@ import type { Registry } from "prom-client";
 import { createAgentDirectory } from "./agents/directory.ts";
 import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
 import { createPace } from "./agents/pace.ts";
+import { createShards } from "./agents/shards.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFunctionCache } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
@@ -63,6 +64,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const balancer = createLoadBalancer({
     coordinator,
     membership,
+    signals,
     clock,
     random: random.fork("load-balancer"),
     log,
@@ -107,6 +109,11 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       signals,
       functions,
       pace: createPace(),
+      shards: createShards({
+        clock,
+        links: () => agents.links,
+        onChange: (kind) => metrics.shardChanges.inc({ kind }),
+      }),
       agents,
       lookAhead: createLookAhead({ tasksMax: config.lookAheadTasksMax, bytesMax: config.lookAheadBytesMax }),
       isTrusted,

@@ -28,6 +28,7 @@ export interface DirectoryDeps extends Omit<AgentLinkDeps, "nextSession"> {
 }
 
 export interface AgentDirectory {
+  /** One for each listed agent; another array whenever one has come or gone. */
   readonly links: readonly AgentLink[];
   /** True while less than half of the agents can be reached. */
   readonly isCutOff: boolean;
@@ -46,6 +47,10 @@ const awakeEveryMs = 1_000;
 export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   const { clock, log, store, coordinator } = deps;
   const links = new Map<string, { link: AgentLink; stop: AbortController; done: Promise<void> }>();
+  let listed: readonly AgentLink[] = [];
+  const relink = () => {
+    listed = [...links.values()].map(({ link }) => link);
+  };
   const ports = new Set<PartitionPort>();
   const wake = createWake(clock);
   let running: AbortSignal | undefined;
@@ -60,19 +65,21 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     const link = new AgentLink(linkDeps, record);
     const stop = new AbortController();
     links.set(record.agentId, { link, stop, done: link.run(AbortSignal.any([running, stop.signal])) });
+    relink();
     for (const port of ports) link.attach(port);
   }
 
   function close(agentId: string): void {
     links.get(agentId)?.stop.abort();
     links.delete(agentId);
+    relink();
   }
 
   /** Makes the links equal to the list. */
   function follow(records: readonly AgentRecord[]): void {
-    const listed = new Map(records.map((record) => [record.agentId, record]));
+    const recordOf = new Map(records.map((record) => [record.agentId, record]));
     for (const [agentId, { link }] of [...links]) {
-      const record = listed.get(agentId);
+      const record = recordOf.get(agentId);
       if (record && record.incarnation <= link.incarnation) continue;
       close(agentId);
       log.info(record ? "agent has a new incarnation" : "agent is dead", { agentId, incarnation: link.incarnation });
@@ -162,7 +169,7 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
 
   return {
     get links() {
-      return [...links.values()].map(({ link }) => link);
+      return listed;
     },
     get isCutOff() {
       return isCutOff();

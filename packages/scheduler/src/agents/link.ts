@@ -88,6 +88,8 @@ export class AgentLink {
   memoryMaxMb = Number.POSITIVE_INFINITY;
   draining = false;
   warm: ReadonlySet<number> = new Set();
+  /** Attempts of a warm revision that it had of this scheduler when it said so. */
+  readonly usedWhenWarm = new Map<number, number>();
   /** Attempts of this scheduler that the agent has; kept by the partitions. */
   used = 0;
   /** The same per revision of a function. */
@@ -118,7 +120,7 @@ export class AgentLink {
 
   /** Attempts that it may be given now. */
   get free(): number {
-    if (this.draining || this.#deps.clock.monotonic() < this.#pausedUntil) return 0;
+    if (this.draining || (this.#pausedUntil > 0 && this.#deps.clock.monotonic() < this.#pausedUntil)) return 0;
     return Math.max(0, (this.#offered ?? this.slots - this.#usedElsewhere) - this.used);
   }
 
@@ -339,6 +341,11 @@ export class AgentLink {
     this.#offered = status.slotsOffered;
     this.draining = status.draining;
     this.warm = new Set(status.warmRevisions);
+    this.usedWhenWarm.clear();
+    for (const revision of status.warmRevisions) {
+      const used = this.usedOfRevision.get(revision);
+      if (used !== undefined) this.usedWhenWarm.set(revision, used);
+    }
     this.#usedElsewhere = Math.max(0, status.slotsUsed - this.used);
     for (const { port } of this.#partitions.values()) port.onRoom();
   }

@@ -17,6 +17,7 @@ import type { Store } from "@sluice/store";
 import type { AgentDirectory } from "../agents/directory.ts";
 import type { AgentLink } from "../agents/link.ts";
 import type { Pace } from "../agents/pace.ts";
+import type { Shards } from "../agents/shards.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
@@ -37,9 +38,10 @@ export interface PartitionDeps {
   readonly signals: Signals;
   readonly functions: FunctionCache;
   readonly agents: AgentDirectory;
-  /** Shared by the partitions of this scheduler, as is `pace`. */
+  /** Shared by the partitions of this scheduler, as are `pace` and `shards`. */
   readonly lookAhead: LookAhead;
   readonly pace: Pace;
+  readonly shards: Shards;
   /** Whether the lease may still be acted on; asked once per batch. */
   readonly isTrusted: () => boolean;
 }
@@ -80,6 +82,8 @@ export interface PartitionContext extends PartitionDeps {
   payloadBytes: number;
   /** Before this time, monotonic, flows that had no room are not looked at again. Written by `pick`. */
   blockedUntil: number;
+  /** When a flow whose shard is full may use more agents, monotonic; Infinity: none waits for that. Written by `pick`. */
+  growsAt: number;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */

@@ -4,14 +4,15 @@ import { type Loop, lanesOf } from "@sluice/core";
 import type { DispatchAttempt } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { place } from "../agents/place.ts";
+import { type Placing, place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
 import { type ActiveTask, rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
-import { attachedLinks, pick, placingOf } from "./pick.ts";
+import { pick } from "./pick.ts";
 import { planRow } from "./plan.ts";
 import { ackFinished } from "./pull.ts";
+import { placingOf } from "./room.ts";
 
 const retryMs = 200;
 
@@ -26,7 +27,9 @@ export function dispatchLoop(context: PartitionContext, port: PartitionPort, sta
       const passesOverMs = context.blockedUntil - clock.monotonic();
       const picked = context.draining || !context.isTrusted() ? [] : pick(context);
       if (picked.length === 0) {
-        await context.wakeDispatch.wait(signal, passesOverMs > 0 ? passesOverMs : config.unparkEveryMs);
+        const growsInMs = context.growsAt - clock.monotonic();
+        const waitMs = passesOverMs > 0 ? passesOverMs : config.unparkEveryMs;
+        await context.wakeDispatch.wait(signal, Math.max(1, Math.min(waitMs, growsInMs)));
       } else await dispatchBatch(context, port, picked, signal);
     }
   };
@@ -141,6 +144,11 @@ interface Batch {
   bytes: number;
 }
 
+interface Candidates {
+  readonly all: readonly AgentLink[];
+  readonly first: readonly AgentLink[];
+}
+
 /** Well below what one message may have; a larger payload goes alone. */
 const frameBytesMax = 1024 * 1024;
 
@@ -148,18 +156,18 @@ class Assignments {
   readonly batches: Batch[] = [];
   readonly #open = new Map<AgentLink, Batch>();
   readonly #context: PartitionContext;
-  readonly #links: readonly AgentLink[];
+  /** By flow: the agents of its shard that are attached. */
+  readonly #candidates = new Map<string, Candidates>();
 
   constructor(context: PartitionContext) {
     this.#context = context;
-    this.#links = attachedLinks(context);
   }
 
   /** Gives the attempt to an agent with room, or puts it back if nobody has any. */
   add(task: ActiveTask, row: TaskRow): void {
     const record = task.function;
     if (!record) return;
-    const link = place(this.#links, placingOf(this.#context, record), this.#context.random);
+    const link = this.#place(task, placingOf(this.#context, record));
     if (!link) {
       putBack(this.#context, task);
       return;
@@ -183,6 +191,25 @@ class Assignments {
       payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
       limitsVersion: [],
     });
+  }
+
+  #place(task: ActiveTask, placing: Placing): AgentLink | undefined {
+    const { random } = this.#context;
+    const { all, first } = this.#candidatesOf(task.flowKey);
+    // It may be what its agents died of: in a shard that has grown it keeps to those that any task of the flow would reach.
+    const preferred = task.lostAttempts > 0 && first.length < all.length ? place(first, placing, random) : undefined;
+    return preferred ?? place(all, placing, random);
+  }
+
+  #candidatesOf(flowKey: string): Candidates {
+    const known = this.#candidates.get(flowKey);
+    if (known) return known;
+    const { shards, key } = this.#context;
+    const isAttached = (link: AgentLink) => link.isAttached(key);
+    const shard = shards.of(flowKey);
+    const candidates = { all: shard.links.filter(isAttached), first: shard.first.filter(isAttached) };
+    this.#candidates.set(flowKey, candidates);
+    return candidates;
   }
 
   #batchFor(link: AgentLink, bytes: number): Batch {

@@ -9,6 +9,7 @@ import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { lostAgentsGate } from "./gates/lost-agents.ts";
 import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
@@ -54,7 +55,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     consumers,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
-    gates: allGates([]),
+    gates: allGates([lostAgentsGate(deps.shards)]),
     unanswered: new Set<string>(),
     suspects: new Map<Seq, Suspect>(),
     held: { count: 0, flows: new Set<string>() },
@@ -63,6 +64,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     dispatching: 0,
     payloadBytes: 0,
     blockedUntil: 0,
+    growsAt: Number.POSITIVE_INFINITY,
     dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;

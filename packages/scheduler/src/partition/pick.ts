@@ -1,11 +1,9 @@
 // Whose turn is next: by fair share and urgency, as far as there is room.
 import type { Seq } from "@sluice/core";
-import type { FunctionRecord } from "@sluice/store";
-import type { AgentLink } from "../agents/link.ts";
-import { type Placing, roomFor } from "../agents/place.ts";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
+import { freeUpTo, placingOf, shardRoom } from "./room.ts";
 
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
 const heldMax = 10_000;
@@ -23,15 +21,14 @@ const readBytesMax = 4 * 1024 * 1024;
 export function pick(context: PartitionContext): ActiveTask[] {
   const { order, memory, config, clock } = context;
   if (order.size === 0 || context.pending.isFull) return [];
-  const links = attachedLinks(context);
-  const free = links.reduce((sum, link) => sum + link.free, 0);
   const readMax = Math.max(1, Math.floor(readBytesMax / Math.max(1, context.payloadBytes)));
-  let room = Math.min(config.batchSize, readMax, free);
+  let room = freeUpTo(Math.min(config.batchSize, readMax), context);
   const roomOfFlow = new Map<string, number>();
   const picked: ActiveTask[] = [];
   const now = clock.now();
   const startedAt = clock.monotonic();
   const looksAtAll = startedAt >= context.blockedUntil;
+  context.growsAt = Number.POSITIVE_INFINITY;
   if (looksAtAll) order.unblockAll();
   while (room > 0) {
     const waiting = order.peek();
@@ -44,7 +41,7 @@ export function pick(context: PartitionContext): ActiveTask[] {
       waiting.next++;
       continue;
     }
-    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, links, waiting);
+    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, room);
     roomOfFlow.set(flowKey, left - 1);
     if (left <= 0) {
       order.block(origin);
@@ -67,27 +64,15 @@ function isHeldBack({ unanswered, held }: PartitionContext, flowKey: string): bo
   return unanswered.size > 0 && held.count >= heldMax && held.flows.has(flowKey);
 }
 
-function flowRoom(context: PartitionContext, links: readonly AgentLink[], waiting: Waiting): number {
+/** `max`: more is not asked for. */
+function flowRoom(context: PartitionContext, waiting: Waiting, max: number): number {
   if (isHeldBack(context, waiting.flowKey)) return 0;
   const flow = gatedFlow(context, waiting);
-  const room = context.gates.room(flow);
+  const room = Math.min(max, context.gates.room(flow));
   if (room <= 0 || flow.function === undefined) return room;
-  const placing = placingOf(context, flow.function);
-  return Math.min(
-    room,
-    links.reduce((sum, link) => sum + roomFor(link, placing), 0),
-  );
+  return shardRoom(context, waiting.flowKey, placingOf(context, flow.function), room);
 }
 
 function gatedFlow({ functions, memory }: PartitionContext, { origin, flowKey }: Waiting): GatedFlow {
   return { origin, flowKey, function: functions.peek(origin), active: memory.activeOf(flowKey) };
-}
-
-export function placingOf({ pace }: PartitionContext, { revision, settings }: FunctionRecord): Placing {
-  const { instanceConcurrency, instancesMax } = settings;
-  return { revision, instanceConcurrency, instancesMax, aheadFactor: pace.aheadFactor(revision) };
-}
-
-export function attachedLinks({ agents, key }: PartitionContext): AgentLink[] {
-  return agents.links.filter((link) => link.isAttached(key));
 }

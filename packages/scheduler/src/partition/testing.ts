@@ -5,8 +5,9 @@ import { silentLogger } from "@sluice/runtime";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import { Registry } from "prom-client";
 import { onTestFinished } from "vitest";
-import type { PartitionPort } from "../agents/link.ts";
+import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPace } from "../agents/pace.ts";
+import { createShards } from "../agents/shards.ts";
 import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
@@ -44,7 +45,9 @@ export function startDispatching(options: DispatchOptions = {}) {
     used: 0,
     usedOfRevision: new Map<number, number>(),
     warm: new Set<number>(),
+    usedWhenWarm: new Map<number, number>(),
     instancesMax: 10_000,
+    memoryMaxMb: Number.POSITIVE_INFINITY,
     isAttached: () => true,
     dispatch(_port: PartitionPort, attempts: DispatchAttempt[]) {
       frames.push(attempts);
@@ -57,7 +60,11 @@ export function startDispatching(options: DispatchOptions = {}) {
     sleep: (ms, signal) => clock.sleep(ms, signal),
     timer: (ms, callback) => clock.timer(ms, callback),
   };
-  const record = { revision: 1, settings: { instanceConcurrency: 1_000, instancesMax } } as FunctionRecord;
+  const record = {
+    revision: 1,
+    settings: { instanceConcurrency: 1_000, instancesMax, memoryMb: 128 },
+  } as FunctionRecord;
+  const links = [link as unknown as AgentLink];
   const context = {
     pace: createPace(),
     ...createWakes(clock),
@@ -80,8 +87,10 @@ export function startDispatching(options: DispatchOptions = {}) {
     dispatched: 0,
     payloadBytes: 0,
     blockedUntil: 0,
+    growsAt: Number.POSITIVE_INFINITY,
     key: "q0/-",
-    agents: { links: [link] },
+    agents: { links },
+    shards: createShards({ clock, links: () => links }),
     functions: {
       peek() {
         looks += 1;

@@ -1,0 +1,192 @@
+// Which agents a flow may use: its shard, the first few of all in an order of its own (rendezvous hashing). Flows that wedge
+// or kill their agents so leave other flows most of theirs. The order depends on the flow and the agents alone, so every
+// scheduler has the same one; the size is all that a scheduler remembers.
+//
+//   start size ──no room in it while tasks wait, and others have some──▶ doubled, and so on, up to all
+//       ▲                                                                  │
+//       └──────────half of it would do, for `quietMs` each─────────────────┘
+//
+// A flow whose attempts were lost with their agents may be what kills them. For `chargedMs` its shard does not grow, and the
+// agents that it lost keep their places in it until they are back: nobody else takes them, so within that time it reaches
+// no more agents than its shard has, however many tasks of it wait. A cluster of a few agents has no shards.
+import { type AgentShards, type Clock, createAgentShards, startShardSize } from "@sluice/core";
+import type { AgentLink } from "./link.ts";
+
+/** What the shards of a scheduler hold; here and in tests. */
+export interface ShardMember {
+  readonly agentId: string;
+}
+
+export interface Shard<T extends ShardMember = AgentLink> {
+  /** The preferred one first. */
+  readonly links: readonly T[];
+  /** Those of the start size: where a task goes that was lost with an agent before. */
+  readonly first: readonly T[];
+}
+
+export interface Shards<T extends ShardMember = AgentLink> {
+  of(flowKey: string): Shard<T>;
+  /**
+   * Nobody in the shard has room. `grown`: to at least the nearest agent that has some. `later`: it has grown a moment ago,
+   * and may again after `growEveryMs`. `no`: it is charged, or nobody else has room either.
+   */
+  grow(flowKey: string, hasRoom: (link: T) => boolean): "grown" | "later" | "no";
+  /** Lets a shard shrink that has been larger than needed for a while. */
+  ease(flowKey: string, facts: { roomOf(link: T): number; usedOf(link: T): number }): void;
+  /** An attempt was lost with its agent; undefined: nobody knows which one. */
+  lost(flowKey: string, agentId: string | undefined): void;
+}
+
+export interface ShardsDeps<T extends ShardMember> {
+  readonly clock: Clock;
+  /** All agents; another array whenever they change. */
+  readonly links: () => readonly T[];
+  readonly onChange?: (kind: "grown" | "shrunk" | "withheld") => void;
+}
+
+/** 300 agents are reached from 18 in a second: a burst may wait so long, and isolation is worth it. */
+export const growEveryMs = 200;
+/** Longer than a pause between two bursts, so that instances stay warm. */
+const quietMs = 30_000;
+/** Longer than an agent takes to come back, and a task to be tried again. */
+const chargedMs = 60_000;
+/** Flows that are remembered, grown or not; about 500 bytes each. */
+const flowsMax = 20_000;
+
+interface FlowShard<T extends ShardMember> {
+  size: number;
+  /** Undefined: agents have changed, or its size. */
+  shard: Shard<T> | undefined;
+  /** Of the agents that `shard` is of. */
+  generation: number;
+  /** When it was last asked to grow, monotonic. */
+  grownAt: number;
+  hasGrown: boolean;
+  /** Since when it has been as it is, or was looked at. */
+  easedAt: number;
+  /** Agents that attempts were lost with, and until when they count, monotonic. */
+  lost: Map<string, number> | undefined;
+}
+
+export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps<T>): Shards<T> {
+  const { clock, onChange = () => undefined } = deps;
+  const flows = new Map<string, FlowShard<T>>();
+  let links: readonly T[] = [];
+  let linkOf = new Map<string, T>();
+  let ranks: AgentShards = createAgentShards([]);
+  let generation = 0;
+
+  function followLinks(): void {
+    const now = deps.links();
+    if (now === links) return;
+    links = now;
+    linkOf = new Map(links.map((link) => [link.agentId, link]));
+    ranks = createAgentShards(linkOf.keys());
+    generation++;
+  }
+
+  function find(flowKey: string): FlowShard<T> {
+    followLinks();
+    const known = flows.get(flowKey);
+    if (known) return known;
+    if (flows.size >= flowsMax) flows.delete(flows.keys().next().value as string);
+    const [grownAt, easedAt] = [Number.NEGATIVE_INFINITY, clock.monotonic()];
+    const fresh = { size: 0, shard: undefined, generation, grownAt, hasGrown: false, easedAt, lost: undefined };
+    flows.set(flowKey, fresh);
+    return fresh;
+  }
+
+  /** A flow that has never grown follows the number of agents. */
+  const sizeOf = (flow: FlowShard<T>, agents = links.length) => Math.max(flow.size, startShardSize(agents));
+
+  function shardOf(flowKey: string, flow: FlowShard<T>): Shard<T> {
+    forgiveOld(flow);
+    if (flow.shard && flow.generation === generation) return flow.shard;
+    const kept = placesKept(flow);
+    const agents = links.length + kept;
+    // A few agents are the shard of everybody: a flow that lost all of the former ones must not wait for them.
+    const isAll = startShardSize(links.length) === links.length;
+    const members = isAll ? links : first(flowKey, Math.max(0, sizeOf(flow, agents) - kept));
+    flow.shard = { links: members, first: members.slice(0, Math.max(0, startShardSize(agents) - kept)) };
+    flow.generation = generation;
+    return flow.shard;
+  }
+
+  const first = (flowKey: string, size: number): T[] =>
+    ranks.first(flowKey, size).map((index) => linkOf.get(ranks.agentIds[index] as string) as T);
+
+  /** Whether it is charged with anything still. */
+  function forgiveOld(flow: FlowShard<T>): boolean {
+    if (!flow.lost) return false;
+    const now = clock.monotonic();
+    for (const [agentId, until] of flow.lost) {
+      if (until > now) continue;
+      flow.lost.delete(agentId);
+      flow.shard = undefined;
+    }
+    if (flow.lost.size === 0) flow.lost = undefined;
+    return flow.lost !== undefined;
+  }
+
+  /** Of agents that it lost and that are not back. */
+  function placesKept({ lost }: FlowShard<T>): number {
+    let count = 0;
+    for (const agentId of lost?.keys() ?? []) if (agentId !== unknownAgent && !linkOf.has(agentId)) count++;
+    return count;
+  }
+
+  function resize(flow: FlowShard<T>, size: number): void {
+    flow.size = size;
+    flow.shard = undefined;
+    flow.easedAt = clock.monotonic();
+  }
+
+  return {
+    of(flowKey) {
+      return shardOf(flowKey, find(flowKey));
+    },
+    grow(flowKey, hasRoom) {
+      const flow = find(flowKey);
+      const size = sizeOf(flow);
+      const now = clock.monotonic();
+      if (size >= links.length) return "no";
+      if (now - flow.grownAt < growEveryMs) return flow.hasGrown ? "later" : "no";
+      flow.grownAt = now;
+      flow.easedAt = now;
+      flow.hasGrown = false;
+      if (forgiveOld(flow)) {
+        onChange("withheld");
+        return "no";
+      }
+      const nearest = first(flowKey, links.length).findIndex((link, index) => index >= size && hasRoom(link));
+      if (nearest < 0) return "no";
+      resize(flow, Math.min(links.length, Math.max(2 * size, nearest + 1)));
+      flow.hasGrown = true;
+      onChange("grown");
+      return "grown";
+    },
+    ease(flowKey, { roomOf, usedOf }) {
+      const flow = flows.get(flowKey);
+      if (!flow || flow.size === 0 || clock.monotonic() - flow.easedAt < quietMs) return;
+      const { links: members } = shardOf(flowKey, flow);
+      const half = Math.max(startShardSize(links.length), Math.ceil(sizeOf(flow) / 2));
+      const used = members.slice(half).reduce((sum, link) => sum + usedOf(link), 0);
+      // Twice as much room as those that would leave need: else it would grow again at once.
+      const room = members.slice(0, half).reduce((sum, link) => sum + roomOf(link), 0);
+      flow.easedAt = clock.monotonic();
+      if (room < 2 * used || room === 0) return;
+      resize(flow, half <= startShardSize(links.length) ? 0 : half);
+      onChange("shrunk");
+    },
+    lost(flowKey, agentId = unknownAgent) {
+      const flow = find(flowKey);
+      flow.lost ??= new Map();
+      // One more would change nothing: no place is left.
+      if (flow.lost.size > sizeOf(flow) && !flow.lost.has(agentId)) return;
+      flow.lost.set(agentId, clock.monotonic() + chargedMs);
+      flow.shard = undefined;
+    },
+  };
+}
+
+const unknownAgent = "";
