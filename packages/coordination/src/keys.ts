@@ -1,5 +1,5 @@
 // Every key in etcd.
-import { type Partition, partitionKey } from "@sluice/core";
+import { type Flow, flowKey, type Partition, partitionKey } from "@sluice/core";
 
 /** A scheduler, under its lease. */
 export const memberKey = (id: string): string => `/members/${id}`;
@@ -15,6 +15,9 @@ export const loadsKey = (memberId: string): string => `/loads/${memberId}`;
 export const loadsPrefix = "/loads/";
 /** What the load-balancer tells the api-servers; under no lease, and valid for a time that it names. */
 export const admissionKey = "/admission";
+/** The queue that a flow was given as its own; under no lease. */
+export const routeKey = (flow: Flow): string => `/routes/${flowKey(flow)}`;
+export const routesPrefix = "/routes/";
 /** Which scheduler runs the load-balancer, under its lease. */
 export const leaderKey = "/leader";
 /** An agent's incarnation, under a lease that the api-servers renew. */

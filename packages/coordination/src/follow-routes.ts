@@ -1,0 +1,112 @@
+// Loop: keeps the routes of flows that have their own queue.
+//
+//   nothing known ──list──▶ known ──a hint, or 2 s──▶ listed again
+//
+// Ages count from when a list was asked for, by the own monotonic clock. So whoever wants to be sure that nobody goes by an
+// older answer only has to wait for as long as answers are believed: the clocks of two hosts need not agree.
+import { AppError, type Clock, createWake, type Flow, flowKey } from "@sluice/core";
+import type { Logger } from "@sluice/runtime";
+import { withDeadlines } from "./deadlines.ts";
+import type { Coordinator } from "./index.ts";
+import { routesPrefix } from "./keys.ts";
+import { type FlowRoute, readRoutes, routesByFlow } from "./routes.ts";
+
+export interface RouteFollower {
+  /** The queue that the flow was given as its own, as far as is known; undefined: none. */
+  dedicatedQueueOf(flow: Flow): string | undefined;
+  /** All that are known, also those that open or fold. The same object until one changes. */
+  readonly routes: readonly FlowRoute[];
+  /** How old the answers may be, in ms. Infinity: nothing is known yet. */
+  ageMs(): number;
+  /** For how long the answer about this flow has been the same here, in ms; 0: nothing is known yet. */
+  unchangedMs(flow: Flow): number;
+  /** Calls `listener` when a route came, changed or went. Returns how to stop. */
+  watch(listener: () => void): () => void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface RouteFollowerOptions {
+  readonly coordinator: Coordinator;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const relistEveryMs = 2_000;
+const callDeadlineMs = 1_500;
+/** Nobody asks for how long a flow has been without a route that lost it longer ago. */
+const rememberedMs = 10 * 60_000;
+
+export function createRouteFollower({ clock, log, ...options }: RouteFollowerOptions): RouteFollower {
+  const coordinator = withDeadlines(options.coordinator, { clock, deadlineMs: callDeadlineMs });
+  const listeners = new Set<() => void>();
+  let routes: readonly FlowRoute[] = [];
+  let byFlow: ReadonlyMap<string, FlowRoute> = new Map();
+  /** Monotonic: when the last list was asked for, when the first answer came, and when answers changed. */
+  let listedAt = Number.NEGATIVE_INFINITY;
+  let knownSince: number | undefined;
+  const changedAt = new Map<string, number>();
+
+  async function list(): Promise<void> {
+    const askedAt = clock.monotonic();
+    const found = await readRoutes(coordinator);
+    listedAt = askedAt;
+    const now = clock.monotonic();
+    knownSince ??= now;
+    if (isSame(found, routes)) return;
+    const before = byFlow;
+    routes = found;
+    byFlow = routesByFlow(found);
+    for (const key of new Set([...before.keys(), ...byFlow.keys()])) {
+      if (openQueueOf(before.get(key)) !== openQueueOf(byFlow.get(key))) changedAt.set(key, now);
+    }
+    for (const [key, at] of changedAt) if (!byFlow.has(key) && now - at > rememberedMs) changedAt.delete(key);
+    for (const listener of listeners) listener();
+  }
+
+  return {
+    dedicatedQueueOf: (flow) => (routes.length === 0 ? undefined : openQueueOf(byFlow.get(flowKey(flow)))),
+    get routes() {
+      return routes;
+    },
+    ageMs: () => clock.monotonic() - listedAt,
+    unchangedMs(flow) {
+      if (knownSince === undefined) return 0;
+      return clock.monotonic() - (changedAt.get(flowKey(flow)) ?? knownSince);
+    },
+    watch(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async run(signal) {
+      const wake = createWake(clock);
+      const stop = coordinator.watch(routesPrefix, () => wake.notify());
+      try {
+        while (!signal.aborted) {
+          try {
+            await list();
+          } catch (cause) {
+            if (!(cause instanceof AppError)) throw cause;
+            log.debug("cannot list routes", { reason: cause.reason });
+            // A hint must not make it ask again at once while etcd is away.
+            await clock.sleep(relistEveryMs / 4, signal);
+          }
+          await wake.wait(signal, relistEveryMs);
+        }
+      } finally {
+        stop();
+      }
+    },
+  };
+}
+
+function openQueueOf(route: FlowRoute | undefined): string | undefined {
+  return route?.state === "open" ? route.queue : undefined;
+}
+
+function isSame(a: readonly FlowRoute[], b: readonly FlowRoute[]): boolean {
+  return a.length === b.length && a.every((route, index) => isOne(route, b[index]));
+}
+
+function isOne(a: FlowRoute, b: FlowRoute | undefined): boolean {
+  return a.modRevision === b?.modRevision && flowKey(a) === flowKey(b);
+}
