@@ -65,9 +65,7 @@ export function repetitions({
   executions,
   lives,
 }: Facts): { readonly earlier: Execution; readonly later: Execution }[] {
-  const goneAt = new Map(lives.map((life) => [`${life.agentId}/${life.incarnation()}`, life.downAt]));
-  const isGone = ({ agentId, incarnation }: Execution, at: number) =>
-    (goneAt.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
+  const isGone = goneIn(lives);
   return [...bySeq(executions).values()].flatMap((runs) =>
     runs.flatMap((later, index) => {
       const earlier = runs
@@ -76,6 +74,12 @@ export function repetitions({
       return earlier ? [{ earlier, later }] : [];
     }),
   );
+}
+
+/** Whether the agent of an execution had died, or was fenced, by a time. */
+function goneIn(lives: readonly AgentLife[]): (execution: Execution, at: number) => boolean {
+  const goneAt = new Map(lives.map((life) => [`${life.agentId}/${life.incarnation()}`, life.downAt]));
+  return ({ agentId, incarnation }, at) => (goneAt.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
 }
 
 /** What keeps agents from running anything, such as their death or a full disk, may use up the attempts of a task. */
@@ -106,8 +110,9 @@ const outcome: Check = {
 const earlyMs = 1_000;
 
 /** Why a task should not have expired; undefined: it is right. */
-function wrongExpiry({ evidence, executions }: Facts): (row: Task) => string | undefined {
-  const { submissions = [] } = evidence.history;
+function wrongExpiry({ evidence, executions, lives }: Facts): (row: Task) => string | undefined {
+  const { submissions = [], wallStart } = evidence.history;
+  const isGone = goneIn(lives);
   const expiries = new Map(
     submissions.map((one) => [`${one.account}/${one.taskId}`, one.delayMs + one.expiresAfterMs] as const),
   );
@@ -115,7 +120,8 @@ function wrongExpiry({ evidence, executions }: Facts): (row: Task) => string | u
   return ({ accountId, taskId, seq, attempt, enqueuedAt, endedAt = 0 }) => {
     const early = enqueuedAt + (expiries.get(`${accountId}/${taskId}`) ?? 0) - endedAt;
     if (early > earlyMs) return `expired ${early} ms too early`;
-    const started = runs.get(seq)?.find((run) => run.attempt === attempt);
+    // An agent that died with it, before its start was recorded, took along what anybody knew of it.
+    const started = runs.get(seq)?.find((run) => run.attempt === attempt && !isGone(run, endedAt - wallStart));
     return started && `expired, although ${describeExecution(started)} had started`;
   };
 }

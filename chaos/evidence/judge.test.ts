@@ -120,7 +120,9 @@ describe("outcomes", () => {
     const later = { ...wish, expiresAfterMs: 5_000 };
     const started = anExecution({ startedAt: 1_600, endedAt: 1_610 });
     expect(brokenBy({ submissions, history: { ...history, submissions: [later] } })).toEqual(["right-outcome"]);
-    expect(brokenBy({ submissions, history: { ...history, executions: [started] } })).toEqual(["right-outcome"]);
+    const late = { ...history, executions: [started] };
+    expect(brokenBy({ submissions, history: late })).toEqual(["right-outcome"]);
+    expect(brokenBy({ submissions, history: { ...late, lives: [aLife({ downAt: 2_000 })] } })).toEqual([]);
   });
   test("one that starts after it has expired is seen", () => {
     const submissions = [aRecord({ kind: "expiring" })];
