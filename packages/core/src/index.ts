@@ -7,6 +7,7 @@ export * from "./flow/fair-share.ts";
 export * from "./flow/fairness.ts";
 export * from "./flow/sample-and-hold.ts";
 export * from "./flow/throttle.ts";
+export * from "./flow/slot-time.ts";
 export * from "./flow/urgency.ts";
 export * from "./hash.ts";
 export * from "./health.ts";

@@ -24,6 +24,10 @@ export interface FairOrder<T> {
   peek(): T | undefined;
   /** Takes one unit of it, and charges its flow and account with `cost`; default 1. The item leaves with its last unit. */
   take(cost?: number): T | undefined;
+  /** Takes units of the item that `peek` returns, and charges nobody: there is nothing to do for them any more. */
+  skip(units: number): void;
+  /** The shares of a flow and of its account from now on; until then those of `weightOf`. What was charged before stays. */
+  weigh(flow: Flow, weights: Weights): void;
   /**
    * Charges a flow beyond what `take` did, for example with the time that its attempts took; a negative cost is a refund.
    * Without effect on a flow that has been idle long enough to be forgotten.
@@ -37,13 +41,24 @@ export interface FairOrder<T> {
   sizeOf(flow: Flow): number;
   /** Removes the items of a flow that match, and returns them by urgency. Costs as much as the flow is long. */
   remove(flow: Flow, matches: (item: T) => boolean): T[];
+  /**
+   * Removes the least urgent items of a flow that match, as many as hold `units`, and returns them in any order. Costs as much
+   * as the flow is long.
+   */
+  removeLatest(flow: Flow, units: number, matches: (item: T) => boolean): T[];
   /** Flows that have items, in the order in which they came; for finding the largest. */
   flows(): IterableIterator<{ readonly flow: Flow; readonly size: number }>;
 }
 
+/** Share of an account among the accounts, and of a flow among those of its account; positive. */
+export interface Weights {
+  readonly account: number;
+  readonly flow: number;
+}
+
 export interface FairOrderOptions {
-  /** Share of a flow among those of its account, and of the account; positive, default 1. Asked when a flow appears. */
-  readonly weightOf?: (flow: Flow) => { readonly account: number; readonly flow: number };
+  /** Default 1 each. Asked when a flow appears. */
+  readonly weightOf?: (flow: Flow) => Weights;
 }
 
 const idleKeptMin = 128;
@@ -55,7 +70,7 @@ export function createFairOrder<T>({ weightOf = () => equalWeights }: FairOrderO
 
 /** `rank` is the virtual time at which it may be served next. */
 interface Party extends Ranked {
-  readonly weight: number;
+  weight: number;
 }
 interface Account<T> extends Party {
   readonly id: AccountId;
@@ -134,6 +149,25 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     return item.value;
   }
 
+  skip(units: number): void {
+    const queue = this.#eligible.peek()?.eligible.peek();
+    const item = queue?.items.peek();
+    if (queue === undefined || item === undefined) return;
+    const skipped = Math.min(units, item.units);
+    item.units -= skipped;
+    if (item.units === 0) queue.items.remove(item);
+    this.#count(queue, -skipped);
+    this.#refresh(queue);
+  }
+
+  weigh(flow: Flow, weights: Weights): void {
+    const queue = this.#find(flow);
+    if (queue === undefined) return;
+    assert(weights.account > 0 && weights.flow > 0, "who has no share would never be served");
+    queue.weight = weights.flow;
+    queue.account.weight = weights.account;
+  }
+
   charge(flow: Flow, cost: number): void {
     const queue = this.#find(flow);
     if (queue !== undefined) this.#charge(queue, cost);
@@ -167,6 +201,35 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     this.#count(queue, -removed.reduce((units, item) => units + item.units, 0));
     this.#refresh(queue);
     return removed.sort((a, b) => a.rank - b.rank || a.order - b.order).map((item) => item.value);
+  }
+
+  removeLatest(flow: Flow, units: number, matches: (item: T) => boolean): T[] {
+    const queue = this.#find(flow);
+    if (queue === undefined || units <= 0) return [];
+    const items = queue.items.values().filter((item) => matches(item.value));
+    const bound = latestBound(items, units);
+    let removed = 0;
+    // Of equals at the bound those that came last, only as many as it takes.
+    const atBound: Item<T>[] = [];
+    const taken: Item<T>[] = [];
+    for (const item of items) {
+      if (item.rank < bound) continue;
+      if (item.rank === bound) {
+        atBound.push(item);
+        continue;
+      }
+      taken.push(item);
+      removed += item.units;
+    }
+    for (const item of atBound.sort((a, b) => b.order - a.order)) {
+      if (removed >= units) break;
+      taken.push(item);
+      removed += item.units;
+    }
+    for (const item of taken) queue.items.remove(item);
+    this.#count(queue, -removed);
+    this.#refresh(queue);
+    return taken.map((item) => item.value);
   }
 
   *flows(): IterableIterator<{ readonly flow: Flow; readonly size: number }> {
@@ -258,4 +321,22 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     // Twice what must be kept, so that looking through them costs nothing per item.
     this.#sweepAt = Math.max(idleKeptMin, 2 * this.#idle.size);
   }
+}
+
+/** The highest rank from which on items hold so many units; the lowest of all if they hold fewer. */
+function latestBound(items: readonly { readonly rank: number; readonly units: number }[], units: number): number {
+  const ranks = Float64Array.from(items, ({ rank }) => rank).sort();
+  const unitsFrom = (bound: number) => {
+    let sum = 0;
+    for (const item of items) if (item.rank >= bound) sum += item.units;
+    return sum;
+  };
+  let low = 0;
+  let high = ranks.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (unitsFrom(ranks[middle] as number) >= units) low = middle;
+    else high = middle - 1;
+  }
+  return ranks[low] ?? 0;
 }

@@ -2,6 +2,7 @@
 import {
   type Clock,
   createWake,
+  type ExpectedCosts,
   type FairOrder,
   type OwnedPartition,
   type Priority,
@@ -54,6 +55,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly consumers: readonly Consumer[];
   readonly memory: Memory;
   readonly order: FairOrder<Waiting>;
+  /** What attempts of each flow cost in the order. */
+  readonly costs: ExpectedCosts;
   /** All of `gates/` as one. */
   readonly gates: Required<Gate>;
   /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
@@ -74,6 +77,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeMarks: Wake;
   readonly wakeUnpark: Wake;
   readonly wakeSweep: Wake;
+  readonly wakeExpire: Wake;
+  readonly wakeOverflow: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -115,6 +120,8 @@ export function createWakes(clock: Clock) {
     wakeMarks: createWake(clock),
     wakeUnpark: createWake(clock),
     wakeSweep: createWake(clock),
+    wakeExpire: createWake(clock),
+    wakeOverflow: createWake(clock),
   };
 }
 
@@ -128,8 +135,15 @@ export function putInOrder(context: PartitionContext, waiting: Waiting): void {
 export function putBack(context: PartitionContext, task: ActiveTask): void {
   leaveAgent(task);
   context.gates.onReleased(task);
+  settleCost(context, task, 0);
   putInOrder(context, context.memory.deactivate(task));
   context.wakeDispatch.notify();
+}
+
+/** Makes good what its flow was charged for an attempt when it was picked. */
+export function settleCost({ order }: PartitionContext, task: ActiveTask, cost: number): void {
+  if (cost !== task.cost) order.charge(task.origin, cost - task.cost);
+  task.cost = cost;
 }
 
 /** Hands a write to the settle loop. */

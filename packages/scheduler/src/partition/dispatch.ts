@@ -1,11 +1,11 @@
 // Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
-import { type Loop, lanesOf } from "@sluice/core";
+import { type Flow, type Loop, lanesOf } from "@sluice/core";
 import type { DispatchAttempt } from "@sluice/protocol";
-import type { FunctionRecord, TaskRow } from "@sluice/store";
+import { expiredError, type FunctionRecord, type TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, place } from "../agents/place.ts";
-import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from "./context.ts";
+import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, settleCost } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
 import { type ActiveTask, rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
@@ -60,6 +60,7 @@ async function dispatchBatch(
     if (rows.length > 0) {
       context.payloadBytes = rows.reduce((sum, { payload }) => sum + payload.byteLength, 0) / rows.length;
     }
+    weigh(context, flows, functions);
     act(context, port, picked, { rows: new Map(rows.map((row) => [row.seq, row])), functions, allAnswered });
   } catch (cause) {
     if (signal.aborted) return;
@@ -68,6 +69,17 @@ async function dispatchBatch(
     await context.clock.sleep(retryMs, signal);
   } finally {
     context.dispatching--;
+  }
+}
+
+/** A change of weights counts from the next batch of the flow on. */
+function weigh(
+  { order }: PartitionContext,
+  flows: ReadonlyMap<string, Flow>,
+  functions: ReadonlyMap<string, FunctionRecord | undefined>,
+): void {
+  for (const [key, flow] of flows) {
+    order.weigh(flow, { account: 1, flow: functions.get(key)?.settings.weight ?? 1 });
   }
 }
 
@@ -114,6 +126,7 @@ function act(
         const ref = { seq: task.seq, attempt: suspect.attempt, queue: owner.queue, lane };
         for (const link of suspect.witnesses) link.confirm(port, [ref]);
       }
+      settleCost(context, task, 0);
       memory.forget(task.seq);
       continue;
     }
@@ -241,12 +254,13 @@ function send(context: PartitionContext, port: PartitionPort, { link, tasks, att
 function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "expire" | "invalid"): void {
   const now = context.clock.now();
   leaveAgent(task);
+  settleCost(context, task, 0);
   task.state = "settling";
   const write =
     kind === "stop"
       ? refusedWrite(task, "Stopped", undefined, now)
       : kind === "expire"
-        ? refusedWrite(task, "Expired", { type: "Expired", message: "not started before its expiry", body: "" }, now)
+        ? refusedWrite(task, "Expired", expiredError, now)
         : refusedWrite(
             task,
             "Invalid",
@@ -254,4 +268,6 @@ function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "exp
             now,
           );
   pushWrite(context, { write, confirmTo: undefined });
+  // More of them are behind it, and go faster in bulk.
+  if (kind === "expire") context.wakeExpire.notify();
 }

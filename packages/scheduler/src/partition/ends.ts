@@ -1,7 +1,8 @@
 // An attempt is over: what that writes, and what it frees.
+import { slotCost } from "@sluice/core";
 import { type AttemptEnded, OutcomeKind } from "@sluice/protocol";
 import type { AgentLink } from "../agents/link.ts";
-import { leaveAgent, type PartitionContext, pushWrite } from "./context.ts";
+import { leaveAgent, type PartitionContext, pushWrite, settleCost } from "./context.ts";
 import type { ActiveTask } from "./memory.ts";
 import { lostWrite, outcomeWrite } from "./outcome.ts";
 
@@ -33,6 +34,9 @@ export function endTask(
   if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {
     context.pace.ran(task.function.revision, outcome.endedAtMs - startedAtMs);
   }
+  const cost = startedAtMs > 0 ? slotCost(outcome.endedAtMs - startedAtMs) : 1;
+  settleCost(context, task, cost);
+  context.costs.ran(task.flowKey, cost);
   const write =
     outcome.kind === OutcomeKind.LOST
       ? lostWrite(task, factsOf(context, task))

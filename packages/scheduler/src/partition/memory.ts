@@ -4,14 +4,26 @@
 //     ▲                 │  ▲                   │                                            ▲
 //     └────put back─────┤  └──release── held   └──missing after a re-attach──▶ waiting      │
 //                       └──final, parked, foreign──────────────────────────────────────────-┘
+//   waiting ──set aside──▶ leaving ──ended or parked in bulk, its row unread──▶ forgotten
+//      ▲──────restored────────┘
 //
 // A number enters at its pull, before its row is read; a repeat only joins it, so nothing is ever read twice at once.
 //
 // A million numbers wait in a bad hour, so one that waits is no object: it is an entry of its block's list, of which the
 // order holds one item, and an entry of a table that says which block it is from. That is 40 bytes instead of 210, and an
 // eighth of the time to enter. It becomes an object when its turn comes, or when an agent names it.
-import { type Epoch, type EpochMs, type Flow, flowKey, type Lane, type Priority, type Seq } from "@sluice/core";
-import type { Delivery } from "@sluice/queue";
+import {
+  type AccountId,
+  type Epoch,
+  type EpochMs,
+  type Flow,
+  type FunctionName,
+  flowKey,
+  type Lane,
+  type Priority,
+  type Seq,
+} from "@sluice/core";
+import type { Block, Delivery } from "@sluice/queue";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
 import type { Load } from "./look-ahead.ts";
@@ -38,7 +50,8 @@ export interface ActiveTask {
   readonly seq: Seq;
   readonly origin: Origin;
   readonly flowKey: string;
-  state: "reading" | "held" | "dispatched" | "settling";
+  /** `leaving`: it is being ended or parked in bulk, unread. */
+  state: "reading" | "held" | "dispatched" | "settling" | "leaving";
   function: FunctionRecord | undefined;
   /** These three as the row says; 0 until it was read. */
   attempt: number;
@@ -49,6 +62,8 @@ export interface ActiveTask {
   agentId: string | undefined;
   dequeuedAt: EpochMs | undefined;
   stopSent: boolean;
+  /** What its flow was charged for it. Written by `pick` and `ends`. */
+  cost: number;
   /** Of other agents that hold this attempt as lost; they may forget it when it has ended. Written by `adopt`. */
   witnesses: Set<AgentLink> | undefined;
 }
@@ -65,6 +80,15 @@ export interface Memory {
   activeOf(flowKey: string): number;
   /** Takes in a block. Returns the numbers that are new, if any; the others joined what was there. */
   enter(delivery: Delivery): Waiting | undefined;
+  /** Takes in a block that has not been delivered yet; its delivery will join it. */
+  enterEarly(block: Block): Waiting | undefined;
+  /**
+   * Sets aside those that nobody is at work on, also ones that are not in memory: until they are forgotten or restored they have
+   * no turn, and what is delivered of them joins. Returns them.
+   */
+  setAside(seqs: readonly Seq[]): Seq[];
+  /** Back to waiting after it was set aside; the caller puts it in order again. Undefined: no block has brought it. */
+  restore(seq: Seq): Waiting | undefined;
   /** Makes a number that waits active: the reading of its row starts. */
   activate(seq: Seq, waiting: Pick<Waiting, "origin" | "flowKey">): ActiveTask;
   /** Makes a number active that an agent or a mark named, and whose row was read. */
@@ -82,10 +106,9 @@ export interface Memory {
 
 /** A block with numbers that are not finished. It is acked when `open` is 0. */
 interface OpenBlock {
-  /** The block, and repeats of it with the same numbers. */
+  readonly block: Block;
+  /** Of the block, and of repeats of it with the same numbers; none yet if it entered early. */
   readonly deliveries: Delivery[];
-  readonly priority: Priority;
-  readonly enqueuedAt: EpochMs;
   /** In `blocks`. */
   readonly slot: number;
   open: number;
@@ -109,16 +132,15 @@ export function createMemory(): Memory {
   const loads: Load[] = Array.from({ length: 4 }, () => ({ blocks: 0, tasks: 0 }));
   let ackable: Delivery[] = [];
 
-  function open(delivery: Delivery): OpenBlock {
+  function open(block: Block, delivery: Delivery | undefined): OpenBlock {
     const slot = freeSlots.pop() ?? blocks.length;
-    const { priority, enqueuedAt, seqs } = delivery.block;
-    const block: OpenBlock = { deliveries: [delivery], priority, enqueuedAt, slot, open: seqs.length };
-    blocks[slot] = block;
-    count(delivery, 1);
-    return block;
+    const opened: OpenBlock = { block, deliveries: delivery ? [delivery] : [], slot, open: block.seqs.length };
+    blocks[slot] = opened;
+    count(block, 1);
+    return opened;
   }
 
-  function count({ block: { priority, seqs } }: Delivery, sign: 1 | -1): void {
+  function count({ priority, seqs }: Block, sign: 1 | -1): void {
     const load = loads[priority] as Load;
     load.blocks += sign;
     load.tasks += sign * seqs.length;
@@ -129,28 +151,48 @@ export function createMemory(): Memory {
     if (block.open > 0) return;
     blocks[block.slot] = undefined;
     freeSlots.push(block.slot);
+    if (block.deliveries.length === 0) count(block.block, -1);
     for (const delivery of block.deliveries) {
-      count(delivery, -1);
+      count(block.block, -1);
       ackable.push(delivery);
     }
   }
 
   /** The open block that brought exactly these numbers, none of which is finished. */
-  function sameBlock({ block: { seqs } }: Delivery): OpenBlock | undefined {
+  function sameBlock({ seqs }: Block): OpenBlock | undefined {
     const slot = slots.get(seqs[0] as Seq);
     const block = slot === undefined ? undefined : blocks[slot];
     if (block?.open !== seqs.length) return undefined;
-    const known = block.deliveries[0]?.block.seqs;
-    return known?.length === seqs.length && known.every((seq, index) => seq === seqs[index]) ? block : undefined;
+    const known = block.block.seqs;
+    return known.length === seqs.length && known.every((seq, index) => seq === seqs[index]) ? block : undefined;
   }
 
   /** The usual repeat: a whole queue may be delivered again and again, and must not cost an object per number. */
   function repeat(block: OpenBlock, delivery: Delivery): void {
+    if (block.deliveries.length > 0) count(block.block, 1);
     block.deliveries.push(delivery);
-    count(delivery, 1);
     if (block.deliveries.length <= repeatsMax) return;
-    const [forgotten] = block.deliveries.splice(0, 1);
-    if (forgotten) count(forgotten, -1);
+    block.deliveries.splice(0, 1);
+    count(block.block, -1);
+  }
+
+  function enter(brought: Block, delivery: Delivery | undefined): Waiting | undefined {
+    const same = sameBlock(brought);
+    if (same) {
+      if (delivery) repeat(same, delivery);
+      return undefined;
+    }
+    const { seqs } = brought;
+    const block = open(brought, delivery);
+    const fresh: Seq[] = [];
+    for (const seq of seqs) {
+      const before = slots.add(seq, block.slot);
+      if (before === undefined) fresh.push(seq);
+      else if (before === noBlock) slots.set(seq, block.slot);
+      else join(seq, block);
+    }
+    if (fresh.length === 0) return undefined;
+    return { origin: brought, flowKey: flowKey(brought), seqs: fresh.length === seqs.length ? seqs : fresh, next: 0 };
   }
 
   function join(seq: Seq, block: OpenBlock): void {
@@ -160,21 +202,7 @@ export function createMemory(): Memory {
   }
 
   function activate(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["state"]): ActiveTask {
-    const task: ActiveTask = {
-      seq,
-      origin,
-      flowKey,
-      state,
-      function: undefined,
-      attempt: 0,
-      retries: 0,
-      lostAttempts: 0,
-      link: undefined,
-      agentId: undefined,
-      dequeuedAt: undefined,
-      stopSent: false,
-      witnesses: undefined,
-    };
+    const task = aTask(seq, origin, flowKey, state);
     active.set(seq, task);
     activeOfFlow.set(flowKey, (activeOfFlow.get(flowKey) ?? 0) + 1);
     slots.add(seq, noBlock);
@@ -185,6 +213,7 @@ export function createMemory(): Memory {
     const task = active.get(seq);
     if (task === undefined) return;
     active.delete(seq);
+    if (task.state === "leaving") return;
     const left = (activeOfFlow.get(task.flowKey) ?? 1) - 1;
     if (left > 0) activeOfFlow.set(task.flowKey, left);
     else activeOfFlow.delete(task.flowKey);
@@ -199,24 +228,25 @@ export function createMemory(): Memory {
     active: (seq) => active.get(seq),
     activeTasks: () => active.values(),
     activeOf: (flow) => activeOfFlow.get(flow) ?? 0,
-    enter(delivery) {
-      const same = sameBlock(delivery);
-      if (same) {
-        repeat(same, delivery);
-        return undefined;
-      }
-      const { seqs } = delivery.block;
-      const block = open(delivery);
-      const fresh: Seq[] = [];
+    enter: (delivery) => enter(delivery.block, delivery),
+    enterEarly: (block) => enter(block, undefined),
+    setAside(seqs) {
+      const taken: Seq[] = [];
       for (const seq of seqs) {
-        const before = slots.add(seq, block.slot);
-        if (before === undefined) fresh.push(seq);
-        else if (before === noBlock) slots.set(seq, block.slot);
-        else join(seq, block);
+        if (active.has(seq)) continue;
+        active.set(seq, aTask(seq, nowhere, "", "leaving"));
+        slots.add(seq, noBlock);
+        taken.push(seq);
       }
-      if (fresh.length === 0) return undefined;
-      const origin = delivery.block;
-      return { origin, flowKey: flowKey(origin), seqs: fresh.length === seqs.length ? seqs : fresh, next: 0 };
+      return taken;
+    },
+    restore(seq) {
+      if (active.get(seq)?.state !== "leaving") return undefined;
+      active.delete(seq);
+      const block = blocks[slots.get(seq) ?? noBlock];
+      if (block) return { origin: block.block, flowKey: flowKey(block.block), seqs: [seq], next: 0 };
+      slots.take(seq);
+      return undefined;
     },
     activate: (seq, { origin, flowKey }) => activate(seq, origin, flowKey, "reading"),
     activateRow(row, state) {
@@ -246,18 +276,49 @@ export function createMemory(): Memory {
       ackable = [];
       return taken;
     },
-    openDeliveries: (priority) => blocks.flatMap((block) => (block?.priority === priority ? block.deliveries : [])),
+    openDeliveries: (priority) =>
+      blocks.flatMap((block) => (block?.block.priority === priority ? block.deliveries : [])),
     oldestWaiting() {
       const waits = (seq: Seq) => slots.has(seq) && !active.has(seq);
       let oldest: EpochMs | undefined;
       for (const block of blocks) {
-        if (block === undefined || (oldest !== undefined && block.enqueuedAt >= oldest)) continue;
+        if (block === undefined) continue;
+        const { enqueuedAt, seqs } = block.block;
+        if (oldest !== undefined && enqueuedAt >= oldest) continue;
         // The last ones of a block are the last to have their turn. An older block in which none waits has a number that an
         // agent has: there are not more of these than slots.
-        if (block.deliveries[0]?.block.seqs.findLast(waits) !== undefined) oldest = block.enqueuedAt;
+        if (seqs.findLast(waits) !== undefined) oldest = enqueuedAt;
       }
       return oldest;
     },
+  };
+}
+
+/** Of numbers that are set aside: nobody asks where those belong. */
+const nowhere: Origin = {
+  accountId: "" as AccountId,
+  functionName: "" as FunctionName,
+  lane: 0,
+  priority: 2,
+  enqueuedAt: 0,
+};
+
+function aTask(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["state"]): ActiveTask {
+  return {
+    seq,
+    origin,
+    flowKey,
+    state,
+    function: undefined,
+    attempt: 0,
+    retries: 0,
+    lostAttempts: 0,
+    link: undefined,
+    agentId: undefined,
+    dequeuedAt: undefined,
+    stopSent: false,
+    cost: 0,
+    witnesses: undefined,
   };
 }
 

@@ -2,7 +2,15 @@
 //
 //   owned ──handOff()──▶ draining ──nothing in flight──▶ ended
 //     └──── stale or lost ────────────────────────────▶ ended (at once)
-import { createFairOrder, type OwnedPartition, partitionKey, priorities, runAll, type Seq } from "@sluice/core";
+import {
+  createExpectedCosts,
+  createFairOrder,
+  type OwnedPartition,
+  partitionKey,
+  priorities,
+  runAll,
+  type Seq,
+} from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
 import type { PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
@@ -55,6 +63,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     consumers,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
+    costs: createExpectedCosts(),
     gates: allGates([lostAgentsGate(deps.shards)]),
     unanswered: new Set<string>(),
     suspects: new Map<Seq, Suspect>(),

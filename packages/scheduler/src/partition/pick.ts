@@ -2,7 +2,7 @@
 import type { Seq } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
-import type { ActiveTask, Waiting } from "./memory.ts";
+import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import { freeUpTo, placingOf, shardRoom } from "./room.ts";
 
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
@@ -17,6 +17,9 @@ const lookShare = 10;
 /** What the payloads of one read should not exceed, as far as those of the last one tell. */
 const readBytesMax = 4 * 1024 * 1024;
 
+/** Numbers without a turn that are passed in one go: some ms. */
+const passesMax = 100_000;
+
 /** The next numbers, at most as many as their agents have room for. Their rows are being read from now on. */
 export function pick(context: PartitionContext): ActiveTask[] {
   const { order, memory, config, clock } = context;
@@ -25,6 +28,7 @@ export function pick(context: PartitionContext): ActiveTask[] {
   let room = freeUpTo(Math.min(config.batchSize, readMax), context);
   const roomOfFlow = new Map<string, number>();
   const picked: ActiveTask[] = [];
+  let passes = passesMax;
   const now = clock.now();
   const startedAt = clock.monotonic();
   const looksAtAll = startedAt >= context.blockedUntil;
@@ -35,11 +39,16 @@ export function pick(context: PartitionContext): ActiveTask[] {
     if (!waiting) break;
     const { origin, flowKey } = waiting;
     const seq = waiting.seqs[waiting.next] as Seq;
-    if (!memory.has(seq) || memory.active(seq)) {
-      // Finished, or named by an agent, since it was put in order.
-      order.take(0);
-      waiting.next++;
-      continue;
+    if (hasNoTurn(memory, seq)) {
+      // Finished, or somebody is at work on it, since it was put in order.
+      const skipped = countWithoutTurn(memory, waiting);
+      order.skip(skipped);
+      waiting.next += skipped;
+      passes -= skipped;
+      if (passes > 0) continue;
+      // A million that have expired must not hold up everything else.
+      context.wakeDispatch.notify();
+      break;
     }
     const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, room);
     roomOfFlow.set(flowKey, left - 1);
@@ -47,16 +56,29 @@ export function pick(context: PartitionContext): ActiveTask[] {
       order.block(origin);
       continue;
     }
-    order.take();
+    const cost = context.costs.of(flowKey);
+    order.take(cost);
     waiting.next++;
     context.gates.onPicked(gatedFlow(context, waiting));
     const task = memory.activate(seq, waiting);
     task.dequeuedAt = now;
+    task.cost = cost;
     picked.push(task);
     room--;
   }
   if (looksAtAll) context.blockedUntil = startedAt + lookShare * (clock.monotonic() - startedAt);
   return picked;
+}
+
+function hasNoTurn(memory: Memory, seq: Seq): boolean {
+  return !memory.has(seq) || memory.active(seq) !== undefined;
+}
+
+/** How many of the item's numbers, from the next one on. */
+function countWithoutTurn(memory: Memory, { seqs, next }: Waiting): number {
+  let at = next;
+  while (at < seqs.length && hasNoTurn(memory, seqs[at] as Seq)) at++;
+  return at - next;
 }
 
 /** Many of its rows wait for agents that have not answered: reading more would only fill the memory. */

@@ -1,4 +1,4 @@
-import { type Clock, createFairOrder, type Seq, TaskId } from "@sluice/core";
+import { type Clock, createExpectedCosts, createFairOrder, type Seq, TaskId } from "@sluice/core";
 import { aFlow, FakeClock, seededRandom } from "@sluice/core/testing";
 import type { DispatchAttempt } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
@@ -86,6 +86,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     dispatching: 0,
     dispatched: 0,
     payloadBytes: 0,
+    costs: createExpectedCosts(),
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
     key: "q0/-",
