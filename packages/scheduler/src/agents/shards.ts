@@ -22,6 +22,10 @@ export interface Shard<T extends ShardMember = AgentLink> {
   readonly links: readonly T[];
   /** Those of the start size: where a task goes that was lost with an agent before. */
   readonly first: readonly T[];
+  /** There are agents beyond it. */
+  readonly mayGrow: boolean;
+  /** It has grown. */
+  readonly mayShrink: boolean;
 }
 
 export interface Shards<T extends ShardMember = AgentLink> {
@@ -75,18 +79,20 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
   let linkOf = new Map<string, T>();
   let ranks: AgentShards = createAgentShards([]);
   let generation = 0;
+  /** A few agents are the shard of everybody: a flow that lost all of the former ones must not wait for them. */
+  let everybody: Shard<T> | undefined = allOf(links);
 
   function followLinks(): void {
     const now = deps.links();
     if (now === links) return;
     links = now;
+    everybody = startShardSize(links.length) === links.length ? allOf(links) : undefined;
     linkOf = new Map(links.map((link) => [link.agentId, link]));
     ranks = createAgentShards(linkOf.keys());
     generation++;
   }
 
   function find(flowKey: string): FlowShard<T> {
-    followLinks();
     const known = flows.get(flowKey);
     if (known) return known;
     if (flows.size >= flowsMax) flows.delete(flows.keys().next().value as string);
@@ -104,10 +110,13 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
     if (flow.shard && flow.generation === generation) return flow.shard;
     const kept = placesKept(flow);
     const agents = links.length + kept;
-    // A few agents are the shard of everybody: a flow that lost all of the former ones must not wait for them.
-    const isAll = startShardSize(links.length) === links.length;
-    const members = isAll ? links : first(flowKey, Math.max(0, sizeOf(flow, agents) - kept));
-    flow.shard = { links: members, first: members.slice(0, Math.max(0, startShardSize(agents) - kept)) };
+    const members = first(flowKey, Math.max(0, sizeOf(flow, agents) - kept));
+    flow.shard = {
+      links: members,
+      first: members.slice(0, Math.max(0, startShardSize(agents) - kept)),
+      mayGrow: sizeOf(flow) < links.length,
+      mayShrink: flow.size > 0,
+    };
     flow.generation = generation;
     return flow.shard;
   }
@@ -143,9 +152,13 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
 
   return {
     of(flowKey) {
+      followLinks();
+      if (everybody) return everybody;
       return shardOf(flowKey, find(flowKey));
     },
     grow(flowKey, hasRoom) {
+      followLinks();
+      if (everybody) return "no";
       const flow = find(flowKey);
       const size = sizeOf(flow);
       const now = clock.monotonic();
@@ -158,6 +171,8 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
         onChange("withheld");
         return "no";
       }
+      // Sorting costs ten times as much, and nobody has room in a busy hour.
+      if (!links.some(hasRoom)) return "no";
       const nearest = first(flowKey, links.length).findIndex((link, index) => index >= size && hasRoom(link));
       if (nearest < 0) return "no";
       resize(flow, Math.min(links.length, Math.max(2 * size, nearest + 1)));
@@ -166,6 +181,7 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       return "grown";
     },
     ease(flowKey, { roomOf, usedOf }) {
+      if (everybody) return;
       const flow = flows.get(flowKey);
       if (!flow || flow.size === 0 || clock.monotonic() - flow.easedAt < quietMs) return;
       const { links: members } = shardOf(flowKey, flow);
@@ -179,6 +195,7 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       onChange("shrunk");
     },
     lost(flowKey, agentId = unknownAgent) {
+      followLinks();
       const flow = find(flowKey);
       flow.lost ??= new Map();
       // One more would change nothing: no place is left.
@@ -190,3 +207,7 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
 }
 
 const unknownAgent = "";
+
+function allOf<T extends ShardMember>(links: readonly T[]): Shard<T> {
+  return { links, first: links, mayGrow: false, mayShrink: false };
+}

@@ -87,3 +87,43 @@ test("thousands of flows without room are not looked at for every attempt that e
   await clock.advance(500);
   expect(dispatching.looks).toBe(2_020);
 });
+
+const flowNamed = (name: string) => aFlow({ function: FunctionName(name) });
+
+test("attempts of a flow go to the agents of its shard, and to more of them only when these are full", async () => {
+  const { clock, context, sentTo, deliver } = startDispatching({ agents: 30, slots: 10 });
+  const flow = flowNamed("busy");
+  const shard = () => context.shards.of("main/busy").links.map(({ agentId }) => agentId);
+  const start = shard();
+  expect(start).toHaveLength(6);
+  deliver(60, { flow });
+  await clock.advance(1);
+  expect(new Set(sentTo.values())).toEqual(new Set(start));
+  expect(sentTo.size).toBe(60);
+
+  deliver(240, { flow });
+  await clock.advance(1);
+  expect(sentTo.size).toBe(120);
+  await clock.advance(500);
+  expect(sentTo.size).toBe(300);
+  expect(shard().slice(0, 6)).toEqual(start);
+});
+
+test("a task that was lost with an agent keeps to where its flow began", async () => {
+  const { clock, context, sentTo, deliver } = startDispatching({ agents: 30, slots: 10 });
+  const first = context.shards.of("main/busy").links.map(({ agentId }) => agentId);
+  context.shards.grow("main/busy", () => true);
+  deliver(20, { flow: flowNamed("busy"), lostAttempts: 1 });
+  await clock.advance(1);
+  expect([...sentTo.values()].filter((agentId) => !first.includes(agentId))).toEqual([]);
+});
+
+test("many flows load the agents evenly, within a fifth", async () => {
+  const { clock, context, links, deliver } = startDispatching({ agents: 20, slots: 10_000 });
+  for (let index = 0; index < 600; index++) deliver(5, { flow: flowNamed(`f${index}`) });
+  await clock.advance(10);
+  const loads = links.map(({ used }) => used);
+  expect(context.dispatched).toBe(3_000);
+  expect(Math.min(...loads)).toBeGreaterThan(150 * 0.8);
+  expect(Math.max(...loads)).toBeLessThan(150 * 1.2);
+});

@@ -27,6 +27,9 @@ export interface DispatchOptions {
   readonly lookMs?: number;
   /** How long it takes to read rows. */
   readonly readMs?: number;
+  /** Agents, each with so many slots. Default: one with 1,000. */
+  readonly agents?: number;
+  readonly slots?: number;
 }
 
 /** A partition that only dispatches, to one agent that takes everything. Ends with the test. */
@@ -37,23 +40,30 @@ export function startDispatching(options: DispatchOptions = {}) {
   const rows = new Map<Seq, TaskRow>();
   const reads: Seq[][] = [];
   const frames: DispatchAttempt[][] = [];
-  const link = {
-    agentId: "a1",
-    get free() {
-      return 1_000 - link.used;
-    },
-    used: 0,
-    usedOfRevision: new Map<number, number>(),
-    warm: new Set<number>(),
-    usedWhenWarm: new Map<number, number>(),
-    instancesMax: 10_000,
-    memoryMaxMb: Number.POSITIVE_INFINITY,
-    isAttached: () => true,
-    dispatch(_port: PartitionPort, attempts: DispatchAttempt[]) {
-      frames.push(attempts);
-      return true;
-    },
-  };
+  const { agents = 1, slots = 1_000 } = options;
+  const sentTo = new Map<Seq, string>();
+  function aLink(agentId: string) {
+    const link = {
+      agentId,
+      get free() {
+        return slots - link.used;
+      },
+      used: 0,
+      usedOfRevision: new Map<number, number>(),
+      warm: new Set<number>(),
+      usedWhenWarm: new Map<number, number>(),
+      instancesMax: 10_000,
+      memoryMaxMb: Number.POSITIVE_INFINITY,
+      isAttached: () => true,
+      dispatch(_port: PartitionPort, attempts: DispatchAttempt[]) {
+        frames.push(attempts);
+        for (const { seq } of attempts) sentTo.set(seq, agentId);
+        return true;
+      },
+    };
+    return link as unknown as AgentLink;
+  }
+  const links = Array.from({ length: agents }, (_, index) => aLink(`a${index + 1}`));
   const busyClock: Clock = {
     now: () => clock.now(),
     monotonic: () => clock.monotonic() + looks * lookMs,
@@ -64,7 +74,6 @@ export function startDispatching(options: DispatchOptions = {}) {
     revision: 1,
     settings: { instanceConcurrency: 1_000, instancesMax, memoryMb: 128 },
   } as FunctionRecord;
-  const links = [link as unknown as AgentLink];
   const context = {
     pace: createPace(),
     ...createWakes(clock),
@@ -77,6 +86,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     isTrusted: () => true,
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
+    costs: createExpectedCosts(),
     gates: allGates([]),
     pending: new PendingWrites(),
     unanswered: new Set(unanswered),
@@ -86,7 +96,6 @@ export function startDispatching(options: DispatchOptions = {}) {
     dispatching: 0,
     dispatched: 0,
     payloadBytes: 0,
-    costs: createExpectedCosts(),
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
     key: "q0/-",
@@ -113,9 +122,10 @@ export function startDispatching(options: DispatchOptions = {}) {
 
   let lastSeq = 0;
   /** Tasks in one block, whose rows have this payload and stamp. */
-  function deliver(count: number, { flow = echo, bytes = 1, stamp = epoch } = {}): void {
+  function deliver(count: number, { flow = echo, bytes = 1, stamp = epoch, lostAttempts = 0 } = {}): void {
     const seqs = Array.from({ length: count }, () => ++lastSeq);
-    for (const seq of seqs) rows.set(seq, { ...aRow(seq), ...flow, stamp, payload: new Uint8Array(bytes) });
+    for (const seq of seqs)
+      rows.set(seq, { ...aRow(seq), ...flow, stamp, lostAttempts, payload: new Uint8Array(bytes) });
     const block = { ...flow, queue: "q0", lane: 0, priority: 2 as const, seqs, enqueuedAt: lastSeq };
     const waiting = context.memory.enter({ block, deliveryCount: 1 });
     if (waiting) putInOrder(context, waiting);
@@ -129,7 +139,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     await done;
   });
   return {
-    ...{ clock, context, reads, frames, deliver },
+    ...{ clock, context, reads, frames, sentTo, links, deliver },
     get looks() {
       return looks;
     },
