@@ -13,7 +13,7 @@ import { admissionKey, leaderKey } from "./keys.ts";
 import { createMemoryCoordinator } from "./memory.ts";
 import { createFaultyCoordinator, type Fault } from "./testing/index.ts";
 
-const load = { waiting: 12_000, ageMs: 3_000, drainPerSecond: 250.5, retryAfterMs: 4_000 };
+const load = { waiting: 12_000, ageMs: 3_000, drainPerSecond: 250.5, retryAfterMs: 4_000, othersDrop: 0.25 };
 const drop = {
   accountId: AccountId("noisy"),
   functionName: undefined,
@@ -73,7 +73,7 @@ test("what cannot be read of the document is left out, and never refuses more th
   expect(parse({ drops: [...bad, good] })?.drops).toEqual([
     { accountId: "a", functionName: undefined, queue: undefined, probability: 0.5, share: 1, rate: 2 },
   ]);
-  const empty = { waiting: 0, ageMs: 0, drainPerSecond: 0, retryAfterMs: 0 };
+  const empty = { waiting: 0, ageMs: 0, drainPerSecond: 0, retryAfterMs: 0, othersDrop: 0 };
   expect(parse({ queues: { q0: { waiting: -1, ageMs: "x" }, q1: { waiting: 3 } } })?.queues).toEqual(
     new Map([
       ["q0", empty],

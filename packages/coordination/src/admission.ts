@@ -19,8 +19,10 @@ export interface QueueLoad {
   /** Age of the oldest of them. */
   readonly ageMs: number;
   readonly drainPerSecond: number;
-  /** When whoever is refused here should come back; 0: nobody is refused. */
+  /** When whoever is refused here should come back; 0: the queue is not throttled. */
   readonly retryAfterMs: number;
+  /** The probability to refuse anybody who has no drop of his own; above 0 only when the small ones alone are too many. */
+  readonly othersDrop: number;
 }
 
 /** A share of the submissions of an account, or of one function of it, is refused. */
@@ -120,19 +122,20 @@ function objectIn(value: unknown): Fields {
 }
 
 function loadIn(value: unknown): QueueLoad {
-  const { waiting, ageMs, drainPerSecond, retryAfterMs } = objectIn(value);
+  const { waiting, ageMs, drainPerSecond, retryAfterMs, othersDrop } = objectIn(value);
   return {
     waiting: amountIn(waiting) ?? 0,
     ageMs: amountIn(ageMs) ?? 0,
     drainPerSecond: amountIn(drainPerSecond) ?? 0,
     retryAfterMs: amountIn(retryAfterMs) ?? 0,
+    othersDrop: probabilityIn(othersDrop) ?? 0,
   };
 }
 
 function dropIn(value: unknown): Drop[] {
   const { account, function: functionName, queue, probability, share, rate } = objectIn(value);
-  const chance = amountIn(probability);
-  if (typeof account !== "string" || chance === undefined || chance > 1) return [];
+  const chance = probabilityIn(probability);
+  if (typeof account !== "string" || chance === undefined) return [];
   // A drop that names something that this version cannot read must not grow into one of the whole account.
   if (!isTextOrAbsent(functionName) || !isTextOrAbsent(queue)) return [];
   return [
@@ -149,6 +152,11 @@ function dropIn(value: unknown): Drop[] {
 
 function isTextOrAbsent(value: unknown): value is string | undefined {
   return value === undefined || typeof value === "string";
+}
+
+function probabilityIn(value: unknown): number | undefined {
+  const amount = amountIn(value);
+  return amount === undefined || amount > 1 ? undefined : amount;
 }
 
 function amountIn(value: unknown): number | undefined {

@@ -14,6 +14,7 @@ import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { type CoordinatorCall, createFaultyCoordinator, type Fault } from "@sluice/coordination/testing";
 import { laneCount, lanesOf } from "@sluice/core";
 import { type ClockView, FakeClock, seededRandom } from "@sluice/core/testing";
+import { createMemorySignals } from "@sluice/queue/memory";
 import fc from "fast-check";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
@@ -231,6 +232,7 @@ function startCluster(...ids: string[]) {
       const balancer = createLoadBalancer({
         coordinator: faulty,
         membership,
+        signals: createMemorySignals(),
         clock: view,
         random,
         log,

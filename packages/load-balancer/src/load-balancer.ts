@@ -21,6 +21,7 @@ import {
   writeWish,
 } from "@sluice/coordination";
 import { AppError, type Clock, createWake, partitionKey, type Random } from "@sluice/core";
+import type { Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
 import { decide } from "./decide.ts";
@@ -28,6 +29,8 @@ import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./he
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
 import type { Plan } from "./plan.ts";
 import { defaultReshapeConfig, type Reshape, type ReshapeConfig } from "./reshape.ts";
+import { defaultSolveConfig, type SolveConfig } from "./throttle/solve.ts";
+import { type AdmissionThrottle, createAdmissionThrottle } from "./throttle/throttle.ts";
 
 /** Durations in ms. */
 export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig {
@@ -35,10 +38,13 @@ export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig {
   readonly roundEveryMs: number;
   /** A call to the coordinator fails after so long. Default 1.5 s. */
   readonly callDeadlineMs: number;
+  /** When submissions to a queue are refused, and how many. */
+  readonly throttle: SolveConfig;
 }
 export const defaultLoadBalancerConfig: LoadBalancerConfig = {
   roundEveryMs: 1_000,
   callDeadlineMs: 1_500,
+  throttle: defaultSolveConfig,
   ...defaultHeatConfig,
   ...defaultReshapeConfig,
 };
@@ -47,6 +53,8 @@ export interface LoadBalancerOptions {
   readonly coordinator: Coordinator;
   /** Of the scheduler that runs it: the leader key hangs on its lease. */
   readonly membership: Membership;
+  /** Over which the api-servers report what is submitted. */
+  readonly signals: Signals;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -76,6 +84,7 @@ class ElectedLoadBalancer implements LoadBalancer {
   readonly #config: LoadBalancerConfig;
   readonly #coordinator: Coordinator;
   readonly #metrics: LoadBalancerMetrics;
+  readonly #throttle: AdmissionThrottle;
   /** Of the rounds that it led. */
   #heats: Heats = new Map();
   #isLeading = false;
@@ -86,6 +95,13 @@ class ElectedLoadBalancer implements LoadBalancer {
     const deadline = { clock: options.clock, deadlineMs: this.#config.callDeadlineMs };
     this.#coordinator = withDeadlines(options.coordinator, deadline);
     this.#metrics = loadBalancerMetrics(options.registry);
+    this.#throttle = createAdmissionThrottle({
+      coordinator: this.#coordinator,
+      signals: options.signals,
+      clock: options.clock,
+      metrics: this.#metrics,
+      config: this.#config.throttle,
+    });
   }
 
   get isLeading(): boolean {
@@ -96,6 +112,7 @@ class ElectedLoadBalancer implements LoadBalancer {
     const { clock, random, coordinator } = this.#options;
     const wake = createWake(clock);
     const stops = [membersPrefix, leaderKey].map((prefix) => coordinator.watch(prefix, () => wake.notify()));
+    stops.push(this.#throttle.listen());
     try {
       while (!signal.aborted) {
         const outcome = await this.#attempt("a round failed; the last wishes stand", () => this.#round());
@@ -137,6 +154,9 @@ class ElectedLoadBalancer implements LoadBalancer {
     const decision = decide(facts, this.#config);
     await this.#write(decision, leadership);
     await this.#reshape(decision.reshape, leadership);
+    await this.#attempt("could not say whose submissions to refuse; what was said decays", () =>
+      this.#throttle.round({ wishes, reports, leadership }),
+    );
     return "led";
   }
 
@@ -198,6 +218,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       this.#metrics.members.set(0);
       this.#metrics.partitions.set(0);
       this.#heats = new Map();
+      this.#throttle.forget();
     }
     this.#options.log.info(isLeading ? "leads now" : "leads no more", {});
   }

@@ -41,6 +41,16 @@ export function loadBalancerMetrics(registry: Registry) {
       labelNames: ["kind"],
       registers,
     }),
+    throttledQueues: new Gauge({
+      name: "sluice_load_balancer_throttled_queues",
+      help: "Queues whose backlog passed its reference, so that a share of the submissions is refused; 0 where none leads.",
+      registers,
+    }),
+    throttledFlows: new Gauge({
+      name: "sluice_load_balancer_throttled_flows",
+      help: "Accounts and functions of which the api-servers refuse a share; 0 where none leads.",
+      registers,
+    }),
   };
 }
 export type LoadBalancerMetrics = ReturnType<typeof loadBalancerMetrics>;

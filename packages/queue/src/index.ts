@@ -2,6 +2,7 @@
 // time, never a task. `conformance.ts` is its meaning as tests.
 import type { Epoch, EpochMs, Flow, HealthSignal, Lane, OwnedPartition, Priority, Seq } from "@sluice/core";
 
+export * from "./arrivals.ts";
 export * from "./topics.ts";
 
 /** At most this many numbers travel in one block. */

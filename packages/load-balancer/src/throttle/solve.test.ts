@@ -1,0 +1,80 @@
+import { AccountId, FunctionName } from "@sluice/core";
+import { expect, test } from "vitest";
+import { type AccountArrivals, defaultSolveConfig, judgeQueue, type QueueArrivals } from "./solve.ts";
+
+const config = { ...defaultSolveConfig, backlogMin: 1_000 };
+/** The reference is 5,000 tasks. */
+const full = { backlog: 6_000, drainPerSecond: 500 };
+
+function anAccount(name: string, perSecond: number, more: Partial<AccountArrivals> = {}): AccountArrivals {
+  const functions = [{ functionName: FunctionName("f"), perSecond }];
+  return { accountId: AccountId(name), perSecond, functions, waiting: undefined, ...more };
+}
+function among(accounts: readonly AccountArrivals[], small = 0): QueueArrivals {
+  return { total: small + accounts.reduce((sum, { perSecond }) => sum + perSecond, 0), accounts };
+}
+const judge = (arrivals: QueueArrivals, pressure = full, wasThrottled = false) =>
+  judgeQueue("q0", { wasThrottled, pressure, arrivals }, config);
+
+test("while the backlog is short nobody is refused, however much is sent", () => {
+  const arrivals = among([anAccount("a", 10_000), anAccount("b", 200)]);
+  expect(judge(arrivals, { backlog: 4_900, drainPerSecond: 500 })).toEqual({
+    isThrottled: false,
+    drops: [],
+    othersDrop: 0,
+  });
+});
+
+test("who sends more than the fair share is cut to it; who sends less loses nothing", () => {
+  const { isThrottled, drops, othersDrop } = judge(among([anAccount("noisy", 4_000), anAccount("good", 100)], 50));
+  expect(isThrottled).toBe(true);
+  expect(othersDrop).toBe(0);
+  // 500/s leave, less the 1,000 above the reference in 10 s, less what the others send.
+  const share = 400 - 100 - 50;
+  const noisy = { accountId: "noisy", functionName: undefined, queue: "q0", rate: 4_000 };
+  expect(drops).toEqual([{ ...noisy, share, probability: 1 - share / 4_000 }]);
+});
+
+test("an account that is refused divides its share among its functions", () => {
+  const functions = [
+    { functionName: FunctionName("loud"), perSecond: 4_000 },
+    { functionName: FunctionName("quiet"), perSecond: 10 },
+  ];
+  const { drops } = judge(among([anAccount("noisy", 4_010, { functions }), anAccount("good", 100)]));
+  expect(drops).toHaveLength(1);
+  expect(drops[0]).toMatchObject({ accountId: "noisy", functionName: "loud", share: 290 });
+});
+
+test("whoever has few tasks waiting is not refused for the backlog of others", () => {
+  // What is held back by a limit: two hundred times the reference, of one account that sends little.
+  const stuck = { backlog: 1_000_000, drainPerSecond: 500 };
+  const arrivals = among([
+    anAccount("stuck", 20, { waiting: 1_000_000 }),
+    anAccount("good", 300, { waiting: 200 }),
+    anAccount("better", 180, { waiting: 10 }),
+  ]);
+  const { drops, othersDrop } = judge(arrivals, stuck, true);
+  expect(drops.map(({ accountId, probability }) => [accountId, probability])).toEqual([["stuck", config.dropMax]]);
+  expect(othersDrop).toBe(0);
+});
+
+test("small ones are refused alike when they alone are more than what leaves", () => {
+  const { drops, othersDrop } = judge(among([], 2_000));
+  expect(drops).toEqual([]);
+  expect(othersDrop).toBeCloseTo(0.75);
+});
+
+test("an account that is alone may fill its queue, until another one comes", () => {
+  const bulk = { backlog: 900_000, drainPerSecond: 500 };
+  expect(judge(among([anAccount("bulk", 10_000)], 5), bulk).isThrottled).toBe(false);
+  expect(judge(among([anAccount("bulk", 10_000)], 500), bulk).isThrottled).toBe(true);
+  expect(judge(among([anAccount("bulk", 10_000)], 5), { ...bulk, backlog: 1_100_000 }).isThrottled).toBe(true);
+});
+
+test("a queue that is throttled stays so until its backlog is half of the reference", () => {
+  const arrivals = among([anAccount("a", 400), anAccount("b", 400)]);
+  const half = { backlog: 2_600, drainPerSecond: 500 };
+  expect(judge(arrivals, half, true).isThrottled).toBe(true);
+  expect(judge(arrivals, half, false).isThrottled).toBe(false);
+  expect(judge(arrivals, { ...half, backlog: 2_400 }, true).isThrottled).toBe(false);
+});

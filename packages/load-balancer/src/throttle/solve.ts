@@ -1,0 +1,108 @@
+// Whose submissions to a queue are refused, and how many of them. Pure.
+//
+// Two rules keep a throttled queue from hurting those who did not fill it. Whoever has few tasks waiting is not refused: a
+// backlog may be old, held back by a limit or a pause, and is then not the doing of those who submit now. And the drain is
+// always left to them: what works off the backlog is taken from those who have it.
+
+import type { Drop } from "@sluice/coordination";
+import {
+  type AccountId,
+  admissibleRate,
+  backlogReference,
+  defaultThrottleConfig,
+  type FunctionName,
+  fairShares,
+  isThrottled,
+  type QueuePressure,
+  type ThrottleConfig,
+  uniformDrop,
+} from "@sluice/core";
+
+export interface QueueArrivals {
+  /** Submissions per second of everybody, refused ones too. */
+  readonly total: number;
+  /** Those that are known by name; the rest of the total are small ones. */
+  readonly accounts: readonly AccountArrivals[];
+}
+
+export interface AccountArrivals {
+  readonly accountId: AccountId;
+  readonly perSecond: number;
+  /** Of its functions; in all at most `perSecond`. */
+  readonly functions: readonly { readonly functionName: FunctionName; readonly perSecond: number }[];
+  /** Its tasks that are not final; undefined: not known. */
+  readonly waiting: number | undefined;
+}
+
+export interface SolveConfig extends ThrottleConfig {
+  /**
+   * One account that submits to a queue almost alone may let so many tasks wait there before it is throttled: there is nobody
+   * whom it could hurt. Default 1,000,000: all that an account may have.
+   */
+  readonly aloneBacklogMin: number;
+  /** Almost alone: the others submit less than this share. Default 0.01. */
+  readonly aloneShare: number;
+}
+
+export interface QueueVerdict {
+  readonly isThrottled: boolean;
+  readonly drops: readonly Drop[];
+  /** The probability to refuse anybody who has no drop of his own. */
+  readonly othersDrop: number;
+}
+
+const open: QueueVerdict = { isThrottled: false, drops: [], othersDrop: 0 };
+
+export const defaultSolveConfig: SolveConfig = {
+  ...defaultThrottleConfig,
+  aloneBacklogMin: 1_000_000,
+  aloneShare: 0.01,
+};
+
+export function judgeQueue(
+  queue: string,
+  { wasThrottled, pressure, arrivals }: QueueFacts,
+  config: SolveConfig,
+): QueueVerdict {
+  const largest = Math.max(0, ...arrivals.accounts.map(({ perSecond }) => perSecond));
+  const isAlone = arrivals.total - largest < config.aloneShare * arrivals.total;
+  const limits = isAlone ? { ...config, backlogMin: Math.max(config.backlogMin, config.aloneBacklogMin) } : config;
+  if (!isThrottled(wasThrottled, pressure, limits)) return open;
+  const waitingShare = backlogReference(pressure, limits) / Math.max(1, arrivals.accounts.length);
+  const offenders = arrivals.accounts.filter(({ waiting = Infinity }) => waiting > waitingShare);
+  const others = Math.max(0, arrivals.total - offenders.reduce((sum, { perSecond }) => sum + perSecond, 0));
+  const admissible = admissibleRate(pressure, limits);
+  const { dropMax } = config;
+  const demands = offenders.map(({ perSecond }) => ({ rate: perSecond, weight: 1 }));
+  const { share, drops } = fairShares(demands, { admissible, others, dropMax });
+  return {
+    isThrottled: true,
+    drops: offenders.flatMap((account, index) => dropsOf(queue, account, { share, drop: drops[index] ?? 0, dropMax })),
+    othersDrop: uniformDrop(others, Math.max(admissible, pressure.drainPerSecond), dropMax),
+  };
+}
+export interface QueueFacts {
+  readonly wasThrottled: boolean;
+  readonly pressure: QueuePressure;
+  readonly arrivals: QueueArrivals;
+}
+
+/** Inside an account that is refused, the share of the account is divided in the same way among its functions. */
+function dropsOf(queue: string, account: AccountArrivals, refused: Refused): Drop[] {
+  const { accountId, functions, perSecond } = account;
+  if (refused.drop <= 0) return [];
+  const base = { accountId, queue, share: refused.share };
+  if (functions.length < 2) return [{ ...base, functionName: undefined, probability: refused.drop, rate: perSecond }];
+  const others = Math.max(0, perSecond - functions.reduce((sum, { perSecond: rate }) => sum + rate, 0));
+  const demands = functions.map(({ perSecond: rate }) => ({ rate, weight: 1 }));
+  const inner = fairShares(demands, { admissible: refused.share, others, dropMax: refused.dropMax });
+  return functions.flatMap(({ functionName, perSecond: rate }, index) => {
+    const probability = inner.drops[index] ?? 0;
+    return probability > 0 ? [{ ...base, functionName, probability, share: inner.share, rate }] : [];
+  });
+}
+interface Refused {
+  readonly share: number;
+  readonly drop: number;
+  readonly dropMax: number;
+}

@@ -1,0 +1,125 @@
+// What the leader tells the api-servers, in each round: how full the queues are, and whose submissions are refused.
+//
+//   silent ──something waits, or is refused──▶ speaking ──nothing any more: one empty document──▶ silent
+//
+// While speaking the document is written when it says something new, and before it is overdue. All schedulers hear the
+// reports of the api-servers, so a new leader knows them; which queues are throttled it takes from the last document.
+import {
+  type Admission,
+  type Condition,
+  type Coordinator,
+  type LoadReport,
+  type QueueLoad,
+  readAdmission,
+  type Wish,
+  writeAdmission,
+} from "@sluice/coordination";
+import { type Clock, retryDelayMs } from "@sluice/core";
+import { arrivalsTopic, parseArrivals, type Signals } from "@sluice/queue";
+import type { LoadBalancerMetrics } from "../metrics.ts";
+import { createArrivalBook } from "./arrivals.ts";
+import { type QueueBacklog, queueBacklogs } from "./queue-loads.ts";
+import { judgeQueue, type QueueVerdict, type SolveConfig } from "./solve.ts";
+
+export interface AdmissionThrottle {
+  /** Hears the api-servers until the returned function is called; whether it leads or not. */
+  listen(): () => void;
+  /** Of the leader, in each of its rounds: decides, at most once per `decideEveryMs`, and says what is new. */
+  round(facts: ThrottleFacts): Promise<void>;
+  /** It leads no more. */
+  forget(): void;
+}
+
+export interface ThrottleFacts {
+  readonly wishes: readonly Wish[];
+  readonly reports: readonly LoadReport[];
+  /** On which it still leads. */
+  readonly leadership: Condition;
+}
+
+export interface AdmissionThrottleOptions {
+  readonly coordinator: Coordinator;
+  readonly signals: Signals;
+  readonly clock: Clock;
+  readonly metrics: LoadBalancerMetrics;
+  readonly config: SolveConfig;
+}
+
+/** Reports come every second. */
+const decideEveryMs = 900;
+/** A document that is not written again for so long is overdue; it is, twice, before that. */
+export const admissionValidForMs = 5_000;
+
+type Sayings = Pick<Admission, "queues" | "drops">;
+
+export function createAdmissionThrottle(options: AdmissionThrottleOptions): AdmissionThrottle {
+  const { coordinator, signals, clock, metrics, config } = options;
+  const book = createArrivalBook();
+  /** Undefined: not known yet. */
+  let throttled: ReadonlySet<string> | undefined;
+  let said: { readonly text: string; readonly at: number } | undefined;
+  let decidedAt = Number.NEGATIVE_INFINITY;
+
+  async function throttledBefore(): Promise<ReadonlySet<string>> {
+    const { admission } = await readAdmission(coordinator);
+    return new Set([...(admission?.queues ?? [])].filter(([, load]) => load.retryAfterMs > 0).map(([queue]) => queue));
+  }
+
+  function decide(backlogs: ReadonlyMap<string, QueueBacklog>, before: ReadonlySet<string>): Sayings {
+    const arrivals = book.read(clock.monotonic());
+    const verdicts = [...backlogs].map(([queue, { waiting, ...load }]) => {
+      const pressure = { backlog: waiting, drainPerSecond: load.drainPerSecond };
+      const facts = {
+        wasThrottled: before.has(queue),
+        pressure,
+        arrivals: arrivals.get(queue) ?? { total: 0, accounts: [] },
+      };
+      const verdict = judgeQueue(queue, facts, config);
+      const retryAfterMs = verdict.isThrottled ? retryDelayMs(pressure, config) : 0;
+      return { queue, verdict, load: { waiting, ...load, retryAfterMs, othersDrop: verdict.othersDrop } };
+    });
+    throttled = new Set(verdicts.filter(({ verdict }) => verdict.isThrottled).map(({ queue }) => queue));
+    measure(verdicts);
+    return {
+      queues: new Map(verdicts.map(({ queue, load }): [string, QueueLoad] => [queue, load])),
+      drops: verdicts.flatMap(({ verdict }) => verdict.drops),
+    };
+  }
+
+  function measure(verdicts: readonly { readonly verdict: QueueVerdict }[]): void {
+    metrics.throttledQueues.set(throttled?.size ?? 0);
+    metrics.throttledFlows.set(verdicts.reduce((sum, { verdict }) => sum + verdict.drops.length, 0));
+  }
+
+  async function say(sayings: Sayings, leadership: Condition): Promise<void> {
+    const now = clock.monotonic();
+    const text = JSON.stringify([[...sayings.queues], sayings.drops]);
+    const isEmpty = sayings.queues.size === 0;
+    const isDue = said === undefined || now - said.at >= admissionValidForMs / 2;
+    if (said?.text === text && (isEmpty || !isDue)) return;
+    const admission = { at: clock.now(), validForMs: admissionValidForMs, ...sayings };
+    if (await writeAdmission(coordinator, admission, [leadership])) said = { text, at: now };
+    else said = undefined;
+  }
+
+  return {
+    listen: () =>
+      signals.listen(arrivalsTopic, (payload) => {
+        const report = parseArrivals(payload);
+        if (report !== undefined) book.note(report, clock.monotonic());
+      }),
+    async round({ wishes, reports, leadership }) {
+      const now = clock.monotonic();
+      if (now - decidedAt < decideEveryMs) return;
+      const before = throttled ?? (await throttledBefore());
+      decidedAt = now;
+      await say(decide(queueBacklogs(wishes, reports), before), leadership);
+    },
+    forget() {
+      throttled = undefined;
+      said = undefined;
+      metrics.throttledQueues.set(0);
+      metrics.throttledFlows.set(0);
+    },
+  };
+}
