@@ -66,6 +66,28 @@ export const rows: readonly Mutation[] = [
     proof: { breaks: ["I3", "I8"], focus: ["scheduler crash", "agent freeze"] },
   },
   {
+    name: "expiry",
+    about: "Neither an owner nor an agent looks whether a task has expired when its turn has come.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/plan.ts",
+        find: 'if (row.expiresAt !== undefined && row.expiresAt <= facts.now) return "expire";',
+        replace: "",
+      },
+      {
+        file: "packages/agent/src/gate/gate.ts",
+        find: "if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };",
+        replace: "",
+      },
+      {
+        file: "packages/agent/src/run.ts",
+        find: "if (order.expiresAtMs > 0) this.startBefore = order.expiresAtMs;",
+        replace: "",
+      },
+    ],
+    proof: { breaks: ["I8"], focus: ["scheduler crash", "coordinator without quorum"] },
+  },
+  {
     name: "sweeper",
     about: "Nobody looks for rows that lost their message.",
     edits: [
