@@ -121,7 +121,7 @@ export interface WorkloadOptions {
 export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped", "expiring"] as const;
 export type TaskKind = (typeof taskKinds)[number];
 
-/** Clients of three accounts, from `startWorkload` until `finish`, or until it is disposed of. */
+/** Clients of eight accounts, from `startWorkload` until `finish`, or until it is disposed of. */
 export interface Workload extends AsyncDisposable {
   /** Answers so far. */
   readonly counts: { readonly accepted: number; readonly rejected: number; readonly unknown: number };

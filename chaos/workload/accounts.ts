@@ -1,4 +1,4 @@
-// Three accounts with a key each, made in the store as an operator would.
+// Eight accounts with a key each, made in the store as an operator would.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createAccessKey } from "@sluice/api-server";

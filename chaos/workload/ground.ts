@@ -1,4 +1,4 @@
-// What clients stand on: three accounts with their functions deployed, and a ledger beside everything that is broken.
+// What clients stand on: eight accounts with their functions deployed, and a ledger beside everything that is broken.
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SluiceClient } from "@sluice/client";

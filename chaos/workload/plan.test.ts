@@ -1,4 +1,4 @@
-import { AccountId, FunctionName, queueOf, sharedQueues } from "@sluice/core";
+import { AccountId, firstQueueOf, sharedQueues } from "@sluice/core";
 import { seededRandom } from "@sluice/core/testing";
 import { expect, test } from "vitest";
 import { type TaskKind, taskKinds } from "../contract.ts";
@@ -25,11 +25,9 @@ test("every kind has its share, over all accounts and queues", () => {
     const share = shareOf((task) => task.kind === kind);
     expect(Math.abs(share - defaultMix[kind])).toBeLessThan(1);
   }
-  for (const account of accounts) expect(shareOf((task) => task.account === account)).toBeGreaterThan(20);
-  const queues = workFlows.map((flow) =>
-    queueOf({ accountId: AccountId(flow.account), functionName: FunctionName(flow.function) }),
-  );
-  expect(queues).toEqual(sharedQueues());
+  for (const account of accounts) expect(shareOf((task) => task.account === account)).toBeGreaterThan(10);
+  const queues = workFlows.map((flow) => firstQueueOf(AccountId(flow.account)));
+  expect(queues.sort()).toEqual(sharedQueues());
 });
 
 test("a kind that is left out does not occur, and a mix of nothing is refused", () => {
@@ -40,7 +38,7 @@ test("a kind that is left out does not occur, and a mix of nothing is refused", 
 test("accounts use the same task ids, each once", () => {
   const tasks = planned(3_000, { mix: { short: 1 } });
   const ids = accounts.map((account) => tasks.filter((task) => task.account === account).map(({ taskId }) => taskId));
-  expect(ids.map((own) => own[0])).toEqual(["short-1", "short-1", "short-1"]);
+  expect(ids.map((own) => own[0])).toEqual(accounts.map(() => "short-1"));
   for (const own of ids) expect(new Set(own).size).toBe(own.length);
 });
 

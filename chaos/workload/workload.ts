@@ -1,4 +1,4 @@
-// Clients of three accounts submit at their pace whatever is broken meanwhile, and everything that is needed to judge the
+// Clients of eight accounts submit at their pace whatever is broken meanwhile, and everything that is needed to judge the
 // run is written down:
 //
 //   submitting ──finish──▶ settling: unknown outcomes are learned, what was accepted becomes final ──▶ evidence

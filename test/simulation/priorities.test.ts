@@ -78,6 +78,7 @@ async function startScenario({ runMs }: { readonly runMs: number }) {
         delayMs: 0,
         expiresAfterMs: 0,
         submissionToken: "",
+        tags: [],
       };
       let isAnswered = false;
       const call = tasks.submitTasks({ tasks: new Array(count).fill(draft) }, { signal: new AbortController().signal });

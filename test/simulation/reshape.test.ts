@@ -1,13 +1,13 @@
 // Scenarios of splits, merges, moves and leaves: what they cost, and that nothing is lost by them and nothing runs twice.
 import { setMaxListeners } from "node:events";
 import { claimsPrefix, leaderKey, moveWish, readWishes, writeWish } from "@sluice/coordination";
-import { AccountId, covers, FunctionName, type Prefix, queueOf } from "@sluice/core";
+import { AccountId, covers, firstQueueOf, type Prefix } from "@sluice/core";
 import type { SchedulerDeps } from "@sluice/scheduler";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createFunction } from "./functions.ts";
 import { encodeBehaviour } from "./model/behaviour.ts";
 import { openStoreOfRuns, type StoreOfRuns } from "./simulate.ts";
-import { World } from "./world.ts";
+import { queues, World } from "./world.ts";
 
 /** Nobody dispatches from a partition that moves for less than this; a message takes 1 to 4 ms, and a call two of them. */
 const gapMaxMs = 300;
@@ -134,11 +134,11 @@ async function startScenario({ shape = [""], ms = 20, balancer = {} }: ScenarioO
   const world = new World({ seed: 1, openStore: await store.reset(), agents, balancer });
   await world.start([account], { shape });
   const name = await createFunction(world, { account });
-  const queue = queueOf({ accountId: AccountId(account), functionName: FunctionName(name) });
+  const queue = firstQueueOf(AccountId(account), queues);
   await world.clock.advance(5_000);
   const { tasks } = world.client("client", account);
   const payload = encodeBehaviour({ steps: [{ kind: "ok", ms }], termMs: 0 });
-  const draft = { function: name, taskId: "", payload, delayMs: 0, expiresAfterMs: 0, submissionToken: "" } as const;
+  const draft = { function: name, taskId: "", payload, delayMs: 0, expiresAfterMs: 0, submissionToken: "", tags: [] } as const;
   let submitted = 0;
   const claims = async () =>
     (await world.coordinator.list(claimsPrefix)).map(({ key, value }) => {

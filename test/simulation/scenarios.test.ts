@@ -37,6 +37,7 @@ async function startWorld({ ms, agents = 2, isRetried = false }: { ms: number; a
     delayMs: 0,
     expiresAfterMs: 0,
     submissionToken: "",
+    tags: [],
   } as const;
   const submitted = tasks.submitTasks(
     { tasks: new Array(taskCount).fill(draft) },

@@ -4,7 +4,7 @@
 import type { FunctionFacts, Observation, Submission, View } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
 import { type AccountState, Client } from "./client.ts";
-import { createFunction, namesOnOurQueues } from "./functions.ts";
+import { createFunction } from "./functions.ts";
 import type { World } from "./world.ts";
 
 export const accounts = ["red", "green", "blue"] as const;
@@ -25,14 +25,13 @@ export interface Workload {
 }
 
 const clientsPerAccount = 2;
-const functionsPerAccount = 2;
+const names = ["f0", "f1"];
 
 /** Creates the functions, then lets the clients loose. */
 export async function startWorkload({ world, untilMs }: WorkloadOptions): Promise<Workload> {
   const dice = world.dice.fork("workload");
   const record = { submissions: [] as Submission[], observations: [] as Observation[], views: [] as View[] };
   const functions: FunctionFacts[] = [];
-  const names = namesOnOurQueues(accounts, functionsPerAccount);
   const states = accounts.map((account): AccountState => ({ account, ids: 0, sent: [], known: [] }));
   let busy = 0;
   for (const state of states) {

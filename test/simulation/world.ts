@@ -277,6 +277,7 @@ export class World {
       config: apiServerConfig(joinToken),
       masterKey,
       inspectZip: async () => ({ files: 1, bytes: 1 }),
+      queues,
     });
     this.#targets.set(`${node.host} tasks`, targetOf(node, server.tasks));
     this.#targets.set(`${node.host} cluster`, targetOf(node, server.cluster));

@@ -1,5 +1,5 @@
-import type { Coordinator } from "@sluice/coordination";
-import { assert, type Clock, laneCount, type Random, runAll } from "@sluice/core";
+import { type Coordinator, createAdmissionFollower, createRouteFollower } from "@sluice/coordination";
+import { assert, type Clock, laneCount, type Random, runAll, sharedQueues } from "@sluice/core";
 import {
   AgentGatewayServiceService,
   type Api,
@@ -28,6 +28,7 @@ import { createAnnouncer } from "./submit/announcer.ts";
 import { createBudget } from "./submit/budget.ts";
 import { createKnownFunctions } from "./submit/known-functions.ts";
 import { createRecorder } from "./submit/recorder.ts";
+import { createRouting } from "./submit/routing/routing.ts";
 import { createSubmit } from "./submit/submit.ts";
 import { createSubmitApi } from "./submit/submit-api.ts";
 import { createSubmitStream } from "./submit/submit-stream.ts";
@@ -49,6 +50,8 @@ export interface ApiServerOptions {
   /** 32 bytes under which the secrets of access keys are encrypted. */
   readonly masterKey: Uint8Array;
   readonly inspectZip: InspectZip;
+  /** The shared ones; default: all of them. */
+  readonly queues?: readonly string[];
 }
 
 export interface ApiServer {
@@ -86,6 +89,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const authenticate = createAuthenticate({ ...config, store, clock, masterKey });
   const watches = createWatches({ clock, metrics, max: config.watchersMax });
   const known = createKnownFunctions({ store, clock, ageMsMax: config.functionCacheMs });
+  const admission = createAdmissionFollower({ coordinator, clock, log });
+  const routes = createRouteFollower({ coordinator, clock, log });
   const readiness = createReadiness({ store, clock, log, metrics });
   const announcer = createAnnouncer({ queue, clock, random, log, metrics, blocksMax: config.announceBlocksMax });
   const recorder = createRecorder({
@@ -104,6 +109,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     metrics,
     recorder,
     functions: known,
+    routing: createRouting({ clock, metrics, routes, admission, queues: options.queues ?? sharedQueues() }),
     waiting: createWaitingTasks({
       store,
       clock,
@@ -193,6 +199,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           await announcer.run(ending, () => within(clock, drainMs, recorder.idle(), undrained));
         },
         (ending) => lifeline.run(ending),
+        (ending) => admission.run(ending),
+        (ending) => routes.run(ending),
         hear,
       );
     },

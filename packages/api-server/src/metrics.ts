@@ -18,6 +18,11 @@ export function apiServerMetrics(registry: Registry) {
       labelNames: ["reason"] as const,
       registers,
     }),
+    routedAside: new Counter({
+      name: "sluice_api_server_routed_aside_tasks_total",
+      help: "Submissions that went to the second queue of their account because the first was longer",
+      registers,
+    }),
     groupTasks: new Histogram({
       name: "sluice_api_server_group_commit_size_tasks",
       help: "Rows of one insert",

@@ -18,6 +18,7 @@ export * from "./placement/assignment.ts";
 export * from "./placement/home.ts";
 export * from "./placement/partition.ts";
 export * from "./placement/route.ts";
+export * from "./placement/route-of.ts";
 export * from "./placement/shuffle-shard.ts";
 export * from "./random.ts";
 export * from "./task/retry.ts";

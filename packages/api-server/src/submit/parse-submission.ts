@@ -1,20 +1,32 @@
 import { createHash } from "node:crypto";
-import { type AccountId, AppError, FunctionName, invalid, TaskId } from "@sluice/core";
+import {
+  type AccountId,
+  AppError,
+  type Flow,
+  FunctionName,
+  invalid,
+  type Lane,
+  type Route,
+  TaskId,
+} from "@sluice/core";
 import type { TaskSubmission } from "@sluice/protocol";
-import type { FunctionRecord, NewTask } from "@sluice/store";
+import type { FunctionRecord, FunctionSettings, NewTask } from "@sluice/store";
 import type { ApiServerConfig } from "../config.ts";
 import { parsePriority } from "../wire/task.ts";
 import { checkInteger, checkTag, checkText } from "../wire/text.ts";
 
-/** A submission that was admitted; the group commit that records it chooses the lane. */
-export type Draft = Omit<NewTask, "lane">;
+/** A submission that was admitted. */
+export interface Draft extends Omit<NewTask, "lane"> {
+  /** Undefined: the group commit that records it chooses one. */
+  readonly lane: Lane | undefined;
+}
 
 export interface SubmissionContext {
   readonly accountId: AccountId;
   /** Those of the message's functions that exist. */
   readonly functions: ReadonlyMap<FunctionName, FunctionRecord>;
   readonly config: Pick<ApiServerConfig, "payloadBytesMax" | "delayMsMax" | "expiresAfterMsMax">;
-  readonly queueOf: (flow: { accountId: AccountId; functionName: FunctionName }) => string;
+  readonly routeOf: (flow: Flow, settings: FunctionSettings) => Route;
   /** Makes a task id that nobody has. */
   readonly newTaskId: () => TaskId;
 }
@@ -57,7 +69,7 @@ export function parseSubmission(task: TaskSubmission, path: string, context: Sub
     accountId,
     functionName,
     taskId,
-    queue: context.queueOf({ accountId, functionName }),
+    ...context.routeOf({ accountId, functionName }, found.settings),
     priority: parsePriority(task.priority, `${path}.priority`),
     payload: task.payload,
     delayMs,

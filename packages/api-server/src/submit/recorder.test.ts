@@ -112,6 +112,7 @@ function drafts(count: number, name: string, payloadBytes = 0): Draft[] {
     functionName: FunctionName("echo"),
     taskId: TaskId(`${name}_${index}`),
     queue: "q0",
+    lane: undefined,
     priority: 2,
     payload: new Uint8Array(payloadBytes),
     delayMs: 0,

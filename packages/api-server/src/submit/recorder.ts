@@ -103,7 +103,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     inFlight += 1;
     const lane = nextLane;
     nextLane = (nextLane + 1) % laneCount;
-    const tasks = slots.map(({ draft }): NewTask => ({ ...draft, lane }));
+    const tasks = slots.map(({ draft }): NewTask => ({ ...draft, lane: draft.lane ?? lane }));
     const startedAt = clock.monotonic();
     try {
       const outcomes = await store.tasks.insert(tasks);

@@ -3,9 +3,10 @@ import {
   type AccountId,
   AppError,
   type Clock,
+  type Flow,
   FunctionName,
   invalid,
-  queueOf,
+  type Limits,
   type Random,
   type Task,
   TaskId,
@@ -18,6 +19,7 @@ import type { Budget } from "./budget.ts";
 import type { KnownFunctions } from "./known-functions.ts";
 import { type Draft, parseSubmission } from "./parse-submission.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Routing } from "./routing/routing.ts";
 import { tooManyWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
 /** What became of one submission. */
@@ -47,6 +49,7 @@ export interface SubmitOptions {
   readonly log: Logger;
   readonly metrics: ApiServerMetrics;
   readonly functions: KnownFunctions;
+  readonly routing: Routing;
   readonly waiting: WaitingTasks;
   readonly budget: Budget;
   readonly recorder: Recorder;
@@ -82,7 +85,9 @@ export function createSubmit(options: SubmitOptions): Submit {
   /** Each task as a draft, or what is wrong with it. */
   async function admit({ accountId, tasks, pathOf }: Message): Promise<(Draft | AppError)[]> {
     const functions = await options.functions.find(accountId, namesOf(tasks));
-    const context = { accountId, functions, config, queueOf, newTaskId };
+    const routeOf = (flow: Flow, settings: Limits) =>
+      options.routing.routeOf(flow, { function: settings, account: undefined });
+    const context = { accountId, functions, config, routeOf, newTaskId };
     const parsed = tasks.map((task, index) => orError(() => parseSubmission(task, pathOf(index), context)));
     const drafts = parsed.filter((entry) => !(entry instanceof AppError)).length;
     let admitted = drafts === 0 ? 0 : await options.waiting.admit(accountId, drafts);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { aFlow } from "../testing/index.ts";
-import { queueOf, sharedQueues } from "./route.ts";
+import { dedicatedQueueOf, sharedQueues } from "./route.ts";
 import { queuesOfAccount, shardOf } from "./shuffle-shard.ts";
 
 const agents = (count: number) => Array.from({ length: count }, (_, index) => `agent-${index}`);
@@ -50,16 +50,24 @@ test("an account has two queues of its own among the shared ones", () => {
   expect(new Set(pairs.map(([first]) => first)).size).toBe(8);
 });
 
-test("routes and shards never change: running clusters depend on them", () => {
-  const functions = ["echo", "resize", "digest", "train"];
-  expect(functions.map((name) => queueOf(aFlow({ function: name })))).toMatchInlineSnapshot(`
+test("queues and shards never change: running clusters depend on them", () => {
+  expect(["main", "acme", "default"].map((account) => queuesOfAccount(account, sharedQueues()))).toMatchInlineSnapshot(`
     [
-      "q0",
-      "q4",
-      "q2",
-      "q5",
+      [
+        "q5",
+        "q3",
+      ],
+      [
+        "q3",
+        "q7",
+      ],
+      [
+        "q1",
+        "q2",
+      ],
     ]
   `);
+  expect(dedicatedQueueOf(aFlow())).toMatchInlineSnapshot(`"d49adf32f260e5bc4"`);
   expect(shardOf("main/echo", agents(10), 3)).toMatchInlineSnapshot(`
     [
       "agent-7",
@@ -67,9 +75,4 @@ test("routes and shards never change: running clusters depend on them", () => {
       "agent-5",
     ]
   `);
-});
-
-test("flows are spread over all shared queues", () => {
-  const used = new Set(Array.from({ length: 200 }, (_, flow) => queueOf(aFlow({ function: `f${flow}` }))));
-  expect([...used].sort()).toEqual(sharedQueues());
 });

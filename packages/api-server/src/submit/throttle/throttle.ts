@@ -1,0 +1,145 @@
+// Refuses submissions of those who send more than their fair share to a queue that is too full.
+//
+//   every second: what was submitted here ──hint──▶ load-balancer ──document──▶ whose submissions are refused here
+//
+// Nothing waits for the load-balancer. When it is gone, its last document holds until it is overdue, and then half of every
+// drop goes each second.
+import type { Admission, AdmissionFollower, QueueLoad } from "@sluice/coordination";
+import { type AccountId, type AppError, type Clock, type Flow, type Random, spreadDelayMs } from "@sluice/core";
+import { arrivalsTopic, formatArrivals, type Signals } from "@sluice/queue";
+import type { ApiServerMetrics } from "../../metrics.ts";
+import { createArrivalMeter } from "./arrival-meter.ts";
+import { type Chance, createDropTable, type DropTable } from "./drop-table.ts";
+import { queueFull, throttled } from "./throttled.ts";
+
+/** A submission before it is recorded. */
+export type Arrival = Flow & { readonly queue: string };
+
+export interface SubmitThrottle {
+  /** What is refused, in the order of the arrivals; undefined: admitted. Of one account. */
+  judge(arrivals: readonly Arrival[]): (AppError | undefined)[];
+  /** Tells the load-balancer what is submitted, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface SubmitThrottleOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signals: Signals;
+  readonly metrics: ApiServerMetrics;
+  /** What the load-balancer says. */
+  readonly admission: Pick<AdmissionFollower, "current">;
+  readonly waitingOf: (accountId: AccountId) => number | undefined;
+  /** False: only full queues refuse. */
+  readonly isOn: boolean;
+  readonly queueBacklogMax: number;
+}
+
+export const reportEveryMs = 1_000;
+/** One submission per account is let through in this time, so that whoever is refused learns when that ends. */
+const floorMs = 1_000;
+/** Longer ago nobody knows how full a queue is. */
+const backlogOverdueMsMax = 30_000;
+
+/** One document, as this server follows it. */
+interface Followed {
+  readonly admission: Admission;
+  readonly drops: DropTable;
+  /** Admitted here since it came, by queue: it does not know of them yet. */
+  readonly admitted: Map<string, number>;
+}
+
+export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThrottle {
+  const { clock, signals, metrics, admission, waitingOf, isOn, queueBacklogMax } = options;
+  const random = options.random.fork("throttle");
+  const meter = createArrivalMeter({ clock, random, serverId: random.fork("id").hex(6), waitingOf });
+  const floor = createFloor(clock);
+  let followed: Followed | undefined;
+
+  function follow(): { readonly followed: Followed; readonly overdueMs: number } | undefined {
+    const current = admission.current();
+    if (current === undefined) return undefined;
+    if (followed?.admission !== current.admission) {
+      followed = { admission: current.admission, drops: createDropTable(current.admission), admitted: new Map() };
+      metrics.throttleDrops.set(current.admission.drops.length);
+    }
+    return { followed, overdueMs: current.ageMs - current.admission.validForMs };
+  }
+
+  function judgeOne(arrival: Arrival, { followed: { admission: said, drops, admitted }, overdueMs }: Facts) {
+    const load = said.queues.get(arrival.queue);
+    if (load !== undefined && overdueMs < backlogOverdueMsMax) {
+      const waiting = load.waiting + (admitted.get(arrival.queue) ?? 0);
+      if (waiting >= queueBacklogMax) return refused("queue", queueFull(load, queueBacklogMax, delayOf(load)));
+    }
+    const chance = isOn ? drops.chanceOf(arrival, overdueMs) : undefined;
+    if (chance === undefined || random.next() >= chance.probability || floor.admits(arrival.accountId)) return undefined;
+    return refused(scopeOf(chance), throttled(chance, load, delayOf(load)));
+  }
+
+  function refused(scope: string, error: AppError): AppError {
+    metrics.throttled.inc({ scope });
+    return error;
+  }
+
+  function delayOf(load: QueueLoad | undefined): number {
+    return spreadDelayMs(Math.max(1_000, load?.retryAfterMs ?? 0), random.next());
+  }
+
+  return {
+    judge(arrivals) {
+      for (const { arrival, tasks } of grouped(arrivals)) meter.count(arrival, tasks);
+      const facts = follow();
+      if (facts === undefined) return arrivals.map(() => undefined);
+      return arrivals.map((arrival) => {
+        const error = judgeOne(arrival, facts);
+        const { admitted } = facts.followed;
+        if (error === undefined) admitted.set(arrival.queue, (admitted.get(arrival.queue) ?? 0) + 1);
+        return error;
+      });
+    },
+    async run(signal) {
+      while (!signal.aborted) {
+        await clock.sleep(reportEveryMs, signal);
+        const report = meter.report();
+        metrics.throttleFlows.set(meter.size);
+        if (report !== undefined) signals.send(arrivalsTopic, formatArrivals(report));
+      }
+    },
+  };
+}
+type Facts = { readonly followed: Followed; readonly overdueMs: number };
+
+function scopeOf({ scope }: Chance): string {
+  return scope === "small accounts" ? "others" : scope;
+}
+
+/** A message has few flows, and many tasks of each. */
+function grouped(arrivals: readonly Arrival[]): { readonly arrival: Arrival; readonly tasks: number }[] {
+  const groups: { arrival: Arrival; tasks: number }[] = [];
+  for (const arrival of arrivals) {
+    const last = groups.at(-1);
+    const isSame = last?.arrival.queue === arrival.queue && last.arrival.functionName === arrival.functionName;
+    if (last !== undefined && isSame) last.tasks += 1;
+    else groups.push({ arrival, tasks: 1 });
+  }
+  return groups;
+}
+
+/** Lets one submission of each account through per second, of those that would be refused. */
+function createFloor(clock: Clock) {
+  let admittedAt = new Map<AccountId, number>();
+  let sweptAt = clock.monotonic();
+  return {
+    admits(accountId: AccountId): boolean {
+      const now = clock.monotonic();
+      if (now - sweptAt >= floorMs) {
+        admittedAt = new Map([...admittedAt].filter(([, at]) => now - at < floorMs));
+        sweptAt = now;
+      }
+      if (now - (admittedAt.get(accountId) ?? Number.NEGATIVE_INFINITY) < floorMs) return false;
+      admittedAt.set(accountId, now);
+      return true;
+    },
+  };
+}
