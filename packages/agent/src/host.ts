@@ -13,6 +13,7 @@ import { defaultAgentConfig } from "./config.ts";
 import { createCodeFetch } from "./fetch-code.ts";
 import { openFileJournal } from "./file-journal.ts";
 import { detectCgroups } from "./instances/cgroup.ts";
+import { createMemoryWatch, readHostMemory } from "./instances/host-memory.ts";
 import { createInstancePool } from "./instances/pool.ts";
 import { Fenced } from "./lifeline/fenced.ts";
 import { scopeOf } from "./watchdog/host-lock.ts";
@@ -26,6 +27,8 @@ export interface AgentHostOptions {
   readonly folder: string;
   readonly slots: number;
   readonly instancesMax: number;
+  /** MiB of memory that instances may take together. */
+  readonly memoryMaxMb: number;
   readonly codeCacheBytes: number;
   readonly codeBytesMax: number;
   readonly drainMs: number;
@@ -96,10 +99,11 @@ async function runIncarnation(
     workDir,
     environment: options.environment,
     instancesMax: options.instancesMax,
+    memoryMaxMb: options.memoryMaxMb,
     beforeSend: () => agent.flushJournal(),
   });
-  const { agentId, address, joinToken, slots, instancesMax, drainMs } = options;
-  const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, instancesMax, drainMs };
+  const { agentId, address, joinToken, slots, instancesMax, memoryMaxMb, drainMs } = options;
+  const config = { ...defaultAgentConfig, agentId, address, joinToken, slots, instancesMax, memoryMaxMb, drainMs };
   const agent = createAgent({
     config,
     clock,
@@ -110,6 +114,7 @@ async function runIncarnation(
     pool,
     journal,
     watchdog,
+    isShortOfMemory: createMemoryWatch({ clock, read: readHostMemory }),
   });
   onAgent(agent);
   await agent.run(signal);

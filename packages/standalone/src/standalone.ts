@@ -90,6 +90,7 @@ export async function runStandalone(
     folder: dataDir.agent,
     slots: config.slots,
     instancesMax: config.instancesMax,
+    memoryMaxMb: config.memoryMaxMb,
     codeCacheBytes: config.codeCacheBytes,
     codeBytesMax: defaultApiServerConfig.codeBytesMax,
     drainMs: config.drainMs,

@@ -98,6 +98,26 @@ export function removeScope(scope: string): void {
   }
 }
 
+/** The limit of our own cgroup, and what counts towards it; undefined: the host does not tell. */
+export function readOwnMemory(): { readonly limitBytes: number; readonly usedBytes: number } | undefined {
+  for (const { version, own } of hierarchies()) {
+    const [limit, usage, inactive] =
+      version === "v1"
+        ? ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"]
+        : ["memory.max", "memory.current", "inactive_file"];
+    try {
+      const read = (name: string) => readFileSync(join(own, name), "latin1").trim();
+      // A cache of files is given back before anybody is killed.
+      const cached = new RegExp(`^${inactive} (\\d+)$`, "m").exec(read("memory.stat"))?.[1] ?? 0;
+      const limitBytes = read(limit) === "max" ? Number.POSITIVE_INFINITY : Number(read(limit));
+      return { limitBytes, usedBytes: Number(read(usage)) - Number(cached) };
+    } catch {
+      // Not a hierarchy with memory, or its root.
+    }
+  }
+  return undefined;
+}
+
 function roleOf(path: string): CgroupRef["role"] {
   if (existsSync(join(path, "cgroup.kill"))) return "kill";
   return existsSync(join(path, "freezer.state")) ? "freezer" : "procs";

@@ -25,11 +25,11 @@ import { deferred, within } from "./within.ts";
 export interface InstanceOptions extends Omit<InstancePoolOptions, "limits">, StartupOptions {
   readonly limits: InstanceLimits;
   readonly interpreter: Interpreter;
+  keepsWarm(instance: Instance): boolean;
 }
 
 /** How long a runner may take to answer that it has seen a stop, before it counts as blocked. */
-const cancelAnswerMs = 250;
-const lastOutputMs = 500;
+const [cancelAnswerMs, lastOutputMs] = [250, 500];
 const frameOverheadBytes = 128 * 1024;
 
 export class Instance {
@@ -218,10 +218,10 @@ export class Instance {
     // One timer for many idle moments: rearming it for each would cost more than a small handler.
     this.#cancelIdleTimer ??= this.#options.clock.timer(ms, () => {
       this.#cancelIdleTimer = undefined;
-      const idleMs = this.#options.clock.monotonic() - this.usedAt;
       if (!this.isIdle) return;
-      if (idleMs >= this.spec.idleTimeoutMs) void this.destroy({ runsPreStop: true });
-      else this.#watchIdleness(this.spec.idleTimeoutMs - idleMs);
+      const leftMs = this.usedAt + this.spec.idleTimeoutMs - this.#options.clock.monotonic();
+      if (leftMs > 0 || this.#options.keepsWarm(this)) this.#watchIdleness(leftMs > 0 ? leftMs : ms);
+      else void this.destroy({ runsPreStop: true });
     });
   }
 

@@ -199,3 +199,49 @@ test("a closed pool starts nothing", async () => {
 
   expect(failure.errorType).toBe("InstanceUnavailable");
 });
+
+test("instances together take no more memory than the host gives them: the longest idle one makes room", async () => {
+  await using world = startPool(files, { memoryMaxMb: 512 });
+  const spec = (revision: number) => world.spec({ handler: "index.pid", revision, memoryMb: 256 });
+  await world.run(spec(1));
+  await world.run(spec(2));
+
+  resultOf(await world.run(spec(3)));
+
+  expect([1, 2, 3].map((revision) => world.pool.hasWarm(revision))).toEqual([false, true, true]);
+});
+
+test("a function that needs all the memory gets it in spite of an endless backlog of small ones, and one that needs more runs alone", async () => {
+  await using world = startPool(files, { memoryMaxMb: 512 });
+  const small = world.spec({ handler: "index.slow", functionName: "small", revision: 1, memoryMb: 128 });
+  let isOver = false;
+  const backlog = async () => {
+    while (!isOver) await world.run(small, { payload: Buffer.from("20") });
+  };
+  const flood = Array.from({ length: 8 }, backlog);
+  await eventually(() => world.pool.hasWarm(1) || world.pool.instanceCount === 4);
+
+  const large = world.spec({ handler: "index.pid", functionName: "large", revision: 2, memoryMb: 600 });
+  const outcome = await world.run(large);
+  isOver = true;
+  await Promise.all(flood);
+
+  expect(outcome.kind).toBe("succeeded");
+});
+
+test("one instance of a latency-sensitive function outlives its idle time, until it has a successor", async () => {
+  await using world = startPool(files);
+  const spec = (revision: number) =>
+    world.spec({ handler: "index.slow", revision, idleTimeoutMs: 50, latencySensitive: true });
+  const two = [1, 2].map(() => world.run(spec(1), { payload: Buffer.from("100") }));
+  await Promise.all(two);
+  await eventually(() => world.pool.instanceCount === 1);
+  const other = world.spec({ handler: "index.pid", functionName: "other", revision: 3, idleTimeoutMs: 200 });
+  await world.run(other);
+  await eventually(() => !world.pool.hasWarm(3));
+  expect(world.pool.hasWarm(1)).toBe(true);
+
+  await world.run(spec(2), { payload: Buffer.from("1") });
+  await eventually(() => !world.pool.hasWarm(1));
+  expect(world.pool.hasWarm(2)).toBe(true);
+});

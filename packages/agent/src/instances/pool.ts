@@ -1,14 +1,15 @@
 // The instance pool: warm processes, one kind per revision of a function.
 //
 // An invocation takes, in this order: a free slot of a warm instance (the one used last, so that the others can idle
-// out), a free slot of one that is starting, a new instance; when the host is full, the place of the instance that has
-// been idle longest; else that of one of the function with the most instances, once its requests are done. So a function
+// out), a free slot of one that is starting, a new instance; when the host is full (in number or in memory), the place of
+// the instance that has been idle longest; else that of one of the function with the most instances, once its requests are done. So a function
 // with an endless backlog keeps nobody else out.
 import type { Clock, Random } from "@sluice/core";
 import type { CodeSource } from "../code/code-cache.ts";
 import type { Guard } from "../watchdog/guard.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Cgroups } from "./cgroup.ts";
+import { HostRoom, type HostRoomOptions } from "./host-room.ts";
 import { Instance } from "./instance.ts";
 import { Interpreters } from "./interpreters.ts";
 import { expired, notStarted, stopped } from "./outcomes.ts";
@@ -33,7 +34,6 @@ export interface FunctionSpec {
   readonly preStop?: Hook;
   readonly idleTimeoutMs: number;
   readonly instancesMax: number;
-  /** One idle instance is kept beyond its time; see `keptWarmMs`. Default: no. */
   readonly latencySensitive?: boolean;
 }
 
@@ -108,7 +108,7 @@ export interface InstancePool extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface InstancePoolOptions {
+export interface InstancePoolOptions extends HostRoomOptions {
   readonly clock: Clock;
   /** For instance ids. */
   readonly random: Random;
@@ -121,8 +121,6 @@ export interface InstancePoolOptions {
   readonly workDir: string;
   /** The agent's environment; only PATH, HOME, TZ and LANG of it are handed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Processes on this host, all functions together. */
-  readonly instancesMax: number;
   /** Runtime → path of its interpreter, where the search in PATH would choose wrongly. */
   readonly interpreters?: Readonly<Record<string, string>>;
   readonly limits?: Partial<InstanceLimits>;
@@ -139,6 +137,8 @@ export interface InstanceLimits {
   readonly logBytesMax: number;
   /** Processes and threads of one instance, where cgroups can limit them. */
   readonly pidsMax: number;
+  /** One idle instance of a latency-sensitive function is kept so long, unless others need its place. */
+  readonly keptWarmMs: number;
 }
 
 export const defaultLimits: InstanceLimits = {
@@ -147,6 +147,7 @@ export const defaultLimits: InstanceLimits = {
   resultBytesMax: 256 * 1024,
   logBytesMax: 1024 * 1024,
   pidsMax: 512,
+  keptWarmMs: 3_600_000,
 };
 
 export function createInstancePool(options: InstancePoolOptions): InstancePool {
@@ -172,7 +173,7 @@ class ProcessPool implements InstancePool {
   readonly #waiters = new Set<Waiter>();
   /** How many of them there are of each function. */
   readonly #waiting = new Map<string, number>();
-  #count = 0;
+  readonly #room: HostRoom;
   /** Instances that make room. */
   readonly #leaving = new Set<Instance>();
   #isClosed = false;
@@ -181,10 +182,11 @@ class ProcessPool implements InstancePool {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#interpreters = new Interpreters(options.interpreters);
+    this.#room = new HostRoom(options);
   }
 
   get instanceCount(): number {
-    return this.#count;
+    return this.#room.count;
   }
 
   hasWarm(revision: number): boolean {
@@ -245,8 +247,11 @@ class ProcessPool implements InstancePool {
       const waiter: Waiter = {
         spec,
         since: this.#options.clock.monotonic(),
-        start: () =>
-          this.#start(new Instance({ ...this.#options, limits: this.#limits, spec, interpreter, log, startRequestId })),
+        start: () => {
+          const keepsWarm = (instance: Instance) => this.#keepsWarm(instance);
+          const own = { limits: this.#limits, spec, interpreter, log, startRequestId, keepsWarm };
+          return this.#start(new Instance({ ...this.#options, ...own }));
+        },
         resolve: (slot) => {
           cancelTimer?.();
           signal.removeEventListener("abort", onAbort);
@@ -302,30 +307,38 @@ class ProcessPool implements InstancePool {
     for (const waiter of wanting.slice(this.#leaving.size)) if (!this.#makeRoom(waiter)) return;
   }
 
-  /** Who may start an instance now; of equals the one that waits longest. */
+  /** Who may start an instance now; of equals the one that waits longest. A large one that waits long is not overtaken. */
   #neediest(): Waiter | undefined {
     let neediest: Waiter | undefined;
     for (const waiter of this.#waiters) {
-      if (!this.#mayStart(waiter.spec)) continue;
+      if (!this.#mayStart(waiter.spec)) {
+        if (this.#hasNothing(waiter)) return undefined;
+        continue;
+      }
       if (!neediest || this.#countOf(waiter.spec) < this.#countOf(neediest.spec)) neediest = waiter;
     }
     return neediest;
   }
 
+  /** Its function has no instance, and has waited for long. */
+  #hasNothing({ spec, since }: Waiter): boolean {
+    return this.#countOf(spec) === 0 && this.#options.clock.monotonic() - since >= patienceMs;
+  }
+
   #mayStart(spec: FunctionSpec): boolean {
-    return this.#count < this.#options.instancesMax && this.#countOf(spec) < spec.instancesMax;
+    return this.#room.fits(spec) && this.#countOf(spec) < spec.instancesMax;
   }
 
   #start(instance: Instance): Instance {
     const key = keyOf(instance.spec);
     const siblings = this.#instances.get(key) ?? new Set();
     this.#instances.set(key, siblings.add(instance));
-    this.#count++;
+    this.#room.take(instance.spec);
     instance.reserve();
     void instance.live().then(() => {
       siblings.delete(instance);
       if (siblings.size === 0 && this.#instances.get(key) === siblings) this.#instances.delete(key);
-      this.#count--;
+      this.#room.giveBack(instance.spec);
       this.#leaving.delete(instance);
       this.#serve();
     });
@@ -344,16 +357,22 @@ class ProcessPool implements InstancePool {
   }
 
   /** An instance of the function with the most, if that has more than its share. */
-  #richest({ spec, since }: Waiter): Instance | undefined {
+  #richest(waiter: Waiter): Instance | undefined {
     let most: Instance[] = [];
     for (const siblings of this.#instances.values()) {
       const staying = [...siblings].filter((instance) => !this.#leaving.has(instance));
       if (staying.length > most.length) most = staying;
     }
-    const own = this.#countOf(spec);
-    const hasWaitedLong = this.#options.clock.monotonic() - since >= patienceMs;
-    if (most.length <= own + 1 && !(own === 0 && hasWaitedLong)) return undefined;
+    if (most.length <= this.#countOf(waiter.spec) + 1 && !this.#hasNothing(waiter)) return undefined;
     return most.find((instance) => instance.isReady);
+  }
+
+  /** The last one of the newest revision of a latency-sensitive function that was in use lately. */
+  #keepsWarm({ spec, usedAt }: Instance): boolean {
+    const isRecent = this.#options.clock.monotonic() - usedAt < this.#limits.keptWarmMs;
+    if (!spec.latencySensitive || !isRecent || this.#isClosed) return false;
+    const newer = this.#all().filter((other) => other.spec.revision > spec.revision);
+    return this.#countOf(spec) === 1 && !newer.some((other) => functionOf(other.spec) === functionOf(spec));
   }
 
   #close(): void {
@@ -371,6 +390,10 @@ class ProcessPool implements InstancePool {
 }
 
 /** The account is part of it: a process must never serve two tenants, whatever the numbers say. */
-function keyOf({ accountId, functionName, revision }: FunctionSpec): string {
-  return `${accountId}\n${functionName}\n${revision}`;
+function keyOf(spec: FunctionSpec): string {
+  return `${functionOf(spec)}\n${spec.revision}`;
+}
+
+function functionOf({ accountId, functionName }: FunctionSpec): string {
+  return `${accountId}\n${functionName}`;
 }

@@ -47,11 +47,12 @@ export async function runAgent(
     (server) =>
       addApi(server, AgentServiceService, guardAttach(living, { ...config, clientAuth: config.tlsClientAuth })),
   );
-  const { agentId, slots, instancesMax, codeCacheBytes, drainMs } = config;
+  const { agentId, slots, instancesMax, memoryMaxMb, codeCacheBytes, drainMs } = config;
   const agentHost = createAgentHost({
     agentId,
     slots,
     instancesMax,
+    memoryMaxMb,
     codeCacheBytes,
     drainMs,
     joinToken: config.joinTokens[0] ?? "",

@@ -1,6 +1,7 @@
 import { cpus } from "node:os";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
 import { defaultAgentConfig } from "../config.ts";
+import { readHostMemory } from "../instances/host-memory.ts";
 
 const MiB = 2 ** 20;
 
@@ -18,6 +19,13 @@ export const agentSettings = {
     min: 1,
     max: 1_000,
     why: "Processes that run handlers, all functions together.",
+  }),
+  memoryMaxMb: setting.integer({
+    default: Math.max(128, Math.floor(readHostMemory().totalMb * 0.8)),
+    defaultText: "four fifths of the memory of the host, or of its cgroup",
+    min: 128,
+    max: 2 ** 30,
+    why: "MiB that these processes may take together, each counted with the memory of its function.",
   }),
   codeCacheBytes: setting.bytes({
     default: 1024 * MiB,
