@@ -42,6 +42,8 @@ export function lateStore(opening: Promise<Store>): Store {
   return {
     tasks: part("tasks"),
     lanes: part("lanes"),
+    control: part("control"),
+    batches: part("batches"),
     functions: part("functions"),
     accounts: part("accounts"),
     agents: part("agents"),

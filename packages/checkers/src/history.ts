@@ -71,6 +71,17 @@ export interface Unparked {
   readonly seqs: readonly number[];
 }
 
+/** An operation stopped or deleted rows, as an owner's write. */
+export interface Batch {
+  readonly kind: "batch";
+  readonly at: number;
+  readonly by: string;
+  readonly owner: OwnedPartition;
+  readonly operationId: string;
+  readonly did: "stopped" | "deleted";
+  readonly seqs: readonly number[];
+}
+
 /** An incarnation of an agent was marked dead, or replaced by a later one, or has left. */
 export interface Died {
   readonly kind: "died";
@@ -88,7 +99,7 @@ export interface Registered {
 }
 
 /** In the order in which the store did them. */
-export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Registered | Died;
+export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Batch | Registered | Died;
 
 /** An agent took an owner, or was given attempts; in the order of one agent's frames. */
 export type AgentEvent =

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe } from "vitest";
 import { describeAccounts } from "./conformance/accounts.ts";
 import { describeAgents } from "./conformance/agents.ts";
+import { describeBatch } from "./conformance/batch.ts";
 import { describeConcurrency } from "./conformance/concurrency.ts";
 import { describeDatabaseTime } from "./conformance/database-time.ts";
 import { describeExpiry } from "./conformance/expiry.ts";
@@ -60,6 +61,7 @@ function describeContract(subject: Subject, options: ConformanceOptions): void {
   describe("repair", () => describeRepair(subject));
   describe("a task's life", () => describeLife(subject));
   describe("list", () => describeList(subject));
+  describe("batch control", () => describeBatch(subject));
   describe("functions", () => describeFunctions(subject));
   describe("accounts", () => describeAccounts(subject));
   describe("agents", () => describeAgents(subject));

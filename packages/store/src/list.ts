@@ -72,7 +72,7 @@ interface Walk {
  * for an order that only one of them has, and says `column >= x and column <= x`: with `column = x` the column would be
  * constant and drop out of the order. Times are compared together with the column, to stay ends of a range of the index.
  */
-function walkOf(query: Query, filter: TaskFilter): Walk {
+export function walkOf(query: Query, filter: TaskFilter): Walk {
   const account = query.parameter(filter.accountId, "text");
   const { status, functionName } = filter;
   if (status !== undefined && status !== "Succeeded") {
@@ -114,7 +114,7 @@ function timesOf(
 }
 
 /** What the walk has to leave out. What the chosen index says already is repeated: it costs nothing. */
-function filtersOf(query: Query, filter: TaskFilter): string[] {
+export function filtersOf(query: Query, filter: TaskSelection): string[] {
   const conditions: string[] = [];
   if (filter.functionName !== undefined) {
     // Not an equality, for the reason given at `walkOf`.
@@ -149,7 +149,7 @@ function columnsOf({ includePayload }: TaskFilter): string {
   return taskColumns("t", { payload: includePayload, result: includePayload, events: false });
 }
 
-function orderOf({ order }: TaskFilter, ...columns: readonly string[]): string {
+export function orderOf({ order }: Pick<TaskFilter, "order">, ...columns: readonly string[]): string {
   const direction = order === "newest" ? "desc" : "asc";
   return `order by ${columns.map((column) => `${column} ${direction}`).join(", ")}`;
 }
@@ -185,19 +185,19 @@ function byPrefix(query: Query, filter: TaskFilter): string {
 }
 
 /** Texts sort by bytes, so the prefix is a range that ends before the prefix with the last of all characters. */
-function prefixCondition(query: Query, filter: TaskFilter): string {
+function prefixCondition(query: Query, filter: TaskSelection): string {
   assert(filter.taskIdPrefix !== undefined, "only with a prefix");
   const from = query.parameter(filter.taskIdPrefix, "text");
   const until = query.parameter(`${filter.taskIdPrefix}\u{10ffff}`, "text");
   return `t.task_id >= ${from} and t.task_id < ${until}`;
 }
 
-function hasPrefix(filter: TaskFilter): boolean {
+function hasPrefix(filter: TaskSelection): boolean {
   return filter.taskIdPrefix !== undefined && filter.taskIdPrefix !== "";
 }
 
 /** Collects parameters while a text is written. */
-class Query {
+export class Query {
   readonly parameters: Parameter[] = [];
 
   parameter(value: Parameter, type: string): string {

@@ -2,7 +2,15 @@
 
 import type { StoreEvent } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
-import type { AgentIncarnation, LaneRecords, NewTask, Store } from "@sluice/store";
+import type {
+  AgentIncarnation,
+  BatchRecords,
+  LaneRecords,
+  NewTask,
+  OperationRecord,
+  PauseRecord,
+  Store,
+} from "@sluice/store";
 import { SystemState } from "../model/system.ts";
 import type { Port } from "./port.ts";
 
@@ -61,6 +69,8 @@ export function nodeStore({ server, port }: NodeStoreOptions): Store {
   return {
     tasks: wrap("tasks", real.tasks, taskRecorders(server, port)),
     lanes: wrap("lanes", real.lanes, laneRecorders(server, port)),
+    control: wrap("control", real.control, controlRecorders(port)),
+    batches: wrap("batches", real.batches, batchRecorders(server, port)),
     functions: wrap("functions", real.functions),
     accounts: wrap("accounts", real.accounts),
     agents: wrap("agents", real.agents, agentRecorders(server, port)),
@@ -176,6 +186,71 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
     },
     sweep(parameters, result) {
       if (result === "stale") stale("sweep", parameters);
+    },
+  };
+}
+
+function controlRecorders({ network }: Port): Recorders {
+  const { trace } = network;
+  return {
+    pause(_parameters, result) {
+      const { pauseId, number } = result as PauseRecord;
+      trace.add(`PAUSE ${number} ${pauseId}`);
+    },
+    resume([pauseId], result) {
+      trace.add(`RESUME ${pauseId} ${result}`);
+    },
+    start(_parameters, result) {
+      const { operationId, kind, filter } = result as OperationRecord;
+      trace.add(`OPERATION ${operationId} ${kind} ${JSON.stringify(filter)}`);
+    },
+    finish([operation], result) {
+      const { operationId } = operation as OperationRecord;
+      trace.add(`FINISH ${operationId} ${result}`);
+    },
+  };
+}
+
+function batchRecorders(server: StoreServer, { network, node }: Port): Recorders {
+  const { trace, counters } = network;
+  const by = node.name;
+  const record =
+    (kind: "stopped" | "deleted"): Recorder =>
+    (parameters, result, at) => {
+      const [owner, operation] = parameters as Parameters<BatchRecords["stop"]>;
+      const seqs = result as Awaited<ReturnType<BatchRecords["stop"]>>;
+      if (seqs === "stale") {
+        counters.add("stale write refused");
+        trace.add(`STALE ${by} ${kind} ${describeOwner(owner)}`);
+        return;
+      }
+      if (seqs.length === 0) return;
+      server.events.push({ kind: "batch", at, by, owner, operationId: operation.operationId, did: kind, seqs });
+      for (const seq of seqs) trace.add(`BATCH ${by} ${describeOwner(owner)} ${kind} task ${seq}`);
+    };
+  return {
+    stop: record("stopped"),
+    delete: record("deleted"),
+    mark([, operation], result) {
+      const marked = result as Awaited<ReturnType<BatchRecords["mark"]>>;
+      const { operationId } = operation as OperationRecord;
+      for (const seq of marked === "stale" ? [] : marked) trace.add(`MARK task ${seq} by ${operationId}`);
+    },
+    collect(parameters, result, at) {
+      const [owner, operation] = parameters as Parameters<BatchRecords["collect"]>;
+      const found = result as Awaited<ReturnType<BatchRecords["collect"]>>;
+      if (found === "stale" || operation.kind === "stop" || found.collected.length === 0) return;
+      const seqs = found.collected;
+      server.events.push({ kind: "batch", at, by, owner, operationId: operation.operationId, did: "deleted", seqs });
+      for (const seq of seqs) trace.add(`BATCH ${by} ${describeOwner(owner)} deleted task ${seq}`);
+    },
+    resume(parameters, result, at) {
+      const resumed = result as Awaited<ReturnType<BatchRecords["resume"]>>;
+      if (resumed === "stale" || resumed.length === 0) return;
+      const [owner] = parameters as Parameters<BatchRecords["resume"]>;
+      const seqs = resumed.map(({ seq }) => seq);
+      server.events.push({ kind: "unparked", at, by, owner, seqs });
+      trace.add(`UNPARK ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
     },
   };
 }

@@ -34,8 +34,14 @@ export function comparable([, method]: Call, answer: Answer): Answer {
     const { seqs, last } = answer.value as Expired;
     return { value: { seqs: seqs.toSorted((a, b) => a - b), last } };
   }
+  if (method === "collect" && answer.value !== "stale") {
+    const { collected, left } = answer.value as { readonly collected: readonly number[]; readonly left: number };
+    return { value: { collected: collected.toSorted((a, b) => a - b), left } };
+  }
   if (!Array.isArray(answer.value)) return answer;
-  if (method === "parkOverflow") return { value: answer.value.toSorted((a: number, b: number) => a - b) };
+  if (method === "parkOverflow" || method === "stop" || method === "delete" || method === "mark") {
+    return { value: answer.value.toSorted((a: number, b: number) => a - b) };
+  }
   const rows: readonly { readonly seq?: number; readonly agentId?: string }[] = answer.value;
   if (method === "read" || method === "marked" || method === "renew" || method === "touch" || method === "expire") {
     const keys = new Map(rows.map((row) => [row, `${row.seq ?? row.agentId ?? ""}`.padStart(16, "0")]));

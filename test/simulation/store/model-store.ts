@@ -4,6 +4,8 @@ import type { Clock } from "@sluice/core";
 import type { Store } from "@sluice/store";
 import { accountRecords } from "./account-records.ts";
 import { agentRecords } from "./agent-records.ts";
+import { batchRecords } from "./batch-records.ts";
+import { controlRecords } from "./control-records.ts";
 import { functionRecords } from "./function-records.ts";
 import { laneRecords } from "./lane-records.ts";
 import { logRecords } from "./log-records.ts";
@@ -37,6 +39,8 @@ export function createModelStore({ clock, tables = createTables() }: ModelStoreO
   return {
     tasks: taskRecords(model),
     lanes: laneRecords(model),
+    control: controlRecords(model),
+    batches: batchRecords(model),
     functions: functionRecords(model),
     accounts: accountRecords(model),
     agents: agentRecords(model),

@@ -18,7 +18,11 @@ import {
   defaultFlowSettings,
   type FunctionSettings,
   type NewTask,
+  type OperationRecord,
+  type PauseTarget,
+  pausedUntil,
   type TaskFilter,
+  type TaskSelection,
   type TaskWrite,
 } from "@sluice/store";
 import type { Dice } from "../dice.ts";
@@ -51,6 +55,7 @@ export class RandomCalls {
   next(): Call {
     const dice = this.#dice;
     this.#seqs = Math.max(1, ...[...this.#tables.rows.all()].slice(-1).map(({ seq }) => seq));
+    if (dice.chance(0.15)) return dice.chance(0.4) ? this.#ofControl() : this.#ofBatches();
     const kind = dice.between(1, 100);
     if (kind <= 15) return ["tasks", "insert", this.#some(6, () => this.#task())];
     if (kind <= 25) return this.#ofTasks();
@@ -136,6 +141,81 @@ export class RandomCalls {
     const rows = [...this.#tables.rows.open(queue)].filter(({ parkReason }) => parkReason === "overflow");
     const { accountId, functionName } = rows.at(-1) ?? this.#key();
     return { accountId, functionName };
+  }
+
+  #ofControl(): Call {
+    const dice = this.#dice;
+    const accountId = dice.pick(accounts);
+    const pauseId = `p${dice.between(1, 4)}`;
+    const operationId = `o${dice.between(1, 8)}`;
+    const target = dice.pick<PauseTarget>([
+      { kind: "function", accountId, functionName: dice.pick(names) },
+      { kind: "account", accountId },
+      { kind: "queue", queue: dice.pick(queues) },
+      { kind: "tasks", filter: this.#selection() },
+    ]);
+    const started = { operationId, kind: dice.pick(["stop", "delete"] as const), createdBy: accountId };
+    return dice.pick<() => Call>([
+      () => ["control", "pause", { pauseId, target, reason: dice.pick(["", "why"]), createdBy: accountId }],
+      () => ["control", "resume", pauseId],
+      () => ["control", "pauses", dice.pick([undefined, accountId])],
+      () => ["control", "start", { ...started, filter: this.#selection() }],
+      () => ["control", "operation", operationId],
+      () => ["control", "operations", dice.pick([undefined, accountId]), { before: dice.between(1, 40), limit: 3 }],
+      () => ["control", "cancel", operationId],
+      () => ["control", "heed"],
+      () => ["control", "finish", this.#operation()],
+    ])();
+  }
+
+  #ofBatches(): Call {
+    const dice = this.#dice;
+    const owner = this.#owner();
+    const operation = this.#operation();
+    const seqs = this.#some(6, () => this.#seq());
+    const numbers = this.#some(3, () => dice.between(1, 9));
+    const status = operation.filter.status ?? dice.pick([undefined, ...taskStatuses]);
+    const last = this.#tables.rows.bySeq(this.#seq());
+    const after = last && dice.chance(0.3) ? { enqueuedAt: last.enqueuedAt, seq: last.seq } : undefined;
+    return dice.pick<() => Call>([
+      () => ["batches", "matching", owner, operation, { status, after, limit: dice.pick([1, 3, 1_000]) }],
+      () => ["batches", "stop", owner, operation, seqs],
+      () => ["batches", "delete", owner, operation, seqs],
+      () => ["batches", "mark", owner, operation, seqs, numbers],
+      () => ["batches", "mark", owner, operation, seqs, []],
+      () => ["batches", "collect", owner, operation, 1_000],
+      () => ["batches", "closeLanes", owner, operation],
+      () => ["batches", "resume", owner, [...new Set(numbers)], 1_000],
+    ])();
+  }
+
+  /** One that was started; or one of which nobody knows. */
+  #operation(): OperationRecord {
+    const known = [...this.#tables.operations.values()];
+    if (known.length > 0) return this.#dice.pick(known);
+    const ends = { cancelledAt: undefined, finishedAt: undefined };
+    const started = {
+      operationId: "none",
+      kind: "stop",
+      createdBy: accounts[0] as AccountId,
+      createdAt: this.#now(),
+    } as const;
+    return { ...started, ...ends, number: 99, filter: { accountId: accounts[0] as AccountId } };
+  }
+
+  #selection(): TaskSelection {
+    const { accountId, functionName, status, enqueuedFrom, enqueuedUntil, taskIdPrefix, priority, tag } =
+      this.#filter();
+    return {
+      accountId,
+      ...(functionName !== undefined && { functionName }),
+      ...(status !== undefined && { status }),
+      ...(enqueuedFrom !== undefined && { enqueuedFrom }),
+      ...(enqueuedUntil !== undefined && { enqueuedUntil }),
+      ...(taskIdPrefix !== undefined && { taskIdPrefix }),
+      ...(priority !== undefined && { priority }),
+      ...(tag !== undefined && { tag }),
+    };
   }
 
   #ofFunctions(): Call {
@@ -278,7 +358,7 @@ export class RandomCalls {
         ...guard,
         kind: "park",
         status: dice.pick(["Enqueued", "Retrying"]),
-        dueAt: this.#now() + dice.between(-2_000, 20_000),
+        dueAt: dice.chance(0.2) ? pausedUntil(dice.between(1, 9)) : this.#now() + dice.between(-2_000, 20_000),
         reason: dice.pick(parkReasons),
         nextAttempt: attempt + dice.between(0, 1),
         retries: dice.between(0, 3),

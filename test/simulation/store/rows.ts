@@ -32,8 +32,10 @@ export interface Row {
   readonly priority: Priority;
   readonly payload: Uint8Array;
   readonly submissionToken: string;
-  readonly enqueuedAt: EpochMs;
   readonly tags: readonly string[];
+  /** Number of the operation that waits for its end. */
+  operation: number | undefined;
+  readonly enqueuedAt: EpochMs;
   readonly expiresAt: EpochMs | undefined;
   /** When it was last published to the queue. */
   announcedAt: EpochMs;
@@ -149,6 +151,7 @@ export function toTaskRow(row: Row): TaskRow {
     expiresAt: row.expiresAt,
     endedAt: row.endedAt,
     stopRequested: row.stopRequested,
+    tags: [...row.tags],
     payload: new Uint8Array(row.payload),
   };
 }
@@ -158,7 +161,6 @@ export function toAnnouncement(row: Row): Announcement {
     seq: row.seq,
     accountId: row.accountId,
     functionName: row.functionName,
-    tags: [...row.tags],
     lane: row.lane,
     priority: row.priority,
     enqueuedAt: row.enqueuedAt,
@@ -191,9 +193,9 @@ export function toTask(row: Row, include: { readonly bytes: boolean; readonly ev
     agentId: row.agentId,
     instanceId: row.instanceId,
     progress: row.progress,
+    tags: [...row.tags],
     events: include.events
       ? [{ status: "Enqueued", at: row.enqueuedAt, attempt: 0 }, ...row.events.map((event) => copyJson(event))]
       : [],
   };
 }
-    tags: [...row.tags],

@@ -27,7 +27,7 @@ async function openPglite(): Promise<StoreOfRuns> {
   return {
     async reset() {
       await sql.exec(
-        "truncate tasks, floors, functions, deleted_functions, code_packages, access_keys, accounts, agents, log_pieces restart identity; alter sequence function_revisions restart",
+        "truncate tasks, floors, functions, deleted_functions, code_packages, access_keys, accounts, agents, log_pieces, pauses, operations, operation_lanes restart identity; alter sequence function_revisions restart",
       );
       return (clock) => createSqlStore({ sql, clock });
     },

@@ -1,6 +1,14 @@
-import type { Epoch, OwnedPartition } from "@sluice/core";
+import type { Epoch, EpochMs, Lane, OwnedPartition } from "@sluice/core";
 import { lanesOf } from "@sluice/core";
-import type { AccessKey, AccountRecord, AgentRecord, FunctionRecord, LogPiece } from "@sluice/store";
+import type {
+  AccessKey,
+  AccountRecord,
+  AgentRecord,
+  FunctionRecord,
+  LogPiece,
+  OperationRecord,
+  PauseRecord,
+} from "@sluice/store";
 import { Rows } from "./rows.ts";
 
 /** Everything that a store knows. */
@@ -22,6 +30,54 @@ export interface Tables {
   readonly agents: Map<string, Incarnation[]>;
   /** By task, then by attempt: pieces in their order. */
   readonly logs: Map<number, Map<number, StoredPiece[]>>;
+  /** By id. */
+  readonly pauses: Map<string, PauseRecord>;
+  /** By id. */
+  readonly operations: Map<string, Ending<OperationRecord>>;
+  /** By operation, queue and lane. */
+  readonly operationLanes: Map<string, OperationLane>;
+  /** Numbers are taken also by what turns out to be known. */
+  lastPause: number;
+  lastOperation: number;
+}
+
+type Ending<T extends OperationRecord> = Omit<T, "cancelledAt" | "finishedAt"> & {
+  cancelledAt: EpochMs | undefined;
+  finishedAt: EpochMs | undefined;
+};
+
+/** How far a lane is with an operation. */
+export interface OperationLane {
+  readonly number: number;
+  readonly queue: string;
+  readonly lane: Lane;
+  matched: number;
+  done: number;
+  failed: number;
+  finishedAt: EpochMs | undefined;
+}
+
+type Place = { readonly queue: string; readonly lane: Lane };
+
+/** How far the lane is; made if it is not there. */
+export function laneProgress({ operationLanes }: Tables, number: number, { queue, lane }: Place): OperationLane {
+  const key = `${number} ${queue} ${lane}`;
+  const known = operationLanes.get(key) ?? {
+    number,
+    queue,
+    lane,
+    matched: 0,
+    done: 0,
+    failed: 0,
+    finishedAt: undefined,
+  };
+  operationLanes.set(key, known);
+  return known;
+}
+
+export function lanesTest({ queue, prefix }: OwnedPartition): (place: Place) => boolean {
+  const { from, until } = lanesOf(prefix);
+  return (place) => place.queue === queue && place.lane >= from && place.lane < until;
 }
 
 export type Incarnation = { -readonly [Name in keyof AgentRecord]: AgentRecord[Name] } & {
@@ -46,6 +102,11 @@ export function createTables(): Tables {
     accounts: new Map(),
     agents: new Map(),
     logs: new Map(),
+    pauses: new Map(),
+    operations: new Map(),
+    operationLanes: new Map(),
+    lastPause: 0,
+    lastOperation: 0,
   };
 }
 

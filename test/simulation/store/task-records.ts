@@ -86,6 +86,7 @@ function newRow({ tables, now }: Model, task: NewTask): Row {
     payload: new Uint8Array(task.payload),
     submissionToken: task.submissionToken,
     tags: task.tags,
+    operation: undefined,
     enqueuedAt,
     announcedAt: enqueuedAt,
     expiresAt: task.expiresAfterMs > 0 ? enqueuedAt + Math.max(task.delayMs, 0) + task.expiresAfterMs : undefined,

@@ -20,6 +20,7 @@ import { sweepStatement, touchStatement, waitingStatement } from "../sweep.ts";
 import { countWaitingStatement, getStatement, requestStopStatement } from "../tasks.ts";
 import { dueInStatement, unparkStatement } from "../unpark.ts";
 import { writeStatement } from "../write.ts";
+import { batchStatements, batchWalks } from "./batch-plans.ts";
 import { account, aNewTask, aSettle, owner, type SqlSubject } from "./subject.ts";
 
 /** Each hot statement, and the indexes that it uses; undefined: any. */
@@ -48,6 +49,7 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: readLogStatement, indexes: ["log_pieces_pkey"] },
   { statement: readAccountsStatement, indexes: ["accounts_pkey"] },
   { statement: reservedStatement, indexes: ["functions_reserved"] },
+  ...batchStatements,
   { statement: agentsStatements.renew },
   { statement: agentsStatements.list, indexes: ["agents_alive"] },
 ];
@@ -86,6 +88,16 @@ export function describePlans(subject: SqlSubject): void {
         const plan = await explain(subject, statement);
         expect(scans(plan), `${statement.name} ${state}:\n${plan}`).toEqual([]);
         if (indexes !== undefined) expect(indexesOf(plan), `${statement.name} ${state}:\n${plan}`).toEqual(indexes);
+      }
+    });
+  });
+
+  test("every operation finds its tasks along an index, whatever the statistics say", async () => {
+    await inEveryState(subject, async (state) => {
+      for (const { title, statement, indexes } of batchWalks) {
+        const plan = await explain(subject, statement);
+        expect(scans(plan), `${title} ${state}:\n${plan}`).toEqual([]);
+        expect(indexesOf(plan), `${title} ${state}:\n${plan}`).toEqual(indexes);
       }
     });
   });

@@ -86,7 +86,7 @@ function sqlDatabase(sql: SqlConnection): StoreDatabase {
     storeOn: (clock) => createSqlStore({ sql, clock }),
     reset: () =>
       sql.exec(
-        "truncate tasks, floors, functions, deleted_functions, code_packages, access_keys, accounts, agents, log_pieces restart identity",
+        "truncate tasks, floors, functions, deleted_functions, code_packages, access_keys, accounts, agents, log_pieces, pauses, operations, operation_lanes restart identity",
       ),
     [Symbol.asyncDispose]: () => sql[Symbol.asyncDispose](),
   };
