@@ -14,5 +14,8 @@ export const changedTopic = "changed";
 /** A function changed or was deleted; payload: `account/function`. */
 export const functionTopic = "function";
 
+/** The settings of an account changed; payload: its id. */
+export const accountTopic = "account";
+
 /** An agent registered, deregistered or died; payload: its id. */
 export const agentsTopic = "agents";

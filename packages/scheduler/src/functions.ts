@@ -1,46 +1,106 @@
-import { type Clock, type Flow, flowKey } from "@sluice/core";
-import { functionTopic, type Signals } from "@sluice/queue";
-import type { FunctionRecord, Store } from "@sluice/store";
+import { type AccountId, type Clock, type Flow, flowKey } from "@sluice/core";
+import { accountTopic, functionTopic, type Signals } from "@sluice/queue";
+import type { AccountRecord, FunctionRecord, Store } from "@sluice/store";
 
-/** Functions that owners have read lately, in batches. A change is seen at once by its hint, and after 10 s without one. */
-export interface FunctionCache {
-  /** By flow key; undefined: no such function. */
-  read(flows: readonly Flow[]): Promise<ReadonlyMap<string, FunctionRecord | undefined>>;
+/** Records that owners have read lately, in batches. A change is seen at once by its hint, and after 10 s without one. */
+interface RecordCache<Key, Value> {
+  /** By the text of the key; undefined: there is no such record. */
+  read(keys: readonly Key[]): Promise<ReadonlyMap<string, Value | undefined>>;
   /** What is remembered, however old; undefined: nothing. */
-  peek(flow: Flow): FunctionRecord | undefined;
+  peek(key: Key): Value | undefined;
+  /**
+   * Whether this is what is remembered, and was read less than `usableMs` ago. Asked right before something is sent that
+   * depends on it: whoever waits for that long after a change knows that nobody acts by what was before.
+   */
+  isUsable(key: Key, value: Value | undefined): boolean;
   /** Follows hints until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
 
+export type FunctionCache = RecordCache<Flow, FunctionRecord>;
+export type AccountCache = RecordCache<AccountId, AccountRecord>;
+
+interface CacheDeps {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly signals: Signals;
+}
+
 const ageMaxMs = 10_000;
+/** A record that was read just before it became too old may still be used for the batch that it was read for. */
+export const usableMs = 12_000;
 const entriesMax = 10_000;
 
-export function createFunctionCache(deps: { clock: Clock; store: Store; signals: Signals }): FunctionCache {
-  const { clock, store, signals } = deps;
-  const entries = new Map<string, { readonly record: FunctionRecord | undefined; readonly readAt: number }>();
+export function createFunctionCache({ clock, store, signals }: CacheDeps): FunctionCache {
+  return createRecordCache({
+    clock,
+    signals,
+    topic: functionTopic,
+    keyOf: flowKey,
+    fetch: async (flows) =>
+      new Map((await store.functions.read(flows)).map((record) => [flowKey(record), record] as const)),
+  });
+}
 
-  function fresh(key: string): boolean {
+export function createAccountCache({ clock, store, signals }: CacheDeps): AccountCache {
+  return createRecordCache<AccountId, AccountRecord>({
+    clock,
+    signals,
+    topic: accountTopic,
+    keyOf: (accountId) => accountId,
+    fetch: async (ids) =>
+      new Map((await store.accounts.read(ids)).map((record) => [record.accountId, record] as const)),
+  });
+}
+
+interface RecordCacheParts<Key, Value> {
+  readonly clock: Clock;
+  readonly signals: Signals;
+  /** Its payload is the text of a key. */
+  readonly topic: string;
+  readonly keyOf: (key: Key) => string;
+  readonly fetch: (keys: readonly Key[]) => Promise<ReadonlyMap<string, Value>>;
+}
+
+function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): RecordCache<Key, Value> {
+  const { clock, signals, keyOf } = parts;
+  const entries = new Map<string, { readonly value: Value | undefined; readonly readAt: number }>();
+  let hints = 0;
+
+  const isYounger = (key: string, ms: number): boolean => {
     const entry = entries.get(key);
-    return entry !== undefined && clock.monotonic() - entry.readAt < ageMaxMs;
-  }
-
-  async function fetch(flows: readonly Flow[]): Promise<void> {
-    const readAt = clock.monotonic();
-    const records = new Map((await store.functions.read(flows)).map((record) => [flowKey(record), record]));
-    if (entries.size + flows.length > entriesMax) entries.clear();
-    for (const flow of flows) entries.set(flowKey(flow), { record: records.get(flowKey(flow)), readAt });
-  }
+    return entry !== undefined && clock.monotonic() - entry.readAt < ms;
+  };
 
   return {
-    async read(flows) {
-      const wanted = new Map(flows.map((flow) => [flowKey(flow), flow]));
-      const missing = [...wanted].filter(([key]) => !fresh(key)).map(([, flow]) => flow);
-      if (missing.length > 0) await fetch(missing);
-      return new Map([...wanted.keys()].map((key) => [key, entries.get(key)?.record]));
+    async read(keys) {
+      const answer = new Map<string, Value | undefined>();
+      const missing = new Map<string, Key>();
+      for (const key of keys) {
+        const text = keyOf(key);
+        if (isYounger(text, ageMaxMs)) answer.set(text, entries.get(text)?.value);
+        else missing.set(text, key);
+      }
+      if (missing.size === 0) return answer;
+      const readAt = clock.monotonic();
+      const hintsBefore = hints;
+      const found = await parts.fetch([...missing.values()]);
+      // A hint that came meanwhile may be about what was read: it is usable, but not for long.
+      const dated = hints === hintsBefore ? readAt : Math.min(readAt, clock.monotonic() - ageMaxMs);
+      if (entries.size + missing.size > entriesMax) entries.clear();
+      for (const text of missing.keys()) {
+        answer.set(text, found.get(text));
+        entries.set(text, { value: found.get(text), readAt: dated });
+      }
+      return answer;
     },
-    peek: (flow) => entries.get(flowKey(flow))?.record,
+    peek: (key) => entries.get(keyOf(key))?.value,
+    isUsable: (key, value) => isYounger(keyOf(key), usableMs) && entries.get(keyOf(key))?.value === value,
     run(signal) {
-      const stop = signals.listen(functionTopic, (key) => entries.delete(key));
+      const stop = signals.listen(parts.topic, (text) => {
+        hints++;
+        entries.delete(text);
+      });
       return new Promise((resolve) => {
         const end = () => {
           stop();

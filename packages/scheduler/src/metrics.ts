@@ -46,6 +46,7 @@ export function schedulerMetrics(registry: Registry) {
       "Shards of flows that got more agents (grown) or fewer (shrunk), or needed more and got none because the flow had lost agents (withheld).",
       ["kind"],
     ),
+    moved: counter("moved_tasks_total", "Tasks given to the one lane in which their limited flow lies."),
     fenced: counter("fenced_agents_total", "Agents fenced because they did not answer."),
     settleSize: new Histogram({
       name: "sluice_scheduler_settle_size_tasks",

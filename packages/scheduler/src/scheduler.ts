@@ -1,6 +1,14 @@
 // Wires the loops of a scheduler.
-import { type Coordinator, createMembership, withDeadlines } from "@sluice/coordination";
-import { type Clock, partitionKey, type Random, runAll } from "@sluice/core";
+import {
+  type Coordinator,
+  createMembership,
+  createRouteFollower,
+  type FlowRoute,
+  type RouteFollower,
+  routesByFlow,
+  withDeadlines,
+} from "@sluice/coordination";
+import { type Clock, flowKey, partitionKey, type Random, runAll } from "@sluice/core";
 import { createLoadBalancer, type LoadBalancerConfig } from "@sluice/load-balancer";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
@@ -11,9 +19,10 @@ import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
 import { createPace } from "./agents/pace.ts";
 import { createShards } from "./agents/shards.ts";
 import type { SchedulerConfig } from "./config.ts";
-import { createFunctionCache } from "./functions.ts";
+import { createAccountCache, createFunctionCache, usableMs } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
+import type { KnownRoutes } from "./partition/context.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
 import { reportLoadsLoop } from "./report-loads.ts";
@@ -74,6 +83,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     ...(deps.balancer && { config: deps.balancer }),
   });
   const functions = createFunctionCache({ clock, store, signals });
+  const accounts = createAccountCache({ clock, store, signals });
+  const routes = createRouteFollower({ coordinator, clock, log });
   const agents = createAgentDirectory({
     ...config,
     clock,
@@ -108,6 +119,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       queue,
       signals,
       functions,
+      accounts,
+      routes: knownRoutes(routes),
+      queues: deps.queues,
       pace: createPace(),
       shards: createShards({
         clock,
@@ -153,6 +167,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         (stop) => agents.run(stop),
         (stop) => membership.run(stop),
         (stop) => functions.run(stop),
+        (stop) => accounts.run(stop),
+        (stop) => routes.run(stop),
         (stop) => storeClock.run(stop),
         (stop) => balancer.run(stop),
         reportLoadsLoop({ clock, log, coordinator, membership, partitions: () => own.owned }),
@@ -164,5 +180,22 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       };
       await Promise.all([others.catch(fail), owning(failed.signal)]);
     },
+  };
+}
+
+function knownRoutes(follower: RouteFollower): KnownRoutes {
+  let routes: readonly FlowRoute[] = [];
+  let byFlow: ReadonlyMap<string, FlowRoute> = new Map();
+  return {
+    of(flow) {
+      if (follower.routes !== routes) {
+        routes = follower.routes;
+        byFlow = routesByFlow(routes);
+      }
+      const route = routes.length === 0 ? undefined : byFlow.get(flowKey(flow));
+      if (route === undefined || route.state === "opening") return undefined;
+      return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
+    },
+    isUsable: () => follower.ageMs() < usableMs,
   };
 }

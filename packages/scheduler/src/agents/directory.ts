@@ -38,6 +38,8 @@ export interface AgentDirectory {
    */
   attach(port: PartitionPort, unanswered: Set<string>): Promise<void>;
   detach(port: PartitionPort): void;
+  /** The agents that the store lists, read after this call began; `links` has one for each of them then. */
+  listed(): Promise<readonly string[]>;
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -182,6 +184,9 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     detach(port) {
       ports.delete(port);
       for (const { link } of links.values()) link.detach(port);
+    },
+    async listed() {
+      return (await relist()).map(({ agentId }) => agentId);
     },
     async run(signal) {
       running = signal;

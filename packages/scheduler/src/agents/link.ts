@@ -27,6 +27,8 @@ import type {
   AttemptRefused,
   AttemptStarted,
   DispatchAttempt,
+  FlowAnswer,
+  FlowQuestion,
   FromAgent,
   InventoryEntry,
   ToAgent,
@@ -48,6 +50,8 @@ export interface PartitionPort {
   onStale(): void;
   /** A link has room again, or came or went. */
   onRoom(): void;
+  /** What runs of limited flows outside their lanes. */
+  onFlowsAnswered?(link: AgentLink, answers: readonly FlowAnswer[]): void;
   /** The agent is dead, and no incarnation of it lives. */
   onAgentDead(agentId: string): void;
 }
@@ -87,6 +91,8 @@ export class AgentLink {
   /** MiB of memory that they may take together; the same. */
   memoryMaxMb = Number.POSITIVE_INFINITY;
   draining = false;
+  /** Whether it answers questions about flows; it has said so with its first answer to an attach. */
+  answersFlows = false;
   warm: ReadonlySet<number> = new Set();
   /** Attempts of a warm revision that it had of this scheduler when it said so. */
   readonly usedWhenWarm = new Map<number, number>();
@@ -167,6 +173,11 @@ export class AgentLink {
   /** The agent does not know a function of this session: send the specs again. */
   forgetSentFunctions(port: PartitionPort): void {
     this.#partitions.get(partitionKey(port.owner))?.sent.clear();
+  }
+
+  /** False: there is no stream. */
+  ask(flows: FlowQuestion[]): boolean {
+    return this.#push({ frame: { $case: "askFlows", value: { incarnation: this.incarnation, flows } } });
   }
 
   stop(port: PartitionPort, attempts: AttemptRef[]): boolean {
@@ -305,6 +316,10 @@ export class AgentLink {
       case "refused":
         this.#share(frame.value.attempts, (port, attempts) => port.onRefused(this, attempts));
         return;
+      case "flowsAnswered":
+        if (frame.value.incarnation !== this.incarnation) return;
+        for (const { port } of this.#partitions.values()) port.onFlowsAnswered?.(this, frame.value.flows);
+        return;
       case "status":
         this.#receiveStatus(frame.value);
         return;
@@ -316,6 +331,7 @@ export class AgentLink {
 
   #receiveAttached(attached: Attached): void {
     if (attached.incarnation !== this.incarnation) return;
+    this.answersFlows = attached.answersFlows;
     if (attached.status) this.#receiveStatus(attached.status);
     const stale = new Set(
       attached.refused.flatMap((refused) => (refused.partition ? [partitionKey(refused.partition)] : [])),

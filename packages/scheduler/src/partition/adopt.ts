@@ -134,6 +134,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
     onRefused(link, attempts) {
       for (const refused of attempts) refusedAttempt(context, port, link, refused);
     },
+    onFlowsAnswered: (link, answers) => context.homes.answered(link, answers),
     onStale: () => context.stepDown("an agent has seen a higher epoch"),
     onRoom: () => context.wakeDispatch.notify(),
     onAgentDead(agentId) {

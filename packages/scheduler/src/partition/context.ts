@@ -4,6 +4,7 @@ import {
   createWake,
   type ExpectedCosts,
   type FairOrder,
+  type Flow,
   type OwnedPartition,
   type Priority,
   type Random,
@@ -20,9 +21,11 @@ import type { AgentLink } from "../agents/link.ts";
 import type { Pace } from "../agents/pace.ts";
 import type { Shards } from "../agents/shards.ts";
 import type { SchedulerConfig } from "../config.ts";
-import type { FunctionCache } from "../functions.ts";
+import type { AccountCache, FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
 import type { Gate } from "./gates.ts";
+import type { Homes } from "./homes.ts";
+import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
@@ -38,6 +41,10 @@ export interface PartitionDeps {
   readonly queue: TaskQueue;
   readonly signals: Signals;
   readonly functions: FunctionCache;
+  readonly accounts: AccountCache;
+  readonly routes: KnownRoutes;
+  /** The shared ones. */
+  readonly queues: readonly string[];
   readonly agents: AgentDirectory;
   /** Shared by the partitions of this scheduler, as are `pace` and `shards`. */
   readonly lookAhead: LookAhead;
@@ -57,6 +64,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly order: FairOrder<Waiting>;
   /** What attempts of each flow cost in the order. */
   readonly costs: ExpectedCosts;
+  /** What runs of limited flows outside their lanes. */
+  readonly homes: Homes;
   /** All of `gates/` as one. */
   readonly gates: Required<Gate>;
   /** Agents that existed at the take-over and have neither answered nor died. Written by `adopt`. */
@@ -77,6 +86,7 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeMarks: Wake;
   readonly wakeUnpark: Wake;
   readonly wakeSweep: Wake;
+  readonly wakeHomes: Wake;
   readonly wakeExpire: Wake;
   readonly wakeOverflow: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
@@ -93,6 +103,14 @@ export interface PartitionContext extends PartitionDeps {
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
   stepDown(reason: string): void;
+}
+
+/** Which flows have a queue of their own. */
+export interface KnownRoutes {
+  /** Undefined: it has none, and is not losing one. */
+  of(flow: Flow): KnownRoute | undefined;
+  /** Whether what is known is young enough to send anything of a limited flow. */
+  isUsable(): boolean;
 }
 
 export interface Suspect {
@@ -120,6 +138,7 @@ export function createWakes(clock: Clock) {
     wakeMarks: createWake(clock),
     wakeUnpark: createWake(clock),
     wakeSweep: createWake(clock),
+    wakeHomes: createWake(clock),
     wakeExpire: createWake(clock),
     wakeOverflow: createWake(clock),
   };

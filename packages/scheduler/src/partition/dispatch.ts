@@ -1,12 +1,14 @@
 // Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
-import { type Flow, type Loop, lanesOf } from "@sluice/core";
+import { type Flow, type Home, type Loop, lanesOf } from "@sluice/core";
 import type { DispatchAttempt } from "@sluice/protocol";
 import { expiredError, type FunctionRecord, type TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, settleCost } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
+import type { Others } from "./gates.ts";
+import { flowLimits } from "./homes.ts";
 import { type ActiveTask, rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 import { pick } from "./pick.ts";
@@ -25,11 +27,13 @@ export function dispatchLoop(context: PartitionContext, port: PartitionPort, sta
     }
     while (!signal.aborted) {
       const passesOverMs = context.blockedUntil - clock.monotonic();
+      for (const flow of context.gates.due()) context.order.unblock(flow);
       const picked = context.draining || !context.isTrusted() ? [] : pick(context);
       if (picked.length === 0) {
         const growsInMs = context.growsAt - clock.monotonic();
         const waitMs = passesOverMs > 0 ? passesOverMs : config.unparkEveryMs;
-        await context.wakeDispatch.wait(signal, Math.max(1, Math.min(waitMs, growsInMs)));
+        const roomInMs = context.gates.dueAt() - clock.monotonic();
+        await context.wakeDispatch.wait(signal, Math.max(1, Math.min(waitMs, growsInMs, roomInMs)));
       } else await dispatchBatch(context, port, picked, signal);
     }
   };
@@ -51,6 +55,7 @@ async function dispatchBatch(
     const [rows, functions] = await Promise.all([
       context.store.lanes.read(context.owner, seqs),
       context.functions.read([...flows.values()]),
+      context.accounts.read([...new Set(picked.map(({ origin }) => origin.accountId))]),
     ]);
     if (signal.aborted) return;
     if (rows === "stale") {
@@ -103,15 +108,18 @@ function act(
 ): void {
   const { memory, owner, suspects } = context;
   const { epoch, prefix } = owner;
-  const facts = { now: context.clock.now(), epoch, lanes: lanesOf(prefix), allAnswered };
+  const facts = { now: context.clock.now(), epoch, queue: owner.queue, lanes: lanesOf(prefix), allAnswered };
   const assignments = new Assignments(context);
+  const undecided = new Undecided(picked.filter((task) => isReading(context, task)));
   for (const task of picked) {
     if (!isReading(context, task)) continue;
+    undecided.leave(task);
     const row = rows.get(task.seq);
     const { lane } = task.origin;
     task.function = functions.get(task.flowKey);
     const isSuspect = suspects.size > 0 && suspects.has(task.seq);
-    const plan = planRow(row, { lane, isSuspect, function: task.function }, facts);
+    const limits = flowLimits(context, task.origin, task.function);
+    const plan = planRow(row, { lane, isSuspect, function: task.function, home: limits?.home }, facts);
     if (plan === "hold") {
       // Those that were held were put back when the last agent answered.
       if (context.unanswered.size === 0) putBack(context, task);
@@ -131,7 +139,10 @@ function act(
       continue;
     }
     rememberRow(task, row);
-    if (plan === "dispatch") assignments.add(task, row);
+    if (plan === "dispatch") {
+      if (mayStart(context, task, undecided)) assignments.add(task, row, limits?.version ?? []);
+      else putBack(context, task);
+    } else if (plan === "move") move(context, task, row, limits?.home);
     else if (plan === "lost") {
       if (suspect?.end?.attempt === row.attempt) endTask(context, suspect.end.link, task, suspect.end);
       else loseTask(context, task);
@@ -139,6 +150,69 @@ function act(
   }
   for (const batch of assignments.batches) send(context, port, batch);
   ackFinished(context);
+}
+
+/** Those of a batch about which nothing was decided yet: they count as active already. */
+class Undecided {
+  readonly #ofFlow = new Map<string, number>();
+  readonly #ofAccount = new Map<string, number>();
+
+  constructor(tasks: readonly ActiveTask[]) {
+    for (const task of tasks) this.#add(task, 1);
+  }
+
+  leave(task: ActiveTask): void {
+    this.#add(task, -1);
+  }
+
+  /** Attempts besides this one, of which was decided, and those that are undecided. */
+  others({ memory }: PartitionContext, { flowKey, origin: { accountId } }: ActiveTask): Others {
+    return {
+      ofFlow: memory.activeOf(flowKey) - (this.#ofFlow.get(flowKey) ?? 0) - 1,
+      ofAccount: memory.activeOfAccount(accountId) - (this.#ofAccount.get(accountId) ?? 0) - 1,
+    };
+  }
+
+  #add({ flowKey, origin: { accountId } }: ActiveTask, change: 1 | -1): void {
+    this.#ofFlow.set(flowKey, (this.#ofFlow.get(flowKey) ?? 0) + change);
+    this.#ofAccount.set(accountId, (this.#ofAccount.get(accountId) ?? 0) + change);
+  }
+}
+
+/** What is remembered of a function or an account may have become too old while the rows were read. */
+function mayStart(context: PartitionContext, task: ActiveTask, undecided: Undecided): boolean {
+  const { functions, accounts, gates } = context;
+  const { origin, flowKey, function: record } = task;
+  const { accountId } = origin;
+  if (!functions.isUsable(origin, record) || !accounts.isUsable(accountId, accounts.peek(accountId))) return false;
+  const others = undecided.others(context, task);
+  return gates.admits({ origin, flowKey, function: record, active: others.ofFlow }, task, others);
+}
+
+/** To the one lane of its flow, in one write; the owner of that lane takes it out of its parking. */
+function move(context: PartitionContext, task: ActiveTask, row: TaskRow, moveTo: Home | undefined): void {
+  const { attempt, retries, lostAttempts } = row;
+  settleCost(context, task, 0);
+  task.state = "settling";
+  context.metrics.moved.inc();
+  pushWrite(context, {
+    write: {
+      kind: "park",
+      seq: row.seq,
+      attempt,
+      lane: row.lane,
+      status: row.status === "Retrying" ? "Retrying" : "Enqueued",
+      dueAt: context.clock.now(),
+      reason: "throttle",
+      nextAttempt: attempt,
+      retries,
+      lostAttempts,
+      error: undefined,
+      events: [],
+      moveTo,
+    },
+    confirmTo: undefined,
+  });
 }
 
 function hold(context: PartitionContext, task: ActiveTask): void {
@@ -177,7 +251,7 @@ class Assignments {
   }
 
   /** Gives the attempt to an agent with room, or puts it back if nobody has any. */
-  add(task: ActiveTask, row: TaskRow): void {
+  add(task: ActiveTask, row: TaskRow, limitsVersion: readonly number[]): void {
     const record = task.function;
     if (!record) return;
     const link = this.#place(task, placingOf(this.#context, record));
@@ -202,7 +276,7 @@ class Assignments {
       taskId: row.taskId,
       retries: row.retries,
       payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
-      limitsVersion: [],
+      limitsVersion: [...limitsVersion],
     });
   }
 

@@ -3,6 +3,7 @@
 //
 //   pick ──room()──▶ picked ──onPicked──▶ read, sent ──onEnded──▶ settled
 //                       └─────────put back: onReleased──────┘
+import type { Flow } from "@sluice/core";
 import type { OutcomeKind } from "@sluice/protocol";
 import type { FunctionRecord } from "@sluice/store";
 import type { ActiveTask, Origin } from "./memory.ts";
@@ -22,15 +23,31 @@ export interface EndedAttempt {
   readonly retryAfterMs: number;
 }
 
+/** Attempts that have been sent, or wait for an answer of agents or of the store, in this partition. */
+export interface Others {
+  readonly ofFlow: number;
+  /** Of all flows of its account. */
+  readonly ofAccount: number;
+}
+
 export interface Gate {
   /** How many more attempts of the flow may be picked now; `Infinity`: it does not mind. Pure but for its own clockwork. */
   room(flow: GatedFlow): number;
   /** One more attempt was picked. */
   onPicked?(flow: GatedFlow): void;
+  /**
+   * Asked right before an attempt is sent, with the function as it was read just now; false: it waits again. Only limits that
+   * must never be exceeded need it.
+   */
+  admits?(flow: GatedFlow, task: ActiveTask, others: Others): boolean;
   /** A picked attempt was not sent after all, and waits again. */
   onReleased?(task: ActiveTask): void;
   /** An attempt ended, with whatever outcome. */
   onEnded?(task: ActiveTask, ended: EndedAttempt): void;
+  /** When time alone may give a flow room again, monotonic ms; Infinity: never. */
+  dueAt?(): number;
+  /** Flows to which it has. Each is returned once. */
+  due?(): readonly Flow[];
 }
 
 /** The strictest of several; all of them hear everything. */
@@ -47,11 +64,14 @@ export function allGates(gates: readonly Gate[]): Required<Gate> {
     onPicked(flow) {
       for (const gate of gates) gate.onPicked?.(flow);
     },
+    admits: (flow, task, others) => gates.every((gate) => gate.admits?.(flow, task, others) ?? true),
     onReleased(task) {
       for (const gate of gates) gate.onReleased?.(task);
     },
     onEnded(task, ended) {
       for (const gate of gates) gate.onEnded?.(task, ended);
     },
+    dueAt: () => Math.min(...gates.map((gate) => gate.dueAt?.() ?? Number.POSITIVE_INFINITY)),
+    due: () => gates.flatMap((gate) => gate.due?.() ?? []),
   };
 }

@@ -78,6 +78,8 @@ export interface Memory {
   activeTasks(): Iterable<ActiveTask>;
   /** Numbers of the flow that are active: being read, held, dispatched, or ended and not settled yet. */
   activeOf(flowKey: string): number;
+  /** The same of all flows of an account. */
+  activeOfAccount(accountId: string): number;
   /** Takes in a block. Returns the numbers that are new, if any; the others joined what was there. */
   enter(delivery: Delivery): Waiting | undefined;
   /** Takes in a block that has not been delivered yet; its delivery will join it. */
@@ -129,6 +131,7 @@ export function createMemory(): Memory {
   const joined = new Map<Seq, OpenBlock[]>();
   const active = new Map<Seq, ActiveTask>();
   const activeOfFlow = new Map<string, number>();
+  const activeOfAccount = new Map<string, number>();
   const loads: Load[] = Array.from({ length: 4 }, () => ({ blocks: 0, tasks: 0 }));
   let ackable: Delivery[] = [];
 
@@ -204,7 +207,8 @@ export function createMemory(): Memory {
   function activate(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["state"]): ActiveTask {
     const task = aTask(seq, origin, flowKey, state);
     active.set(seq, task);
-    activeOfFlow.set(flowKey, (activeOfFlow.get(flowKey) ?? 0) + 1);
+    addTo(activeOfFlow, flowKey, 1);
+    addTo(activeOfAccount, origin.accountId, 1);
     slots.add(seq, noBlock);
     return task;
   }
@@ -214,9 +218,8 @@ export function createMemory(): Memory {
     if (task === undefined) return;
     active.delete(seq);
     if (task.state === "leaving") return;
-    const left = (activeOfFlow.get(task.flowKey) ?? 1) - 1;
-    if (left > 0) activeOfFlow.set(task.flowKey, left);
-    else activeOfFlow.delete(task.flowKey);
+    addTo(activeOfFlow, task.flowKey, -1);
+    addTo(activeOfAccount, task.origin.accountId, -1);
   }
 
   return {
@@ -228,6 +231,7 @@ export function createMemory(): Memory {
     active: (seq) => active.get(seq),
     activeTasks: () => active.values(),
     activeOf: (flow) => activeOfFlow.get(flow) ?? 0,
+    activeOfAccount: (accountId) => activeOfAccount.get(accountId) ?? 0,
     enter: (delivery) => enter(delivery.block, delivery),
     enterEarly: (block) => enter(block, undefined),
     setAside(seqs) {
@@ -320,6 +324,12 @@ function aTask(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["sta
     cost: 0,
     witnesses: undefined,
   };
+}
+
+function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
 }
 
 /** What settling needs of a row. The rest is not kept: its payload may be large. */

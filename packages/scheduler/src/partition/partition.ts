@@ -17,8 +17,10 @@ import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { limitsGate } from "./gates/limits.ts";
 import { lostAgentsGate } from "./gates/lost-agents.ts";
 import { allGates } from "./gates.ts";
+import { createHomes, flowLimits } from "./homes.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
@@ -64,7 +66,19 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     costs: createExpectedCosts(),
-    gates: allGates([lostAgentsGate(deps.shards)]),
+    homes: createHomes(() => context),
+    gates: allGates([
+      lostAgentsGate(deps.shards),
+      limitsGate({
+        now: () => deps.clock.monotonic(),
+        queue: owner.queue,
+        prefix: owner.prefix,
+        limitsOf: ({ origin, function: record }) => flowLimits(context, origin, record),
+        activeOfAccount: (accountId) => context.memory.activeOfAccount(accountId),
+        runningElsewhere: (flow, limits, home) => context.homes.runningElsewhere(flow, limits, home),
+        allAnswered: () => context.unanswered.size === 0 && deps.routes.isUsable(),
+      }),
+    ]),
     unanswered: new Set<string>(),
     suspects: new Map<Seq, Suspect>(),
     held: { count: 0, flows: new Set<string>() },
@@ -102,6 +116,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       unparkLoop(context),
       sweepLoop(context),
       purgeLoop(context),
+      context.homes.run,
     );
   }
 

@@ -26,6 +26,7 @@ const row = (facts: Partial<TaskRow> = {}): TaskRow => ({
 });
 const facts = (changes: Partial<PlanFacts & RowContext> = {}): PlanFacts & RowContext => ({
   epoch: 5,
+  queue: "q0",
   lanes: { from: 0, until: 32 },
   lane: 3,
   now: 1_000,

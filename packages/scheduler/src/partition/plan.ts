@@ -1,5 +1,5 @@
 // What to do with a row that was read when its turn came. Pure.
-import { type Epoch, type EpochMs, isFinal, type Lane } from "@sluice/core";
+import { type Epoch, type EpochMs, type Home, isFinal, type Lane } from "@sluice/core";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import { mayBeOld } from "./memory.ts";
 
@@ -12,6 +12,8 @@ export type RowPlan =
   | "hold"
   | "stop"
   | "expire"
+  /** Its flow is limited, and lies in another lane: give it to the owner of that one. */
+  | "move"
   /** Its function does not exist any more. */
   | "invalid"
   /** Its attempt was lost with an agent that is dead: the next one runs. */
@@ -20,6 +22,7 @@ export type RowPlan =
 /** The same for all rows of a batch. */
 export interface PlanFacts {
   readonly epoch: Epoch;
+  readonly queue: string;
   /** Of the partition; `until` is exclusive. */
   readonly lanes: { readonly from: Lane; readonly until: Lane };
   readonly now: EpochMs;
@@ -33,6 +36,8 @@ export interface RowContext {
   /** It was held for an agent that died unheard. */
   readonly isSuspect: boolean;
   readonly function: FunctionRecord | undefined;
+  /** The one lane of its flow; undefined: it may lie anywhere. */
+  readonly home?: Home | undefined;
 }
 
 export function planRow(row: TaskRow | undefined, known: RowContext, facts: PlanFacts): RowPlan {
@@ -46,5 +51,7 @@ export function planRow(row: TaskRow | undefined, known: RowContext, facts: Plan
   if (row.status === "Running" || (known.isSuspect && mayBeOld(row, facts.epoch))) return "lost";
   if (row.stopRequested) return "stop";
   if (row.expiresAt !== undefined && row.expiresAt <= facts.now) return "expire";
-  return known.function === undefined ? "invalid" : "dispatch";
+  if (known.function === undefined) return "invalid";
+  const { home } = known;
+  return home && (home.queue !== facts.queue || home.lane !== row.lane) ? "move" : "dispatch";
 }

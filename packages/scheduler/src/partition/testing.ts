@@ -106,9 +106,13 @@ export function startDispatching(options: DispatchOptions = {}) {
         looks += 1;
         return record;
       },
+      isUsable: () => true,
       read: async (flows: readonly (typeof echo)[]) =>
         new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
     },
+    accounts: { peek: () => undefined, read: async () => new Map(), isUsable: () => true },
+    routes: { of: () => undefined, isUsable: () => true },
+    queues: ["q0"],
     store: {
       lanes: {
         async read(_owner: unknown, seqs: readonly Seq[]) {

@@ -1,0 +1,132 @@
+// Limits that hold in the whole cluster, enforced by the owner of the one lane in which a limited flow lies.
+//
+// - Concurrency: what is picked, dispatched, or ended and not settled here, and what still runs elsewhere from before (`homes.ts`).
+// - Rate: a token bucket, which starts empty, because nobody knows what the last owner took.
+// While an agent has not answered a new owner nothing of a limited flow is started: it may be running some.
+//
+// `room` looks at what was read last and keeps rows from being read in vain; `admits` decides, with what was read just now.
+import {
+  covers,
+  emptyBucket,
+  type Flow,
+  type Home,
+  nextTokenInMs,
+  refilled,
+  type TokenBucket,
+  taken,
+  tokensOf,
+} from "@sluice/core";
+import type { Gate, GatedFlow, Others } from "../gates.ts";
+import type { FlowLimits, Limit } from "../limits.ts";
+import type { ActiveTask } from "../memory.ts";
+
+export interface LimitsGateDeps {
+  /** Monotonic. */
+  readonly now: () => number;
+  readonly queue: string;
+  readonly prefix: string;
+  /** As they were read last; undefined: the function never was. */
+  readonly limitsOf: (flow: GatedFlow) => FlowLimits | undefined;
+  readonly activeOfAccount: (accountId: string) => number;
+  /** Infinity: not known yet. */
+  readonly runningElsewhere: (flow: Flow, limits: FlowLimits, home: Home) => number;
+  /** Whether every agent has answered, or is dead, since the take-over, and it is known which flows have queues of their own. */
+  readonly allAnswered: () => boolean;
+}
+
+/** Buckets that are remembered; beyond it the one that was made first starts empty again. */
+const bucketsMax = 100_000;
+
+export function limitsGate(deps: LimitsGateDeps): Gate {
+  const buckets = new Map<string, TokenBucket>();
+  /** Flows that wait for a token, and when it comes. */
+  const waits = new Map<string, { readonly flow: Flow; readonly at: number }>();
+  let firstAt = Number.POSITIVE_INFINITY;
+  /** Attempts that took tokens, and of which limits. */
+  const takers = new WeakMap<ActiveTask, readonly Limit[]>();
+
+  const isHere = ({ home }: FlowLimits): boolean =>
+    home !== undefined && home.queue === deps.queue && covers(deps.prefix, home.lane);
+
+  function bucketOf(limit: Limit): TokenBucket {
+    const key = keyOf(limit);
+    const known = buckets.get(key) ?? emptyBucket(deps.now());
+    const bucket = refilled(known, limit, deps.now());
+    buckets.set(key, bucket);
+    const [oldest] = buckets;
+    if (oldest && buckets.size > bucketsMax) buckets.delete(oldest[0]);
+    return bucket;
+  }
+
+  function waitForToken({ origin, flowKey }: GatedFlow, limit: Limit, bucket: TokenBucket): void {
+    const { accountId, functionName } = origin;
+    const at = deps.now() + nextTokenInMs(bucket, limit);
+    waits.set(flowKey, { flow: { accountId, functionName }, at });
+    firstAt = Math.min(firstAt, at);
+  }
+
+  /** @param others Attempts that count already. */
+  function roomOf(flow: GatedFlow, known: FlowLimits, others: Others): number {
+    if (known.home === undefined || !deps.allAnswered()) return 0;
+    const elsewhere = deps.runningElsewhere(flow.origin, known, known.home);
+    if (elsewhere === Number.POSITIVE_INFINITY) return 0;
+    let room = Number.POSITIVE_INFINITY;
+    for (const limit of known.limits) {
+      const count = limit.scope === "flow" ? others.ofFlow : others.ofAccount;
+      if (limit.concurrencyMax > 0) room = Math.min(room, limit.concurrencyMax - count - elsewhere);
+      if (limit.rateMax > 0) {
+        const bucket = bucketOf(limit);
+        if (tokensOf(bucket) === 0) waitForToken(flow, limit, bucket);
+        room = Math.min(room, tokensOf(bucket));
+      }
+    }
+    return room;
+  }
+
+  return {
+    room(flow) {
+      const known = deps.limitsOf(flow);
+      // Rows of a home that is elsewhere are read in order to be moved there.
+      if (known === undefined || !isHere(known) || flow.origin.lane !== known.home?.lane)
+        return Number.POSITIVE_INFINITY;
+      return roomOf(flow, known, {
+        ofFlow: flow.active,
+        ofAccount: deps.activeOfAccount(flow.origin.accountId),
+      });
+    },
+    admits(flow, task, others) {
+      const known = deps.limitsOf(flow);
+      if (known === undefined) return false;
+      if (known.home === undefined) return true;
+      if (!isHere(known) || roomOf(flow, known, others) <= 0) return false;
+      const rates = known.limits.filter(({ rateMax }) => rateMax > 0);
+      for (const limit of rates) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, 1));
+      if (rates.length > 0) takers.set(task, rates);
+      return true;
+    },
+    onReleased(task) {
+      for (const limit of takers.get(task) ?? []) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, -1));
+      takers.delete(task);
+    },
+    dueAt: () => firstAt,
+    due() {
+      const now = deps.now();
+      if (now < firstAt) return [];
+      const ready: Flow[] = [];
+      firstAt = Number.POSITIVE_INFINITY;
+      for (const [key, { flow, at }] of waits) {
+        if (at > now) {
+          firstAt = Math.min(firstAt, at);
+          continue;
+        }
+        waits.delete(key);
+        ready.push(flow);
+      }
+      return ready;
+    },
+  };
+}
+
+function keyOf({ scope, key }: Limit): string {
+  return `${scope} ${key}`;
+}

@@ -1,0 +1,177 @@
+// What runs of limited flows outside their homes. A flow that has become limited may have attempts anywhere; so may one whose
+// home was another lane before. They count against its limit, and nobody but the agents knows of them.
+//
+//   unknown ──records of before cannot be sent by any more──▶ asking ──every agent has answered or is dead──▶ known
+//      │                                                                                                       │
+//      └──it was limited so from the beginning──▶ nothing runs elsewhere ◀──asked again each second: none left─┘
+//
+// Until it is known the flow waits. Why it takes both, the wait and the question:
+// - Without the wait: an owner of another lane has read the function a moment before the change, and sends an attempt to an
+//   agent that registers after all others have answered. It runs beside those that are started here.
+// - Without the question: an attempt that was sent a minute ago, when nothing limited the flow, runs for an hour.
+// - Without its second half, the floor of limits that it raises at the agent: an attempt that left its owner in time is held up
+//   on its way, arrives after the answer, and runs uncounted. (`gate/flow-floors.ts` of the agent)
+// - Asking the store instead does not do: no row says that it was dispatched, so all that wait elsewhere would count.
+// A change of how many, or how fast, moves no home: it counts as soon as its record is read. A flow that gets a queue of its
+// own, or loses it, changes its home, too, and is waited for and asked about; but no floor of limits says so to the agents.
+import type { Flow, Home, Loop } from "@sluice/core";
+import type { FlowAnswer, FlowQuestion } from "@sluice/protocol";
+import type { FunctionRecord } from "@sluice/store";
+import type { AgentLink } from "../agents/link.ts";
+import { usableMs } from "../functions.ts";
+import type { PartitionContext } from "./context.ts";
+import { type FlowLimits, limitsOf } from "./limits.ts";
+
+/** The limits of a flow; undefined: its function is not there, or was never read. */
+export function flowLimits(
+  { accounts, routes, queues }: PartitionContext,
+  flow: Flow,
+  record: FunctionRecord | undefined,
+): FlowLimits | undefined {
+  if (record === undefined) return undefined;
+  const account = accounts.peek(flow.accountId);
+  const route = routes.of(flow);
+  return limitsOf(flow, { function: record, account, route, queues });
+}
+
+export interface Homes {
+  /**
+   * Attempts that run outside the home and count against the limits of the flow, or of its account; Infinity: not known yet.
+   * It is found out from the first time on that it is asked for.
+   */
+  runningElsewhere(flow: Flow, known: FlowLimits, home: Home): number;
+  /** An agent has answered. */
+  answered(link: AgentLink, answers: readonly FlowAnswer[]): void;
+  /** Asks, until the signal aborts. Agents of an older release do not answer, and are not waited for. */
+  readonly run: Loop;
+}
+
+/** By what was read before nobody sends any more: records are not used for longer, and clocks go wrong by 2 %. */
+const waitMs = usableMs * 1.05 + 2_000;
+/** A change that is older by the store's clock was committed, and then forgotten by everybody, long ago. */
+const oldChangeMs = 60_000;
+const askEveryMs = 1_000;
+/** Flows that are remembered; beyond it the one that was entered first is found out anew when its turn comes. */
+const scopesMax = 100_000;
+
+interface Scope {
+  readonly question: FlowQuestion;
+  /** When the agents are asked, monotonic. */
+  readonly asksAt: number;
+  /** Agents that have not answered; undefined: they were not asked yet. */
+  unanswered: Set<string> | undefined;
+  /** By agent, where any run. */
+  readonly running: Map<string, number>;
+}
+
+type Deps = Pick<PartitionContext, "clock" | "agents" | "wakeDispatch" | "wakeHomes" | "key" | "log">;
+
+export function createHomes(context: () => Deps): Homes {
+  const scopes = new Map<string, Scope>();
+  /** Those of which something is not known, or runs elsewhere. */
+  const open = new Set<Scope>();
+
+  function enter(key: string, question: FlowQuestion, routedMs = waitMs): Scope {
+    const { clock, wakeHomes } = context();
+    const changedAt = Math.max(0, ...question.limitsVersion);
+    const isOld = clock.now() - changedAt > oldChangeMs;
+    const asksAt = clock.monotonic() + Math.max(isOld ? 0 : waitMs, waitMs - routedMs);
+    const scope: Scope = { question, asksAt, unanswered: undefined, running: new Map() };
+    const before = scopes.get(key);
+    if (before) open.delete(before);
+    scopes.delete(key);
+    scopes.set(key, scope);
+    open.add(scope);
+    const [oldest] = scopes;
+    if (oldest && scopes.size > scopesMax) {
+      scopes.delete(oldest[0]);
+      open.delete(oldest[1]);
+    }
+    wakeHomes.notify();
+    return scope;
+  }
+
+  async function askAll(due: readonly Scope[]): Promise<void> {
+    const { agents, key: partition, log } = context();
+    if (due.some(({ unanswered }) => unanswered === undefined)) {
+      let listed: readonly string[];
+      try {
+        listed = await agents.listed();
+      } catch (cause) {
+        log.warn("cannot list agents", { cause: String(cause) });
+        return;
+      }
+      for (const scope of due) scope.unanswered ??= new Set(listed);
+    }
+    const links = new Map(agents.links.map((link) => [link.agentId, link]));
+    for (const scope of due) forgetDead(scope, links);
+    for (const link of links.values()) {
+      const asked = due.filter((scope) => scope.unanswered?.has(link.agentId) || scope.running.has(link.agentId));
+      if (asked.length === 0) continue;
+      if (link.answersFlows) link.ask(asked.map(({ question }) => question));
+      else if (link.isAttached(partition)) for (const scope of asked) answer(scope, link.agentId, 0);
+    }
+  }
+
+  /** An agent that is not listed any more is dead, and so is what it ran. */
+  function forgetDead(scope: Scope, links: ReadonlyMap<string, AgentLink>): void {
+    for (const agentId of [...(scope.unanswered ?? [])]) if (!links.has(agentId)) answer(scope, agentId, 0);
+    for (const agentId of [...scope.running.keys()]) if (!links.has(agentId)) answer(scope, agentId, 0);
+  }
+
+  function answer(scope: Scope, agentId: string, running: number): void {
+    if (scope.unanswered === undefined) return;
+    const isFirst = scope.unanswered.delete(agentId);
+    const before = scope.running.get(agentId) ?? 0;
+    if (running > 0) scope.running.set(agentId, running);
+    else scope.running.delete(agentId);
+    if (scope.unanswered.size === 0 && scope.running.size === 0) open.delete(scope);
+    if ((isFirst && scope.unanswered.size === 0) || running < before) context().wakeDispatch.notify();
+  }
+
+  return {
+    runningElsewhere({ accountId, functionName }, { version, limits, routedMs }, { queue, lane }) {
+      // An account with limits is asked for as a whole: its home does not follow from what its functions say.
+      const isAccounts = limits.some(({ scope }) => scope === "account");
+      const isRouted = routedMs !== undefined && !isAccounts;
+      if (version.length === 0 && !isRouted) return 0;
+      const limitsVersion = isAccounts ? [0, version[1] ?? 0] : [...version];
+      const key = isAccounts ? accountId : `${accountId}/${functionName}`;
+      const name = isAccounts ? "" : functionName;
+      const known = scopes.get(key);
+      const isSame =
+        known?.question.queue === queue &&
+        known.question.lane === lane &&
+        known.question.limitsVersion.join() === limitsVersion.join();
+      const scope = isSame
+        ? known
+        : enter(key, { accountId, functionName: name, queue, lane, limitsVersion }, isRouted ? routedMs : undefined);
+      if (scope.unanswered === undefined || scope.unanswered.size > 0) return Number.POSITIVE_INFINITY;
+      let sum = 0;
+      for (const count of scope.running.values()) sum += count;
+      return sum;
+    },
+    answered({ agentId }, answers) {
+      for (const { question, runningElsewhere } of answers) {
+        if (!question) continue;
+        const { accountId, functionName, limitsVersion } = question;
+        const scope = scopes.get(functionName === "" ? accountId : `${accountId}/${functionName}`);
+        if (scope === undefined || scope.question.limitsVersion.join() !== limitsVersion.join()) continue;
+        if (scope.question.queue !== question.queue || scope.question.lane !== question.lane) continue;
+        answer(scope, agentId, runningElsewhere);
+      }
+    },
+    async run(signal) {
+      while (!signal.aborted) {
+        const { clock, wakeHomes } = context();
+        const now = clock.monotonic();
+        const due = [...open].filter(({ asksAt }) => asksAt <= now);
+        if (due.length > 0) await askAll(due);
+        let nextAt = due.length > 0 ? now + askEveryMs : Number.POSITIVE_INFINITY;
+        for (const { asksAt } of open) if (asksAt > now) nextAt = Math.min(nextAt, asksAt);
+        const waitMs = nextAt === Number.POSITIVE_INFINITY ? 60_000 : Math.max(1, nextAt - clock.monotonic());
+        await wakeHomes.wait(signal, waitMs);
+      }
+    },
+  };
+}

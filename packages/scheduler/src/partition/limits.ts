@@ -1,0 +1,61 @@
+// Which limits count for a flow, as what was read last says. Pure.
+import { type Flow, flowKey, type Home, homeOf, isLimited } from "@sluice/core";
+import type { AccountRecord, FunctionRecord } from "@sluice/store";
+
+export interface Limit {
+  /** Of the flow, or of its account as a whole. */
+  readonly scope: "flow" | "account";
+  /** Key of the flow, or id of the account. */
+  readonly key: string;
+  /** 0: no limit. */
+  readonly concurrencyMax: number;
+  /** 0: no limit. */
+  readonly rateMax: number;
+  readonly rateBurst: number;
+}
+
+export interface FlowLimits {
+  /** Undefined: the flow is not limited. */
+  readonly home: Home | undefined;
+  readonly limits: readonly Limit[];
+  /** When the limits of the function and of the account changed last, each growing with every change. Empty: they never did. */
+  readonly version: readonly number[];
+  /** For how long the flow is known to have, or to lose, a queue of its own, in ms; undefined: it has none, and had none lately. */
+  readonly routedMs: number | undefined;
+}
+
+/** The queue of a flow's own. */
+export interface KnownRoute {
+  /** Undefined: it is losing it. */
+  readonly dedicatedQueue: string | undefined;
+  readonly unchangedMs: number;
+}
+
+export interface LimitFacts {
+  readonly function: FunctionRecord;
+  readonly account: AccountRecord | undefined;
+  readonly route: KnownRoute | undefined;
+  readonly queues?: readonly string[];
+}
+
+export function limitsOf(flow: Flow, facts: LimitFacts): FlowLimits {
+  const { function: record, account, route, queues } = facts;
+  const version = [record.limitsChangedAt, account?.limitsChangedAt ?? 0];
+  const home = homeOf(flow, {
+    function: record.settings,
+    account: account?.settings,
+    dedicatedQueue: route?.dedicatedQueue,
+    ...(queues && { queues }),
+  });
+  const limits: Limit[] = [];
+  if (isLimited(record.settings)) limits.push(limit("flow", flowKey(flow), record.settings));
+  if (account && isLimited(account.settings)) limits.push(limit("account", account.accountId, account.settings));
+  const isChanged = version.some((changedAt) => changedAt > 0);
+  return { home, limits, version: isChanged ? version : [], routedMs: route?.unchangedMs };
+}
+
+type Settings = Pick<Limit, "concurrencyMax" | "rateMax" | "rateBurst">;
+
+function limit(scope: Limit["scope"], key: string, { concurrencyMax, rateMax, rateBurst }: Settings): Limit {
+  return { scope, key, concurrencyMax, rateMax, rateBurst };
+}
