@@ -32,6 +32,8 @@ import { createRouting } from "./submit/routing/routing.ts";
 import { createSubmit } from "./submit/submit.ts";
 import { createSubmitApi } from "./submit/submit-api.ts";
 import { createSubmitStream } from "./submit/submit-stream.ts";
+import { createKnownTasks } from "./submit/throttle/known-tasks.ts";
+import { createSubmitThrottle } from "./submit/throttle/throttle.ts";
 import { createWaitingTasks } from "./submit/waiting-tasks.ts";
 import { createTaskApi } from "./tasks/task-api.ts";
 import { createWatches } from "./tasks/watches.ts";
@@ -101,6 +103,22 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     firstLane: Math.floor(random.next() * laneCount),
     onRecorded: (group) => announcer.announce(group),
   });
+  const waiting = createWaitingTasks({
+    store,
+    clock,
+    max: config.waitingTasksMax,
+    onFailure: (cause) => log.warn("cannot count waiting tasks", { cause }),
+  });
+  const throttle = createSubmitThrottle({
+    clock,
+    random,
+    signals,
+    metrics,
+    admission,
+    waitingOf: (accountId) => waiting.estimateOf(accountId),
+    isOn: config.throttle,
+    queueBacklogMax: config.queueBacklogMax,
+  });
   const submit = createSubmit({
     config,
     clock,
@@ -110,12 +128,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     recorder,
     functions: known,
     routing: createRouting({ clock, metrics, routes, admission, queues: options.queues ?? sharedQueues() }),
-    waiting: createWaitingTasks({
-      store,
-      clock,
-      max: config.waitingTasksMax,
-      onFailure: (cause) => log.warn("cannot count waiting tasks", { cause }),
-    }),
+    throttle,
+    knownTasks: createKnownTasks({ store, clock }),
+    waiting,
     budget: createBudget({ clock, total: config.admissionBytesMax, waitersMax: admissionWaitersMax }),
     assertOpen() {
       if (stopping.aborted) throw stoppingError();
@@ -199,6 +214,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           await announcer.run(ending, () => within(clock, drainMs, recorder.idle(), undrained));
         },
         (ending) => lifeline.run(ending),
+        (ending) => throttle.run(ending),
         (ending) => admission.run(ending),
         (ending) => routes.run(ending),
         hear,

@@ -18,6 +18,10 @@ export interface ApiServerConfig {
   readonly tasksPerMessageMax: number;
   /** Tasks of one account that are not final. Approximate: other api-servers are heard of at every recount. */
   readonly waitingTasksMax: number;
+  /** Whether a share is refused of what accounts submit beyond their fair share of a full queue. */
+  readonly throttle: boolean;
+  /** Tasks that may wait in one queue, as far as its owners look ahead; then it takes none. */
+  readonly queueBacklogMax: number;
 
   /** Rows of one insert. */
   readonly groupTasksMax: number;
@@ -68,6 +72,8 @@ export const defaultApiServerConfig: Omit<ApiServerConfig, "joinTokens"> = {
   expiresAfterMsMax: 7 * dayMs,
   tasksPerMessageMax: 10_000,
   waitingTasksMax: 1_000_000,
+  throttle: true,
+  queueBacklogMax: 1_250_000,
   groupTasksMax: 1_000,
   groupBytesMax: 8 * MiB,
   groupsInFlightMax: 2,

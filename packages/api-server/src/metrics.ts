@@ -23,6 +23,22 @@ export function apiServerMetrics(registry: Registry) {
       help: "Submissions that went to the second queue of their account because the first was longer",
       registers,
     }),
+    throttled: new Counter({
+      name: "sluice_api_server_throttled_submissions_total",
+      help: "Submissions refused as more than a fair share of a full queue, by what was too much: account, function, others (all small ones), queue (it is full)",
+      labelNames: ["scope"] as const,
+      registers,
+    }),
+    throttleDrops: new Gauge({
+      name: "sluice_api_server_throttled_flows",
+      help: "Accounts and functions of which the load-balancer has a share refused",
+      registers,
+    }),
+    throttleFlows: new Gauge({
+      name: "sluice_api_server_sampled_flows",
+      help: "Flows in the bounded memory that finds out who submits most",
+      registers,
+    }),
     groupTasks: new Histogram({
       name: "sluice_api_server_group_commit_size_tasks",
       help: "Rows of one insert",

@@ -1,7 +1,7 @@
 import { agentSettings } from "@sluice/agent/settings";
 import { accessProblems, accessSettings, limitSettings, listenSettings } from "@sluice/api-server/settings";
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
-import { retentionSettings } from "@sluice/scheduler/settings";
+import { retentionSettings, throttleSettings } from "@sluice/scheduler/settings";
 
 const settings = {
   ...listenSettings,
@@ -19,6 +19,7 @@ const settings = {
     why: "Encrypts secrets at rest: 64 hexadecimal digits; default: a file of mode 0600 in the data folder.",
   }),
   ...limitSettings,
+  ...throttleSettings,
   ...retentionSettings,
   ...agentSettings,
   logLevel: setting.choice({

@@ -15,6 +15,7 @@ import {
   systemRandom,
 } from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
+import { throttleOf } from "@sluice/scheduler/settings";
 import { Registry } from "prom-client";
 import { type ClientProfile, ensureAccessKey, type FirstKey } from "./credentials.ts";
 import { writePrivate } from "./data-dir.ts";
@@ -69,6 +70,8 @@ export async function runStandalone(
       joinTokens: [joinToken],
       payloadBytesMax: config.payloadBytesMax,
       waitingTasksMax: config.waitingTasksMax,
+      queueBacklogMax: config.queueBacklogMax,
+      throttle: config.throttle,
       // There is one agent to collect heartbeats of, and it takes no work before its first one is answered.
       heartbeatWindowMs: 10,
     },
@@ -113,6 +116,7 @@ export async function runStandalone(
     signals,
     coordinator,
     queues: queueNames,
+    balancer: throttleOf(config),
     connectAgent(address) {
       if (address !== agentAddress) return apiClient(AgentServiceService, address, { headers });
       const { agent } = agentHost;

@@ -65,7 +65,9 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
 
 function limitsOf(config: ApiServerProcessConfig) {
   const { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax } = config;
-  return { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax };
+  const { throttle, queueBacklogMax } = config;
+  const limits = { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax };
+  return { ...limits, throttle, queueBacklogMax };
 }
 
 function upOrDown({ health }: Backends) {

@@ -19,6 +19,17 @@ export const limitSettings = {
     max: 100_000_000,
     why: "Tasks of one account that may be unfinished; more are refused until some end.",
   }),
+  queueBacklogMax: setting.integer({
+    default: defaultApiServerConfig.queueBacklogMax,
+    min: 1_000,
+    max: 100_000_000,
+    unit: "tasks",
+    why: "Tasks that may wait in one queue; then it takes none from anybody.",
+  }),
+  throttle: setting.boolean({
+    default: defaultApiServerConfig.throttle,
+    why: "Whether accounts are refused a share of what they submit beyond their fair share of a full queue.",
+  }),
 };
 
 /** Who may call, and with which first key. */

@@ -20,6 +20,8 @@ import type { KnownFunctions } from "./known-functions.ts";
 import { type Draft, parseSubmission } from "./parse-submission.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Routing } from "./routing/routing.ts";
+import type { KnownTasks } from "./throttle/known-tasks.ts";
+import type { SubmitThrottle } from "./throttle/throttle.ts";
 import { tooManyWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
 /** What became of one submission. */
@@ -50,6 +52,8 @@ export interface SubmitOptions {
   readonly metrics: ApiServerMetrics;
   readonly functions: KnownFunctions;
   readonly routing: Routing;
+  readonly throttle: SubmitThrottle;
+  readonly knownTasks: KnownTasks;
   readonly waiting: WaitingTasks;
   readonly budget: Budget;
   readonly recorder: Recorder;
@@ -88,7 +92,8 @@ export function createSubmit(options: SubmitOptions): Submit {
     const routeOf = (flow: Flow, settings: Limits) =>
       options.routing.routeOf(flow, { function: settings, account: undefined });
     const context = { accountId, functions, config, routeOf, newTaskId };
-    const parsed = tasks.map((task, index) => orError(() => parseSubmission(task, pathOf(index), context)));
+    const submitted = tasks.map((task, index) => orError(() => parseSubmission(task, pathOf(index), context)));
+    const parsed = await throttle(submitted);
     const drafts = parsed.filter((entry) => !(entry instanceof AppError)).length;
     let admitted = drafts === 0 ? 0 : await options.waiting.admit(accountId, drafts);
     return parsed.map((entry) => {
@@ -96,6 +101,18 @@ export function createSubmit(options: SubmitOptions): Submit {
       admitted -= 1;
       return admitted >= 0 ? entry : tooManyWaiting(config.waitingTasksMax);
     });
+  }
+
+  /** Without what is refused as more than a fair share; repetitions of what was accepted cost nothing, and are not. */
+  async function throttle(entries: readonly (Draft | AppError)[]): Promise<(Draft | AppError)[]> {
+    const drafts = entries.filter((entry): entry is Draft => !(entry instanceof AppError));
+    const refusals = new Map<Draft, AppError>();
+    options.throttle.judge(drafts).forEach((error, index) => {
+      if (error !== undefined) refusals.set(drafts[index] as Draft, error);
+    });
+    if (refusals.size === 0) return [...entries];
+    for (const draft of await options.knownTasks.find([...refusals.keys()])) refusals.delete(draft);
+    return entries.map((entry) => (entry instanceof AppError ? entry : (refusals.get(entry) ?? entry)));
   }
 
   async function record(message: Message, entries: readonly (Draft | AppError)[]): Promise<Submitted[]> {

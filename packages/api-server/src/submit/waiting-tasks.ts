@@ -9,6 +9,8 @@ import { LRUCache } from "lru-cache";
 export interface WaitingTasks {
   /** How many of `wanted` submissions may be admitted. */
   admit(accountId: AccountId, wanted: number): Promise<number>;
+  /** Its tasks that are not final; undefined: they were not counted here. */
+  estimateOf(accountId: AccountId): number | undefined;
 }
 
 export interface WaitingTasksOptions {
@@ -62,6 +64,10 @@ export function createWaitingTasks({ store, clock, max, onFailure }: WaitingTask
       const admitted = Math.max(0, Math.min(wanted, max - estimate.tasks));
       estimate.tasks += admitted;
       return admitted;
+    },
+    estimateOf(accountId) {
+      const estimate = estimates.peek(accountId);
+      return estimate === undefined || estimate.countedAt === Number.NEGATIVE_INFINITY ? undefined : estimate.tasks;
     },
   };
 }

@@ -8,7 +8,7 @@ import { httpServer, openTls, processName, type ServiceProcess } from "@sluice/r
 import { defaultSchedulerConfig } from "../config.ts";
 import { createScheduler } from "../scheduler.ts";
 import { readinessOf } from "./readiness.ts";
-import type { SchedulerProcessConfig } from "./settings.ts";
+import { type SchedulerProcessConfig, throttleOf } from "./settings.ts";
 
 /** Of the time for a renewal that one member of etcd may take: what is left is for asking another one. */
 const callShare = 0.8;
@@ -40,6 +40,7 @@ export async function runScheduler(process: ServiceProcess<SchedulerProcessConfi
     signals: backends.signals,
     coordinator: backends.coordinator,
     queues: sharedQueues(),
+    balancer: throttleOf(config),
     connectAgent: (address) => apiClient(AgentServiceService, address, toAgents),
   });
   await using http = await httpServer({

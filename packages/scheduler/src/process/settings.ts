@@ -1,4 +1,5 @@
 import { backendProblems, backendSettings } from "@sluice/backends/settings";
+import { defaultSolveConfig } from "@sluice/load-balancer";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
 import { defaultSchedulerConfig } from "../config.ts";
 
@@ -11,6 +12,22 @@ export const retentionSettings = {
     why: "How long a finished task can be read; then its id may be used again.",
   }),
 };
+
+/** When accounts are refused a share of what they submit, in a process of its own and in standalone alike. */
+export const throttleSettings = {
+  throttleBacklogMin: setting.integer({
+    default: defaultSolveConfig.backlogMin,
+    min: 100,
+    max: 100_000_000,
+    unit: "tasks",
+    why: "No queue refuses a share of the submissions while fewer tasks wait in it, or what it dispatches in 10 s.",
+  }),
+};
+
+/** The load-balancer's part of them. */
+export function throttleOf(config: { readonly throttleBacklogMin: number }) {
+  return { throttle: { ...defaultSolveConfig, backlogMin: config.throttleBacklogMin } };
+}
 
 const settings = {
   schedulerId: setting.text({
@@ -47,6 +64,7 @@ const settings = {
     unit: "tasks",
     why: "Waiting tasks that it holds in memory, about 40 bytes each; more costs memory, fewer fairness.",
   }),
+  ...throttleSettings,
   ...retentionSettings,
   ...backendSettings,
   ...tlsSettings,

@@ -1,5 +1,12 @@
 // How much is submitted here, and by whom most of it, in bounded memory.
-import { type AccountId, type Clock, createSampleAndHold, type Flow, type FunctionName, type Random } from "@sluice/core";
+import {
+  type AccountId,
+  type Clock,
+  createSampleAndHold,
+  type Flow,
+  type FunctionName,
+  type Random,
+} from "@sluice/core";
 import { type Arrivals, type FlowArrivals, reportedFlowsMax } from "@sluice/queue";
 
 export interface ArrivalMeter {

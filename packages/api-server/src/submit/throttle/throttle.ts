@@ -73,7 +73,8 @@ export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThro
       if (waiting >= queueBacklogMax) return refused("queue", queueFull(load, queueBacklogMax, delayOf(load)));
     }
     const chance = isOn ? drops.chanceOf(arrival, overdueMs) : undefined;
-    if (chance === undefined || random.next() >= chance.probability || floor.admits(arrival.accountId)) return undefined;
+    if (chance === undefined || random.next() >= chance.probability || floor.admits(arrival.accountId))
+      return undefined;
     return refused(scopeOf(chance), throttled(chance, load, delayOf(load)));
   }
 
