@@ -81,7 +81,7 @@ export const rows: readonly Mutation[] = [
       },
       {
         file: "packages/agent/src/run.ts",
-        find: "if (order.expiresAtMs > 0) this.startBefore = order.expiresAtMs;",
+        find: "if (order.expiresAtMs > 0) this.startBefore = clock.monotonic() + order.expiresAtMs - time.now();",
         replace: "",
       },
     ],

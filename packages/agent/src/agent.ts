@@ -19,6 +19,7 @@ import { Fenced, type FenceReason } from "./lifeline/fenced.ts";
 import { Lifeline } from "./lifeline/lifeline.ts";
 import { LogUploader } from "./logs/log-uploader.ts";
 import { type AgentMetrics, agentMetrics } from "./metrics.ts";
+import { OwnersTime } from "./owners-time.ts";
 import { lostOutcome } from "./outcome.ts";
 import { Reports } from "./reports/reports.ts";
 import { Runner } from "./run.ts";
@@ -98,6 +99,7 @@ class Incarnation implements Agent {
     this.#deps = deps;
     const { config, clock, random, log, gateway, pool, journal, watchdog } = deps;
     const metrics = agentMetrics(deps.registry);
+    const time = new OwnersTime(clock);
     const gate = new Gate({
       slots: config.slots,
       instancesMax: config.instancesMax,
@@ -124,6 +126,7 @@ class Incarnation implements Agent {
       journal,
       reports: this.#reports,
       logs: this.#logs,
+      time,
     });
     const attachDeps: AttachDeps = {
       config,
@@ -134,6 +137,7 @@ class Incarnation implements Agent {
       journal,
       reports: this.#reports,
       runner: this.#runner,
+      time,
       ready: (signal) => this.#ready(signal),
       isTrusted: () => this.#lifeline.isTrusted(),
       isShortOfMemory,

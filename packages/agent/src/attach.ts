@@ -24,6 +24,7 @@ import type { FunctionSpec } from "./instances/pool.ts";
 import type { Journal } from "./journal.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { stoppedOutcome } from "./outcome.ts";
+import type { OwnersTime } from "./owners-time.ts";
 import type { Outbox } from "./reports/outbox.ts";
 import type { Reports } from "./reports/reports.ts";
 import { poolSpec, type Runner } from "./run.ts";
@@ -37,6 +38,7 @@ export interface AttachDeps {
   readonly journal: Journal;
   readonly reports: Reports;
   readonly runner: Runner;
+  readonly time: OwnersTime;
   /** Resolves once the agent is registered. Rejects when it takes no more streams, or the signal aborts. */
   ready(signal: AbortSignal): Promise<void>;
   /** Whether the agent may start anything now. */
@@ -120,6 +122,7 @@ class AttachStream {
   #attach(frame: AttachPartitions): void {
     const { gate, log, metrics, reports, config } = this.#deps;
     const { session, schedulerId } = frame;
+    this.#deps.time.heard(frame.nowMs);
     const { isMeant, refused, inventory } = gate.attach(frame, this.#outbox.streamId);
     reports.attached();
     metrics.attached.inc({ answer: "refused" }, refused.length);
@@ -150,11 +153,12 @@ class AttachStream {
 
   #dispatch(frame: DispatchAttempts): void {
     for (const spec of frame.functions) this.#functions.set(spec.revision, poolSpec(spec));
-    const { gate, clock, metrics, reports, runner, isTrusted, isShortOfMemory } = this.#deps;
+    const { gate, metrics, reports, runner, time, isTrusted, isShortOfMemory } = this.#deps;
+    time.heard(frame.nowMs);
     // Asked for its effect as well: an agent that is past its deadline shuts its gate here.
     if (!isTrusted()) return;
     const verdict = gate.dispatch(frame, this.#outbox.streamId, {
-      now: clock.now(),
+      now: time.now(),
       knowsFunction: (revision) => this.#functions.has(revision),
       flowOf: (revision) => this.#functions.peek(revision),
       isShortOfMemory: isShortOfMemory(),

@@ -19,6 +19,7 @@ import type { LogSink } from "./logs/attempt-sink.ts";
 import type { LogUploader } from "./logs/log-uploader.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { agentErrorOutcome, handedBackOutcome, outcomeOf } from "./outcome.ts";
+import type { OwnersTime } from "./owners-time.ts";
 import type { Reports } from "./reports/reports.ts";
 
 export interface RunnerDeps {
@@ -31,6 +32,7 @@ export interface RunnerDeps {
   readonly journal: Journal;
   readonly reports: Reports;
   readonly logs: LogUploader;
+  readonly time: OwnersTime;
 }
 
 const progressLengthMax = 8 * 1024;
@@ -120,7 +122,7 @@ class Run implements Invocation {
   readonly #deps: RunnerDeps;
 
   constructor(entry: Attempt, order: DispatchAttempt, spec: FunctionSpec, deps: RunnerDeps) {
-    const { clock, logs } = deps;
+    const { clock, logs, time } = deps;
     this.entry = entry;
     this.spec = spec;
     this.sink = logs.open(entry.ref);
@@ -129,7 +131,7 @@ class Run implements Invocation {
     this.attempt = order.attempt;
     this.retryCount = order.retries;
     this.payload = order.payload;
-    if (order.expiresAtMs > 0) this.startBefore = order.expiresAtMs;
+    if (order.expiresAtMs > 0) this.startBefore = clock.monotonic() + order.expiresAtMs - time.now();
     this.fenceToken = fenceToken(order.attempt, order.epoch);
     this.#deps = deps;
   }

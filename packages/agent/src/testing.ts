@@ -296,7 +296,7 @@ export class Owner {
     const { epoch = 1, prefix = "" } = this.#options;
     const before = this.of("attached").length;
     const partitions = [{ queue: "q", prefix, epoch }];
-    await this.send({ $case: "attach", value: { ...this.#head, partitions, schedulerId: "s" } });
+    await this.send({ $case: "attach", value: { ...this.#head, partitions, schedulerId: "s", nowMs: 0 } });
     return this.of("attached")[before];
   }
 
@@ -304,7 +304,7 @@ export class Owner {
     const functions = this.#sentFunctions ? [] : [aSpec()];
     this.#sentFunctions = true;
     const attempts = orders.map((order) => this.#order(order));
-    await this.send({ $case: "dispatch", value: { ...this.#head, functions, attempts } });
+    await this.send({ $case: "dispatch", value: { ...this.#head, functions, attempts, nowMs: 0 } });
   }
 
   async stop(...seqs: number[]): Promise<void> {

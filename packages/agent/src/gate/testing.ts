@@ -57,12 +57,12 @@ export function anOwner(gate: Gate, options: OwnerOptions = {}) {
   const head = { session, incarnation: options.incarnation ?? incarnation };
   return {
     attach: (partitions = [{ queue: "q", prefix, epoch }]) =>
-      gate.attach({ ...head, partitions, schedulerId: "s" }, streamId),
+      gate.attach({ ...head, partitions, schedulerId: "s", nowMs: 0 }, streamId),
     dispatch: (
       order: Partial<DispatchAttempt> = {},
       { now = 0, knowsFunction = (known: number) => known === revision } = {},
     ) =>
-      gate.dispatch({ ...head, functions: [], attempts: [anOrder({ epoch, ...order })] }, streamId, {
+      gate.dispatch({ ...head, functions: [], attempts: [anOrder({ epoch, ...order })], nowMs: 0 }, streamId, {
         now,
         knowsFunction,
         flowOf: () => ({ accountId: "main", functionName: "echo" }),

@@ -106,7 +106,7 @@ export class Instance {
     if (signal.aborted) return outcomes.stopped;
     if (!this.#channel || this.#isRetired) return outcomes.notStarted("The instance ended before it was used");
     const { startBefore } = invocation;
-    if (startBefore !== undefined && this.#options.clock.now() >= startBefore) return outcomes.expired;
+    if (startBefore !== undefined && this.#options.clock.monotonic() >= startBefore) return outcomes.expired;
     return this.#fly(this.#channel, new Flight(++this.#lastNumber, invocation, log, this.#options.clock), signal);
   }
 

@@ -52,7 +52,7 @@ export interface Invocation {
   readonly payload: Uint8Array;
   /** The attempt must end by then, wall clock, whatever the function's time-out is. */
   readonly deadlineMs?: number;
-  /** Not to be started from then on, wall clock. */
+  /** Not to be started from then on, monotonic. */
   readonly startBefore?: number;
   readonly fenceToken: string;
   onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void;
@@ -242,7 +242,7 @@ class ProcessPool implements InstancePool {
     if ("missing" in interpreter) return { kind: "invalid", reason: "InvalidFunction", message: interpreter.missing };
     if (signal.aborted) return stopped;
     const { clock } = this.#options;
-    const isExpired = () => startBefore !== undefined && clock.now() >= startBefore;
+    let isExpired = false;
     const instance = await new Promise<Instance | undefined>((resolve) => {
       const waiter: Waiter = {
         spec,
@@ -260,8 +260,12 @@ class ProcessPool implements InstancePool {
         },
       };
       const onAbort = () => waiter.resolve(undefined);
+      const onExpiry = () => {
+        isExpired = true;
+        onAbort();
+      };
       const cancelTimer =
-        startBefore === undefined ? undefined : clock.timer(Math.max(0, startBefore - clock.now()), onAbort);
+        startBefore === undefined ? undefined : clock.timer(Math.max(0, startBefore - clock.monotonic()), onExpiry);
       signal.addEventListener("abort", onAbort);
       // Behind others of its kind there is nothing for it that they have not been refused.
       const isBehind = this.#oldestIfAlone(spec) !== undefined;
@@ -271,7 +275,7 @@ class ProcessPool implements InstancePool {
     });
     if (instance) return instance;
     if (signal.aborted) return stopped;
-    return isExpired() ? expired : notStarted("The agent is shutting down");
+    return isExpired ? expired : notStarted("The agent is shutting down");
   }
 
   /** After a release. Usually one function has attempts that wait: the slot goes to the oldest, without a look at all. */

@@ -106,6 +106,7 @@ function alive(clock: FakeClock, everyMs = 1_000) {
 
 const deafPort = (onAgentDead: (agentId: string) => void): PartitionPort => ({
   owner: { queue: "q0", prefix: "", epoch: 1 },
+  now: () => 1_700_000_000_000,
   onAttached: () => undefined,
   onEnded: () => undefined,
   onStarted: () => undefined,

@@ -11,6 +11,7 @@ import {
   type Clock,
   covers,
   createChannel,
+  type EpochMs,
   laneCount,
   lanesOf,
   type OwnedPartition,
@@ -42,6 +43,8 @@ export type AgentApi = Api<typeof AgentServiceService>;
 /** What a partition hears from its agents. Called synchronously, one frame after the other. */
 export interface PartitionPort {
   readonly owner: OwnedPartition;
+  /** The store's time. */
+  now(): EpochMs;
   onAttached(link: AgentLink, inventory: readonly InventoryEntry[]): void;
   onEnded(link: AgentLink, attempts: readonly AttemptEnded[]): void;
   onStarted(link: AgentLink, attempts: readonly AttemptStarted[]): void;
@@ -166,7 +169,7 @@ export class AgentLink {
     for (const { revision } of unsent) state.sent.add(revision);
     const { session } = state;
     return this.#push({
-      frame: { $case: "dispatch", value: { session, incarnation: this.incarnation, functions: unsent, attempts } },
+      frame: { $case: "dispatch", value: { session, incarnation: this.incarnation, functions: unsent, attempts, nowMs: port.now() } },
     });
   }
 
@@ -282,6 +285,7 @@ export class AgentLink {
           incarnation: this.incarnation,
           partitions: states.map((state) => ({ ...state.port.owner })),
           schedulerId: this.#deps.schedulerId,
+          nowMs: states[0]?.port.now() ?? 0,
         },
       },
     });

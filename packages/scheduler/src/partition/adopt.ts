@@ -81,6 +81,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
 
   const port: PartitionPort = {
     owner: context.owner,
+    now: () => context.clock.now(),
     onAttached,
     onEnded(link, attempts) {
       // It is the next owner's: the agent keeps it until somebody has confirmed it. A hand-off that settled what comes would

@@ -158,6 +158,8 @@ export interface AttachPartitions {
   partitions: OwnedPartition[];
   /** Who attaches; for logs. */
   schedulerId: string;
+  /** The store's time when this was sent, as the owner knows it, in ms since the epoch; 0: it does not say. */
+  nowMs: number;
 }
 
 /** What identifies an attempt. */
@@ -231,6 +233,8 @@ export interface DispatchAttempts {
   functions: FunctionSpec[];
   /** The attempts. */
   attempts: DispatchAttempt[];
+  /** The store's time when this was sent, as the owner knows it, in ms since the epoch; 0: it does not say. */
+  nowMs: number;
 }
 
 /** A revision of a function, complete enough to run it. */
@@ -858,7 +862,7 @@ export const OwnedPartition: MessageFns<OwnedPartition> = {
 };
 
 function createBaseAttachPartitions(): AttachPartitions {
-  return { session: 0, incarnation: 0, partitions: [], schedulerId: "" };
+  return { session: 0, incarnation: 0, partitions: [], schedulerId: "", nowMs: 0 };
 }
 
 export const AttachPartitions: MessageFns<AttachPartitions> = {
@@ -874,6 +878,9 @@ export const AttachPartitions: MessageFns<AttachPartitions> = {
     }
     if (message.schedulerId !== "") {
       writer.uint32(34).string(message.schedulerId);
+    }
+    if (message.nowMs !== 0) {
+      writer.uint32(40).int64(message.nowMs);
     }
     return writer;
   },
@@ -923,6 +930,14 @@ export const AttachPartitions: MessageFns<AttachPartitions> = {
             message.schedulerId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nowMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -944,6 +959,7 @@ export const AttachPartitions: MessageFns<AttachPartitions> = {
     message.incarnation = object.incarnation ?? 0;
     message.partitions = object.partitions?.map((e) => OwnedPartition.fromPartial(e)) || [];
     message.schedulerId = object.schedulerId ?? "";
+    message.nowMs = object.nowMs ?? 0;
     return message;
   },
 };
@@ -1331,7 +1347,7 @@ export const InventoryEntry: MessageFns<InventoryEntry> = {
 };
 
 function createBaseDispatchAttempts(): DispatchAttempts {
-  return { session: 0, incarnation: 0, functions: [], attempts: [] };
+  return { session: 0, incarnation: 0, functions: [], attempts: [], nowMs: 0 };
 }
 
 export const DispatchAttempts: MessageFns<DispatchAttempts> = {
@@ -1347,6 +1363,9 @@ export const DispatchAttempts: MessageFns<DispatchAttempts> = {
     }
     for (const v of message.attempts) {
       DispatchAttempt.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.nowMs !== 0) {
+      writer.uint32(40).int64(message.nowMs);
     }
     return writer;
   },
@@ -1396,6 +1415,14 @@ export const DispatchAttempts: MessageFns<DispatchAttempts> = {
             message.attempts.push(DispatchAttempt.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nowMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1417,6 +1444,7 @@ export const DispatchAttempts: MessageFns<DispatchAttempts> = {
     message.incarnation = object.incarnation ?? 0;
     message.functions = object.functions?.map((e) => FunctionSpec.fromPartial(e)) || [];
     message.attempts = object.attempts?.map((e) => DispatchAttempt.fromPartial(e)) || [];
+    message.nowMs = object.nowMs ?? 0;
     return message;
   },
 };
