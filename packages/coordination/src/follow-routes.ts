@@ -14,6 +14,8 @@ import { type FlowRoute, readRoutes, routesByFlow } from "./routes.ts";
 export interface RouteFollower {
   /** The queue that the flow was given as its own, as far as is known; undefined: none. */
   dedicatedQueueOf(flow: Flow): string | undefined;
+  /** Also one that opens or folds; undefined: none. */
+  routeOf(flow: Flow): FlowRoute | undefined;
   /** All that are known, also those that open or fold. The same object until one changes. */
   readonly routes: readonly FlowRoute[];
   /** How old the answers may be, in ms. Infinity: nothing is known yet. */
@@ -65,6 +67,7 @@ export function createRouteFollower({ clock, log, ...options }: RouteFollowerOpt
 
   return {
     dedicatedQueueOf: (flow) => (routes.length === 0 ? undefined : openQueueOf(byFlow.get(flowKey(flow)))),
+    routeOf: (flow) => byFlow.get(flowKey(flow)),
     get routes() {
       return routes;
     },

@@ -1,7 +1,14 @@
-import { FakeClock } from "@sluice/core/testing";
+import { aFlow, FakeClock } from "@sluice/core/testing";
 import { expect, test } from "vitest";
 import { loadsKey } from "./keys.ts";
-import { type LoadReport, type PartitionLoad, readLoads, reportedPartitionsMax, writeLoads } from "./loads.ts";
+import {
+  type FlowLoad,
+  type LoadReport,
+  type PartitionLoad,
+  readLoads,
+  reportedPartitionsMax,
+  writeLoads,
+} from "./loads.ts";
 import { createMemoryCoordinator } from "./memory.ts";
 
 const load = { waiting: 1_200, backlogAgeMs: 3_400, dispatchedPerSecond: 250.5 };
@@ -52,4 +59,21 @@ test("the longest report is small", async () => {
   const partitions = Array.from({ length: reportedPartitionsMax }, (_, index) => busy(index));
   await writeLoads(coordinator, { memberId: "s1", partitions, isCut: true }, lease);
   expect((await coordinator.get(loadsKey("s1")))?.value.length).toBeLessThan(4_096);
+});
+
+test("flows are reported beside the partitions; what cannot be read of them is left out", async () => {
+  const clock = new FakeClock();
+  await using coordinator = createMemoryCoordinator({ clock });
+  const lease = await coordinator.grant(1_000);
+  const flows: readonly FlowLoad[] = [
+    { ...aFlow(), waiting: 7, dispatchedPerSecond: 1.5, asksFor: "latency" },
+    { ...aFlow({ function: "hot" }), waiting: 9_000, dispatchedPerSecond: 900, asksFor: "nothing" },
+  ];
+  await writeLoads(coordinator, { memberId: "s1", partitions: [], isCut: false, flows }, lease);
+  expect((await readLoads(coordinator))[0]?.flows).toEqual(flows);
+  const items = [["a/b", 1, 2, 9], ["a", 1, 2, 0], ["a/b/c", 1, 2, 0], ["a/b", -1, 2, 0], ["a/b", 1, 2], "a/b", null];
+  const value = JSON.stringify({ loads: [], flows: items });
+  await coordinator.commit([], [{ op: "put", key: loadsKey("s1"), value }]);
+  const known = { accountId: "a", functionName: "b", waiting: 1, dispatchedPerSecond: 2, asksFor: "nothing" };
+  expect((await readLoads(coordinator))[0]?.flows).toEqual([known]);
 });

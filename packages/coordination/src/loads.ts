@@ -1,6 +1,14 @@
 // How busy the partitions are, as their owners say. A key of its own under the lease, and not a part of the member key:
 // whoever watches the members must hear of joins and leaves, and not of every change of a number.
-import { type Partition, parsePartitionKey, partitionKey } from "@sluice/core";
+import {
+  type AccountId,
+  type Flow,
+  type FunctionName,
+  flowKey,
+  type Partition,
+  parsePartitionKey,
+  partitionKey,
+} from "@sluice/core";
 import type { Coordinator, Entry, Lease } from "./index.ts";
 import { loadsKey, loadsPrefix } from "./keys.ts";
 
@@ -18,10 +26,23 @@ export interface LoadReport {
   readonly partitions: readonly PartitionLoad[];
   /** It has more of them than it may name: only the busiest are here. */
   readonly isCut: boolean;
+  /** Those of its flows that ask for a queue of their own, and the hottest of the others. Absent: an older release. */
+  readonly flows?: readonly FlowLoad[];
+}
+
+/** What a flow does in all partitions of one owner. */
+export interface FlowLoad extends Flow {
+  /** Task numbers in the owner's memory that wait for their turn. */
+  readonly waiting: number;
+  readonly dispatchedPerSecond: number;
+  /** What its function asks for. */
+  readonly asksFor: "nothing" | "dedicated" | "latency";
 }
 
 /** A report names at most so many partitions: about 3 KB. */
 export const reportedPartitionsMax = 32;
+/** …and so many flows: about 2 KB. */
+export const reportedFlowsMax = 32;
 
 /** Those that can be read; members without one have not said anything yet. */
 export async function readLoads(coordinator: Coordinator): Promise<LoadReport[]> {
@@ -34,7 +55,7 @@ export async function readLoads(coordinator: Coordinator): Promise<LoadReport[]>
 /** Replaces what the member has said before. Rejects with `LEASE_GONE`. */
 export async function writeLoads(
   coordinator: Coordinator,
-  { memberId, partitions, isCut }: LoadReport,
+  { memberId, partitions, isCut, flows = [] }: LoadReport,
   lease: Lease,
 ): Promise<void> {
   const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, ...partition }) => [
@@ -43,12 +64,18 @@ export async function writeLoads(
     backlogAgeMs,
     dispatchedPerSecond,
   ]);
-  const value = JSON.stringify({ loads, ...(isCut && { isCut }) });
+  const hottest = flows.map(({ waiting, dispatchedPerSecond, asksFor, ...flow }) => [
+    flowKey(flow),
+    waiting,
+    dispatchedPerSecond,
+    asks.indexOf(asksFor),
+  ]);
+  const value = JSON.stringify({ loads, ...(isCut && { isCut }), ...(hottest.length > 0 && { flows: hottest }) });
   await coordinator.commit([], [{ op: "put", key: loadsKey(memberId), value, lease }]);
 }
 
 function parseLoads({ key, value }: Entry): LoadReport | undefined {
-  let parsed: { readonly loads?: unknown; readonly isCut?: unknown } | null;
+  let parsed: { readonly loads?: unknown; readonly isCut?: unknown; readonly flows?: unknown } | null;
   try {
     parsed = JSON.parse(value);
   } catch {
@@ -62,7 +89,22 @@ function parseLoads({ key, value }: Entry): LoadReport | undefined {
     if (waiting === undefined || backlogAgeMs === undefined || dispatchedPerSecond === undefined) return [];
     return [{ ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond }];
   });
-  return { memberId: key.slice(loadsPrefix.length), partitions, isCut: parsed.isCut === true };
+  const flows = Array.isArray(parsed.flows) ? parsed.flows.slice(0, reportedFlowsMax).flatMap(flowIn) : [];
+  const memberId = key.slice(loadsPrefix.length);
+  return { memberId, partitions, isCut: parsed.isCut === true, ...(flows.length > 0 && { flows }) };
+}
+
+/** Their places are what reports say: only add behind. */
+const asks: readonly FlowLoad["asksFor"][] = ["nothing", "dedicated", "latency"];
+
+function flowIn(item: unknown): FlowLoad[] {
+  const [name, ...numbers]: unknown[] = Array.isArray(item) ? item : [];
+  const [account, functionName, ...more] = typeof name === "string" ? name.split("/") : [];
+  const [waiting, dispatchedPerSecond, asked] = numbers.map(countIn);
+  if (!account || !functionName || more.length > 0) return [];
+  if (waiting === undefined || dispatchedPerSecond === undefined || asked === undefined) return [];
+  const flow = { accountId: account as AccountId, functionName: functionName as FunctionName };
+  return [{ ...flow, waiting, dispatchedPerSecond, asksFor: asks[asked] ?? "nothing" }];
 }
 
 function countIn(value: unknown): number | undefined {

@@ -84,6 +84,7 @@ test("only an open route is followed, from the moment when it is known", async (
   await writeRoute(coordinator, { ...route, state: "opening" });
   await clock.advance(100);
   expect(follower.routes).toHaveLength(1);
+  expect(follower.routeOf(flow)?.state).toBe("opening");
   expect(follower.dedicatedQueueOf(flow)).toBeUndefined();
   expect(follower.unchangedMs(flow)).toBeGreaterThan(100);
   const [opening] = await readRoutes(coordinator);

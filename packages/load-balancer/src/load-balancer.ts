@@ -16,6 +16,7 @@ import {
   readLoads,
   readMembers,
   readWishes,
+  routesPrefix,
   type Wish,
   withDeadlines,
   writeWish,
@@ -29,11 +30,13 @@ import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./he
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
 import type { Plan } from "./plan.ts";
 import { defaultReshapeConfig, type Reshape, type ReshapeConfig } from "./reshape.ts";
+import { defaultRoutesConfig, type RoutesConfig } from "./routes/decide-routes.ts";
+import { createRoutes, type Routes } from "./routes/routes.ts";
 import { defaultSolveConfig, type SolveConfig } from "./throttle/solve.ts";
 import { type AdmissionThrottle, createAdmissionThrottle } from "./throttle/throttle.ts";
 
 /** Durations in ms. */
-export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig {
+export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig, RoutesConfig {
   /** Between two looks at members and wishes, give or take a tenth; hints make it faster. Default 1 s. */
   readonly roundEveryMs: number;
   /** A call to the coordinator fails after so long. Default 1.5 s. */
@@ -47,6 +50,7 @@ export const defaultLoadBalancerConfig: LoadBalancerConfig = {
   throttle: defaultSolveConfig,
   ...defaultHeatConfig,
   ...defaultReshapeConfig,
+  ...defaultRoutesConfig,
 };
 
 export interface LoadBalancerOptions {
@@ -66,6 +70,8 @@ export interface LoadBalancerOptions {
    * have an owner are left alone. Default: yes.
    */
   readonly isCalm?: () => boolean;
+  /** Queues that have rows which are not final. Default: nobody can tell, and queues of flows are kept for ever. */
+  readonly queuesInUse?: () => Promise<readonly string[]>;
   readonly config?: Partial<LoadBalancerConfig>;
 }
 
@@ -85,6 +91,7 @@ class ElectedLoadBalancer implements LoadBalancer {
   readonly #coordinator: Coordinator;
   readonly #metrics: LoadBalancerMetrics;
   readonly #throttle: AdmissionThrottle;
+  readonly #routes: Routes;
   /** Of the rounds that it led. */
   #heats: Heats = new Map();
   #isLeading = false;
@@ -102,6 +109,14 @@ class ElectedLoadBalancer implements LoadBalancer {
       metrics: this.#metrics,
       config: this.#config.throttle,
     });
+    this.#routes = createRoutes({
+      coordinator: this.#coordinator,
+      clock: options.clock,
+      log: options.log,
+      metrics: this.#metrics,
+      config: this.#config,
+      queuesInUse: options.queuesInUse,
+    });
   }
 
   get isLeading(): boolean {
@@ -111,7 +126,9 @@ class ElectedLoadBalancer implements LoadBalancer {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, coordinator } = this.#options;
     const wake = createWake(clock);
-    const stops = [membersPrefix, leaderKey].map((prefix) => coordinator.watch(prefix, () => wake.notify()));
+    const stops = [membersPrefix, leaderKey, routesPrefix].map((prefix) =>
+      coordinator.watch(prefix, () => wake.notify()),
+    );
     stops.push(this.#throttle.listen());
     try {
       while (!signal.aborted) {
@@ -140,20 +157,25 @@ class ElectedLoadBalancer implements LoadBalancer {
     const leadership = await this.#campaign();
     this.#setLeading(leadership !== undefined);
     if (leadership === undefined) return "followed";
-    const [members, wishes, reports] = await Promise.all([
+    const [members, wishes, reports, routes] = await Promise.all([
       readMembers(this.#coordinator),
       readWishes(this.#coordinator),
       readLoads(this.#coordinator),
+      this.#routes.read(),
     ]);
     this.#metrics.members.set(members.length);
     this.#metrics.partitions.set(wishes.reduce((sum, { partitions }) => sum + partitions.length, 0));
-    const { clock, queues, isCalm = () => true } = this.#options;
+    const { clock, isCalm = () => true } = this.#options;
+    const queues = [...this.#options.queues, ...routes.queues];
     const now = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#heats = followHeat(this.#heats, { wishes, reports, now: now.monotonic }, this.#config);
     const facts = { queues, members, wishes, heats: this.#heats, now, mayMove: isCalm() };
     const decision = decide(facts, this.#config);
     await this.#write(decision, leadership);
     await this.#reshape(decision.reshape, leadership);
+    await this.#attempt("could not change routes; they stay as they are", () =>
+      this.#routes.round({ routes: routes.routes, reports, wishes, leadership }),
+    );
     await this.#attempt("could not say whose submissions to refuse; what was said decays", () =>
       this.#throttle.round({ wishes, reports, leadership }),
     );
@@ -219,6 +241,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       this.#metrics.partitions.set(0);
       this.#heats = new Map();
       this.#throttle.forget();
+      this.#routes.forget();
     }
     this.#options.log.info(isLeading ? "leads now" : "leads no more", {});
   }

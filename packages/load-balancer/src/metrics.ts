@@ -35,6 +35,22 @@ export function loadBalancerMetrics(registry: Registry) {
       help: "Partitions that were moved from one live scheduler to another.",
       registers,
     }),
+    routes: new Gauge({
+      name: "sluice_load_balancer_routes",
+      help: "Flows that have, get or lose a queue of their own, as the leader sees them; 0 where none leads.",
+      registers,
+    }),
+    refusedRoutes: new Gauge({
+      name: "sluice_load_balancer_refused_routes",
+      help: "Flows that would get a queue of their own if not so many had one; 0 where none leads.",
+      registers,
+    }),
+    routeChanges: new Counter({
+      name: "sluice_load_balancer_route_changes_total",
+      help: "Changes of routes, by the state that they came into: opening, open, folding, ended.",
+      labelNames: ["state"],
+      registers,
+    }),
     reshaped: new Counter({
       name: "sluice_load_balancer_reshaped_partitions_total",
       help: "Partitions that the rule split, or made of two halves, by kind: split, merge.",

@@ -1,0 +1,133 @@
+// A part of the leader's round: gives flows queues of their own, and takes them back. See `decide-routes.ts`.
+//
+// A queue is wished before its route is opened, and its wish goes with its route. What an api-server writes to it later, because
+// it stood still or went by an old list, is not lost: a queue that has rows, and no wish, is wished again.
+import {
+  type Condition,
+  type Coordinator,
+  claimsPrefix,
+  deleteRoute,
+  type FlowRoute,
+  type LoadReport,
+  readRoutes,
+  type Wish,
+  wishKey,
+  writeRoute,
+} from "@sluice/coordination";
+import { type Clock, isDedicatedQueue, laneCount, laneCountOf, parsePartitionKey } from "@sluice/core";
+import type { Logger } from "@sluice/runtime";
+import type { LoadBalancerMetrics } from "../metrics.ts";
+import { decideRoutes, noRouteMemory, type RouteMemory, type RoutesConfig } from "./decide-routes.ts";
+
+export interface RoutesOptions {
+  readonly coordinator: Coordinator;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: LoadBalancerMetrics;
+  readonly config: RoutesConfig;
+  /** Queues that have rows which are not final. Undefined: nobody can tell, so no queue is ever given up. */
+  readonly queuesInUse: (() => Promise<readonly string[]>) | undefined;
+}
+
+export interface Routes {
+  /** Queues that need a wish because a flow has them, or because there are rows in them. */
+  read(): Promise<ReadRoutes>;
+  /** Writes what is decided. */
+  round(input: RoutesRound): Promise<void>;
+  /** Of the rounds that it led. */
+  forget(): void;
+}
+
+export interface ReadRoutes {
+  readonly routes: readonly FlowRoute[];
+  readonly queues: readonly string[];
+}
+
+export interface RoutesRound {
+  readonly routes: readonly FlowRoute[];
+  readonly reports: readonly LoadReport[];
+  readonly wishes: readonly Wish[];
+  readonly leadership: Condition;
+}
+
+/** How often the store is asked which queues have rows: a few steps of two indexes for each queue that there ever was. */
+const usedEveryMs = 5_000;
+
+export function createRoutes(options: RoutesOptions): Routes {
+  const { coordinator, clock, log, metrics, config } = options;
+  let memory: RouteMemory = noRouteMemory;
+  let used: ReadonlySet<string> | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+
+  async function askForUsed(): Promise<void> {
+    if (options.queuesInUse === undefined || clock.monotonic() - askedAt < usedEveryMs) return;
+    askedAt = clock.monotonic();
+    try {
+      used = new Set(await options.queuesInUse());
+    } catch (cause) {
+      used = undefined;
+      log.debug("cannot ask which queues are in use", { cause: String(cause) });
+    }
+  }
+
+  async function change(route: FlowRoute, leadership: Condition): Promise<void> {
+    if (!(await writeRoute(coordinator, route, [leadership]))) return;
+    const { accountId, functionName, queue, state, reason } = route;
+    if (route.idleSince !== undefined) return;
+    metrics.routeChanges.inc({ state });
+    log.info("changed a route", { accountId, functionName, queue, state, reason });
+  }
+
+  async function end(route: FlowRoute, leadership: Condition): Promise<void> {
+    if (!(await deleteRoute(coordinator, route, [leadership]))) return;
+    const { accountId, functionName, queue } = route;
+    metrics.routeChanges.inc({ state: "ended" });
+    log.info("ended a route", { accountId, functionName, queue });
+  }
+
+  async function giveUp({ queue, modRevision }: Wish, leadership: Condition): Promise<void> {
+    const key = wishKey(queue);
+    const { succeeded } = await coordinator.commit([{ key, modRevision }, leadership], [{ op: "delete", key }]);
+    if (succeeded) log.info("gave up a queue", { queue });
+  }
+
+  return {
+    async read() {
+      await askForUsed();
+      const routes = await readRoutes(coordinator);
+      metrics.routes.set(routes.length);
+      const needed = [...(used ?? [])].filter(isDedicatedQueue);
+      return { routes, queues: [...new Set([...routes.map(({ queue }) => queue), ...needed])] };
+    },
+    async round({ routes, reports, wishes, leadership }) {
+      const isOpening = routes.some(({ state }) => state === "opening");
+      const claimed = isOpening ? await claimedQueues(coordinator) : new Set<string>();
+      const now = { wall: clock.now(), monotonic: clock.monotonic() };
+      const wished = wishes.map(({ queue }) => queue).filter(isDedicatedQueue);
+      const decision = decideRoutes({ routes, reports, wished, claimed, used, before: memory, now }, config);
+      memory = decision.memory;
+      metrics.refusedRoutes.set(decision.refused);
+      for (const route of decision.changed) await change(route, leadership);
+      for (const route of decision.ended) await end(route, leadership);
+      const unneeded = new Set(decision.unneeded);
+      for (const wish of wishes) if (unneeded.has(wish.queue)) await giveUp(wish, leadership);
+    },
+    forget() {
+      memory = noRouteMemory;
+      used = undefined;
+      askedAt = Number.NEGATIVE_INFINITY;
+      metrics.routes.set(0);
+      metrics.refusedRoutes.set(0);
+    },
+  };
+}
+
+/** Queues of which every lane is claimed. */
+async function claimedQueues(coordinator: Coordinator): Promise<ReadonlySet<string>> {
+  const lanes = new Map<string, number>();
+  for (const { key } of await coordinator.list(claimsPrefix)) {
+    const { queue, prefix } = parsePartitionKey(key.slice(claimsPrefix.length));
+    lanes.set(queue, (lanes.get(queue) ?? 0) + laneCountOf(prefix));
+  }
+  return new Set([...lanes].filter(([, count]) => count === laneCount).map(([queue]) => queue));
+}
