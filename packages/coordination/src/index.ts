@@ -61,4 +61,5 @@ export * from "./members.ts";
 export * from "./membership.ts";
 export * from "./reshape.ts";
 export * from "./routes.ts";
+export * from "./slots.ts";
 export * from "./wishes.ts";

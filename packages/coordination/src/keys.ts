@@ -18,6 +18,9 @@ export const admissionKey = "/admission";
 /** The queue that a flow was given as its own; under no lease. */
 export const routeKey = (flow: Flow): string => `/routes/${flowKey(flow)}`;
 export const routesPrefix = "/routes/";
+/** How many slots of agents a scheduler could use, under its lease. */
+export const slotsKey = (memberId: string): string => `/slots/${memberId}`;
+export const slotsPrefix = "/slots/";
 /** Which scheduler runs the load-balancer, under its lease. */
 export const leaderKey = "/leader";
 /** An agent's incarnation, under a lease that the api-servers renew. */

@@ -41,6 +41,21 @@ export function schedulerMetrics(registry: Registry) {
       buckets: movingBuckets,
       registers,
     }),
+    slotsWanted: new Gauge({
+      name: "sluice_agent_slots_wanted",
+      help: "Slots of agents that this scheduler could use: attempts that run, and tasks that would if there were slots, as far as limits and adaptive windows let them; smoothed. Sum over the schedulers.",
+      registers,
+    }),
+    slotsTotal: new Gauge({
+      name: "sluice_agent_slots_total",
+      help: "Slots of all agents that take work, told by the scheduler that leads; 0 at the others.",
+      registers,
+    }),
+    slotsFree: new Gauge({
+      name: "sluice_agent_slots_free",
+      help: "Those of them that are free, told by the scheduler that leads; 0 at the others.",
+      registers,
+    }),
     shardChanges: counter(
       "shard_changes_total",
       "Shards of flows that got more agents (grown) or fewer (shrunk), or needed more and got none because the flow had lost agents (withheld).",

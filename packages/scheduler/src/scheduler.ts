@@ -18,6 +18,7 @@ import { createAgentDirectory } from "./agents/directory.ts";
 import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
 import { createPace } from "./agents/pace.ts";
 import { createShards } from "./agents/shards.ts";
+import { createBatchControl } from "./batch-control.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createAccountCache, createFunctionCache, usableMs } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
@@ -26,6 +27,7 @@ import type { KnownRoutes } from "./partition/context.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
 import { reportLoadsLoop } from "./report-loads.ts";
+import { reportSlotsLoop } from "./report-slots.ts";
 import { createStoreClock } from "./store-clock.ts";
 
 export interface SchedulerDeps {
@@ -85,6 +87,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const functions = createFunctionCache({ clock, store, signals });
   const accounts = createAccountCache({ clock, store, signals });
   const routes = createRouteFollower({ coordinator, clock, log });
+  const batchControl = createBatchControl({ clock, log, store, signals });
   const agents = createAgentDirectory({
     ...config,
     clock,
@@ -128,6 +131,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         links: () => agents.links,
         onChange: (kind) => metrics.shardChanges.inc({ kind }),
       }),
+      batchControl,
       agents,
       lookAhead: createLookAhead({ tasksMax: config.lookAheadTasksMax, bytesMax: config.lookAheadBytesMax }),
       isTrusted,
@@ -167,10 +171,17 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         (stop) => agents.run(stop),
         (stop) => membership.run(stop),
         (stop) => functions.run(stop),
+        (stop) => batchControl.run(stop),
         (stop) => accounts.run(stop),
         (stop) => routes.run(stop),
         (stop) => storeClock.run(stop),
         (stop) => balancer.run(stop),
+        reportSlotsLoop({
+          ...{ clock, log, metrics, coordinator, membership },
+          demands: () => own.owned.map((partition) => partition.demand()),
+          isLeading: () => balancer.isLeading,
+          links: () => agents.links,
+        }),
         reportLoadsLoop({ clock, log, coordinator, membership, partitions: () => own.owned }),
       );
       const failed = new AbortController();

@@ -220,9 +220,8 @@ export class Instance {
       this.#cancelIdleTimer = undefined;
       if (!this.isIdle) return;
       const leftMs = this.usedAt + this.spec.idleTimeoutMs - this.#options.clock.monotonic();
-      if (leftMs > 0 || this.#options.keepsWarm(this))
-        this.#watchIdleness(leftMs > 0 ? leftMs : this.spec.idleTimeoutMs);
-      else void this.destroy({ runsPreStop: true });
+      if (leftMs <= 0 && !this.#options.keepsWarm(this)) void this.destroy({ runsPreStop: true });
+      else this.#watchIdleness(leftMs > 0 ? leftMs : this.spec.idleTimeoutMs);
     });
   }
 

@@ -89,6 +89,8 @@ export class AgentLink {
   readonly incarnation: number;
   readonly address: string;
   slots: number;
+  /** Attempts that it had of all schedulers when it last told. */
+  slotsUsed = 0;
   /** Instances that it runs at the same time; unbounded until it has told. */
   instancesMax = Number.POSITIVE_INFINITY;
   /** MiB of memory that they may take together; the same. */
@@ -125,6 +127,11 @@ export class AgentLink {
     this.address = record.address;
     this.slots = record.slots;
     this.lastHeardAt = deps.clock.monotonic();
+  }
+
+  /** A stream to it is open, as far as is known. */
+  get isOpen(): boolean {
+    return this.#out !== undefined;
   }
 
   /** Attempts that it may be given now. */
@@ -169,7 +176,10 @@ export class AgentLink {
     for (const { revision } of unsent) state.sent.add(revision);
     const { session } = state;
     return this.#push({
-      frame: { $case: "dispatch", value: { session, incarnation: this.incarnation, functions: unsent, attempts, nowMs: port.now() } },
+      frame: {
+        $case: "dispatch",
+        value: { session, incarnation: this.incarnation, functions: unsent, attempts, nowMs: port.now() },
+      },
     });
   }
 
@@ -356,6 +366,7 @@ export class AgentLink {
 
   #receiveStatus(status: AgentStatus): void {
     this.slots = status.slots;
+    this.slotsUsed = status.slotsUsed;
     if (status.instancesMax > 0) this.instancesMax = status.instancesMax;
     if (status.memoryMaxMb > 0) this.memoryMaxMb = status.memoryMaxMb;
     this.#offered = status.slotsOffered;

@@ -16,6 +16,7 @@ import type { PartitionPort } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
+import { type Demand, demandOf } from "./demand.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { limitsGate } from "./gates/limits.ts";
 import { lostAgentsGate } from "./gates/lost-agents.ts";
@@ -36,6 +37,8 @@ export interface Partition {
   readonly dispatched: number;
   /** What waits now. */
   backlog(): Backlog;
+  /** What it could have running. */
+  demand(): Demand;
   /** Whether every agent that existed at the take-over has answered or died. */
   readonly allAnswered: boolean;
   /**
@@ -129,6 +132,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       return context.dispatched;
     },
     backlog: () => backlogOf(context),
+    demand: () => demandOf(context),
     get allAnswered() {
       return context.unanswered.size === 0;
     },
