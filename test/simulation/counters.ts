@@ -95,6 +95,9 @@ export const counterNames = [
   "expired",
   "retried",
   "timed out",
+  "limit changed",
+  "moved to its home",
+  "asked what runs elsewhere",
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 

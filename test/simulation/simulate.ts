@@ -143,6 +143,8 @@ async function historyOf(
     views: workload.views,
     claims: world.claims,
     functions: workload.functions,
+    limits: workload.limits,
+    sends: world.sends,
     rest,
     calm: [
       { from: 0, until: calmMs },

@@ -13,6 +13,7 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_scheduler_adopted_attempts_total: "adopted",
   sluice_scheduler_held_tasks_total: "held",
   sluice_load_balancer_reshaped_partitions_total: "split or merged by the rule",
+  sluice_scheduler_moved_tasks_total: "moved to its home",
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
 

@@ -1,10 +1,11 @@
 // What clients do, from the first submission until everybody is done: two clients for each of three accounts, who call
 // functions of the same names with the same task ids.
 
-import type { FunctionFacts, Observation, Submission, View } from "@sluice/checkers";
+import type { FunctionFacts, LimitSet, Observation, Submission, View } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
 import { type AccountState, Client } from "./client.ts";
 import { createFunction } from "./functions.ts";
+import { changeLimits, drawLimits } from "./limits.ts";
 import type { World } from "./world.ts";
 
 export const accounts = ["red", "green", "blue"] as const;
@@ -20,23 +21,28 @@ export interface Workload {
   readonly observations: readonly Observation[];
   readonly views: readonly View[];
   readonly functions: readonly FunctionFacts[];
+  readonly limits: readonly LimitSet[];
   /** Whether every client has finished what it began. */
   readonly isDone: boolean;
 }
 
 const clientsPerAccount = 2;
 const names = ["f0", "f1"];
+/** Called a fifth of the time. */
+const limitedName = "limited";
+const calledNames = [...names, ...names, limitedName];
 
 /** Creates the functions, then lets the clients loose. */
 export async function startWorkload({ world, untilMs }: WorkloadOptions): Promise<Workload> {
   const dice = world.dice.fork("workload");
   const record = { submissions: [] as Submission[], observations: [] as Observation[], views: [] as View[] };
   const functions: FunctionFacts[] = [];
+  const limits: LimitSet[] = [];
   const states = accounts.map((account): AccountState => ({ account, ids: 0, sent: [], known: [] }));
   let busy = 0;
   for (const state of states) {
     const { account } = state;
-    for (const name of names) {
+    for (const name of [...names, limitedName]) {
       const maxAsyncRetryAttempts = dice.pick([0, 1, 3]);
       functions.push({ account, function: name, maxAsyncRetryAttempts });
       const settings = {
@@ -45,11 +51,13 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
         instanceConcurrency: dice.pick([1, 1, 4]),
         maxAsyncRetryAttempts,
       };
-      await createFunction(world, { account, name, settings });
+      const ownLimits = name === limitedName ? drawLimits(dice) : undefined;
+      if (ownLimits) limits.push({ at: 0, account, function: name, ...ownLimits });
+      await createFunction(world, { account, name, settings: { ...settings, ...ownLimits } });
     }
     for (let nth = 1; nth <= clientsPerAccount; nth++) {
       const name = `client-${account}-${nth}`;
-      const client = new Client({ world, name, state, states, functions: names, dice: dice.fork(name), record });
+      const client = new Client({ world, name, state, states, functions: calledNames, dice: dice.fork(name), record });
       busy++;
       void client.run(untilMs).then(
         () => busy--,
@@ -60,9 +68,14 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
       );
     }
   }
+  const targets = accounts.flatMap((account) =>
+    [undefined, "f0", limitedName].map((name) => ({ account, function: name })),
+  );
+  void changeLimits({ world, dice: dice.fork("limits"), targets, untilMs, record: limits }).catch(world.onBug);
   return {
     ...record,
     functions,
+    limits,
     get isDone() {
       return busy === 0;
     },

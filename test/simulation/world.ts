@@ -1,7 +1,7 @@
 // The whole cluster in one process: production services on one fake clock and one seed, each behind wrappers of its own.
 import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
-import type { AgentEvent, AgentLife, ClaimHeld } from "@sluice/checkers";
+import type { AgentEvent, AgentLife, ClaimHeld, Sent } from "@sluice/checkers";
 import { defaultLeaseProfile, fastLeaseProfile, type LeaseProfile, writeWish } from "@sluice/coordination";
 import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
@@ -72,6 +72,7 @@ export class World {
   readonly server: StoreServer;
   readonly ledger: Ledger;
   readonly agentEvents: AgentEvent[] = [];
+  readonly sends: Sent[] = [];
   readonly agentLives: AgentLife[] = [];
   readonly bugs: string[] = [];
   /** Of every life of every process. */
@@ -351,7 +352,8 @@ export class World {
 
   #connectAgent(from: SimNode, host: string) {
     const route = this.#route(from, host, "agent", new Set());
-    const tap = () => recordFrames(host, this.clock, this.agentEvents, this.counters);
+    const tap = () =>
+      recordFrames(host, { clock: this.clock, counters: this.counters, events: this.agentEvents, sends: this.sends });
     const isRepeatable = (message: unknown) => (message as ToAgent).frame?.$case === "dispatch";
     return simulatedClient(AgentServiceService, { ...route, tap, isRepeatable });
   }

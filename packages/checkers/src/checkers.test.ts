@@ -31,7 +31,7 @@ test("a task that runs once and succeeds breaks nothing", () => {
     observations: [{ at: 200, account: "main", function: "echo", taskId: "task-1", status: "Succeeded", attempt: 1 }],
   });
   expect(check(calm)).toEqual([]);
-  expect(checkedBy(calm)).toHaveLength(13);
+  expect(checkedBy(calm)).toHaveLength(14);
 });
 
 describe("a history that lacks sources", () => {

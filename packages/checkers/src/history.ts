@@ -173,6 +173,28 @@ export interface FunctionFacts {
   readonly maxAsyncRetryAttempts: number;
 }
 
+/** A limit of a function, or of an account as a whole, from a moment on. */
+export interface LimitSet {
+  /** When it was in the store. */
+  readonly at: number;
+  readonly account: string;
+  /** Undefined: of all functions of the account. */
+  readonly function: string | undefined;
+  /** Attempts at the same time; 0: no limit. */
+  readonly concurrencyMax: number;
+  /** Attempts that start per second; 0: no limit. */
+  readonly rateMax: number;
+  /** Attempts that may start at once. */
+  readonly rateBurst: number;
+}
+
+/** An owner sent an attempt to an agent. */
+export interface Sent {
+  readonly at: number;
+  readonly seq: number;
+  readonly attempt: number;
+}
+
 /** What was there after everything had finished, and had had the time to go. */
 export interface Rest {
   readonly at: number;
@@ -250,6 +272,9 @@ export interface History {
   readonly views: readonly View[] | undefined;
   readonly claims: readonly ClaimHeld[] | undefined;
   readonly functions: readonly FunctionFacts[] | undefined;
+  /** Each from when it was in force: those with which a function was created, too. */
+  readonly limits: readonly LimitSet[] | undefined;
+  readonly sends: readonly Sent[] | undefined;
   readonly rest: Rest | undefined;
   readonly calm: readonly CalmPhase[] | undefined;
   /** Errors that are bugs: what is not a typed failure, and what nobody caught. */
@@ -278,6 +303,8 @@ export function emptyHistory(): History {
     views: undefined,
     claims: undefined,
     functions: undefined,
+    limits: undefined,
+    sends: undefined,
     rest: undefined,
     calm: undefined,
     bugs: [],

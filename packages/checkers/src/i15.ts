@@ -39,15 +39,19 @@ function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): W
     if (event.kind === "dispatched" && !sent.has(event.seq)) sent.set(event.seq, event.at);
   }
   const ready = new Map<number, number>();
+  const moved = new Set<number>();
   for (const event of store) {
     if (event.kind === "inserted" && event.dueAt === undefined) ready.set(event.seq, event.at);
+    if (event.kind === "written" && event.applied && event.write.kind === "park" && event.write.moveTo !== undefined)
+      moved.add(event.write.seq);
     if (event.kind !== "unparked") continue;
     for (const seq of event.seqs) {
       if (event.at <= (sent.get(seq) ?? Number.POSITIVE_INFINITY)) ready.set(seq, event.at);
     }
   }
   return store.flatMap((event) => {
-    if (event.kind !== "inserted") return [];
+    // One that was given to another lane waits among others there.
+    if (event.kind !== "inserted" || moved.has(event.seq)) return [];
     const { seq, account, function: name, queue, lane } = event;
     const from = ready.get(seq);
     const until = sent.get(seq);

@@ -54,6 +54,8 @@ function storeRefuses(store: readonly StoreEvent[]): Violation[] {
     if (event.kind !== "written" || !event.applied) return [];
     const { write, owner, by } = event;
     const row = inserts.get(write.seq);
+    // The owner of its new lane has it from then on.
+    if (write.kind === "park" && write.moveTo && row) inserts.set(write.seq, { ...row, ...write.moveTo });
     if (row && (row.queue !== owner.queue || !covers(owner.prefix, row.lane))) {
       const message = `${by} wrote task ${write.seq} of ${row.queue}/${row.lane} as the owner of ${owner.queue}/${owner.prefix}`;
       return [{ invariant, seq: write.seq, message }];

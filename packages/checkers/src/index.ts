@@ -10,6 +10,7 @@ import { i6 } from "./i6.ts";
 import { i7 } from "./i7.ts";
 import { i8 } from "./i8.ts";
 import { i9 } from "./i9.ts";
+import { i10 } from "./i10.ts";
 import { i11 } from "./i11.ts";
 import { i13 } from "./i13.ts";
 import { i14 } from "./i14.ts";
@@ -28,9 +29,11 @@ export {
   type History,
   type Inserted,
   type Leftover,
+  type LimitSet,
   type Observation,
   type Rest,
   resultOf,
+  type Sent,
   type StoreEvent,
   type Submission,
   type View,
@@ -40,7 +43,7 @@ export { leftIn } from "./i14.ts";
 export { insertsOf } from "./rows.ts";
 
 /** In the order of the design. */
-export const checkers: readonly Checker[] = [i1, i2, i3, i4, i5, i6, i7, i8, i9, i11, i13, i14, i15];
+export const checkers: readonly Checker[] = [i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11, i13, i14, i15];
 
 /** By every checker whose sources are present (`checkedBy`). */
 export function check(history: History): Violation[] {

@@ -12,7 +12,18 @@ export const successor: OwnedPartition = { ...owner, epoch: 9 };
 export function history(overrides: Partial<History>): History {
   const rest = { at: 0, alive: [], found: [] };
   const nothing = { submissions: [], observations: [], executions: [], rows: [], lives: [], store: [], agents: [] };
-  return { ...emptyHistory(), ...nothing, views: [], claims: [], functions: [], rest, calm: [], ...overrides };
+  return {
+    ...emptyHistory(),
+    ...nothing,
+    views: [],
+    claims: [],
+    functions: [],
+    limits: [],
+    sends: [],
+    rest,
+    calm: [],
+    ...overrides,
+  };
 }
 
 export function inserted(overrides: Partial<Inserted> = {}): Inserted {

@@ -1,12 +1,25 @@
-import type { AgentEvent } from "@sluice/checkers";
+import type { AgentEvent, Sent } from "@sluice/checkers";
 import type { FakeClock } from "@sluice/core/testing";
 import { type AttachPartitions, type FromAgent, OutcomeKind, RefusalReason, type ToAgent } from "@sluice/protocol";
 import type { Counters } from "../counters.ts";
 
+export interface FramesRecord {
+  readonly clock: FakeClock;
+  readonly counters: Counters;
+  readonly events: AgentEvent[];
+  readonly sends: Sent[];
+}
+
 /** Records, of one stream, which owners an agent took and what it was given. */
-export function recordFrames(agentId: string, clock: FakeClock, events: AgentEvent[], counters: Counters) {
+export function recordFrames(agentId: string, { clock, counters, events, sends }: FramesRecord) {
   const attaches = new Map<number, AttachPartitions>();
   return {
+    sent(message: unknown): void {
+      const { frame } = message as ToAgent;
+      if (frame?.$case === "askFlows") counters.add("asked what runs elsewhere");
+      if (frame?.$case !== "dispatch") return;
+      for (const { seq, attempt } of frame.value.attempts) sends.push({ at: clock.monotonic(), seq, attempt });
+    },
     up(message: unknown): void {
       const { frame } = message as ToAgent;
       if (frame?.$case === "attach") {

@@ -20,6 +20,8 @@ export interface Connection {
 /** Sees what passes, for recording. */
 export interface Tap {
   up(frame: unknown): void;
+  /** It leaves its sender. */
+  sent?(frame: unknown): void;
   down(frame: unknown): void;
 }
 
@@ -151,6 +153,7 @@ class Stream implements Connection {
 
   #sendUp(frame: unknown): void {
     const bytes = encodeRequest(this.#method, frame);
+    this.#tap?.sent?.(frame);
     const arrive = () =>
       this.#target?.node.enter(() => {
         const decoded = this.#method.requestDeserialize(bytes);

@@ -105,7 +105,9 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       return true;
     },
     onReleased(task) {
-      for (const limit of takers.get(task) ?? []) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, -1));
+      // One that was sent may have been counted by what it calls, whatever the agent says of it.
+      if (task.state === "reading")
+        for (const limit of takers.get(task) ?? []) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, -1));
       takers.delete(task);
     },
     dueAt: () => firstAt,

@@ -1,0 +1,108 @@
+// I10: limits hold in the whole cluster. When an attempt starts, no more run of its flow, or of its account, than the limit
+// allows; and in no window more are sent than the burst and what the rate gives for its length.
+//
+// A limit that was changed counts after `graceMs`: owners use a record for 12 s, and what was sent by the old one is on its way.
+// Until then the higher one counts, and no limit is the highest. Attempts that run already when a limit is lowered go on; but
+// they count, so nothing starts until there are fewer.
+import { createChecker } from "./checker.ts";
+import type { Execution, Inserted, LimitSet, Sent, Violation } from "./history.ts";
+import { describeExecution } from "./history.ts";
+import { groupBy, insertsOf } from "./rows.ts";
+
+const invariant = "I10";
+
+/** 12 s, and what an attempt may take on its way and at its agent before it starts. */
+const graceMs = 20_000;
+/** Attempts are sent in frames, and clocks go wrong by 2 %: so much of a window may be missing. */
+const windowSlackMs = 100;
+const clockShare = 1.04;
+
+export const i10 = createChecker({
+  invariant,
+  about: "No more attempts of a function or an account run, or are sent per second, than its limits allow.",
+  needs: ["executions", "store", "limits"],
+  check: ({ executions, store, limits, sends = [] }) => {
+    const inserts = insertsOf(store);
+    return [...groupBy(limits, scopeOf)].flatMap(([scope, sets]) => {
+      const isOf = ({ seq }: { readonly seq: number }) => isIn(inserts.get(seq), sets[0] as LimitSet);
+      const history = new LimitHistory(sets);
+      return [...tooMany(scope, executions.filter(isOf), history), ...tooFast(scope, sends.filter(isOf), history)];
+    });
+  },
+});
+
+function scopeOf({ account, function: name }: LimitSet): string {
+  return name === undefined ? account : `${account}/${name}`;
+}
+
+function isIn(row: Inserted | undefined, { account, function: name }: LimitSet): boolean {
+  return row?.account === account && (name === undefined || row.function === name);
+}
+
+class LimitHistory {
+  readonly #sets: readonly LimitSet[];
+
+  constructor(sets: readonly LimitSet[]) {
+    this.#sets = [...sets].sort((a, b) => a.at - b.at);
+  }
+
+  /** The highest concurrency that was allowed in the time of grace before; Infinity: any. */
+  concurrencyAt(at: number): number {
+    const values = this.#inForce(at - graceMs, at).map(({ concurrencyMax }) => concurrencyMax);
+    return values.length === 0 || values.includes(0) ? Number.POSITIVE_INFINITY : Math.max(...values);
+  }
+
+  /** The highest rate and burst of a window, and of the time of grace before it; undefined: it was unlimited. */
+  rateIn(from: number, until: number): { readonly rate: number; readonly burst: number } | undefined {
+    const sets = this.#inForce(from - graceMs, until);
+    if (sets.length === 0 || sets.some(({ rateMax }) => rateMax === 0)) return undefined;
+    const bursts = sets.map(({ rateMax, rateBurst }) => (rateBurst > 0 ? rateBurst : Math.max(1, rateMax)));
+    return { rate: Math.max(...sets.map(({ rateMax }) => rateMax)), burst: Math.max(...bursts) };
+  }
+
+  /** Before the first one it was unlimited, unless that one is there from the beginning. */
+  #inForce(from: number, until: number): LimitSet[] {
+    const first = this.#sets.findLastIndex(({ at }) => at <= from);
+    const unlimited = { ...(this.#sets[0] as LimitSet), concurrencyMax: 0, rateMax: 0 };
+    const isBefore = first < 0 && (this.#sets[0] as LimitSet).at > 0;
+    const sets = this.#sets.slice(Math.max(0, first)).filter(({ at }) => at <= until);
+    return isBefore ? [unlimited, ...sets] : sets;
+  }
+}
+
+function tooMany(scope: string, executions: readonly Execution[], limits: LimitHistory): Violation[] {
+  const sorted = [...executions].sort((a, b) => a.startedAt - b.startedAt);
+  const running: Execution[] = [];
+  return sorted.flatMap((execution) => {
+    const { startedAt, seq } = execution;
+    for (let index = running.length - 1; index >= 0; index--) {
+      const { endedAt } = running[index] as Execution;
+      if (endedAt !== undefined && endedAt <= startedAt) running.splice(index, 1);
+    }
+    running.push(execution);
+    const limit = limits.concurrencyAt(startedAt);
+    if (running.length <= limit) return [];
+    const others = running.slice(0, -1).map(describeExecution).join(", ");
+    const message = `${describeExecution(execution)} of ${scope} started at ${startedAt} ms, when ${running.length - 1} ran and ${limit} may: ${others}`;
+    return [{ invariant, seq, message }];
+  });
+}
+
+function tooFast(scope: string, sends: readonly Sent[], limits: LimitHistory): Violation[] {
+  const sorted = [...sends].sort((a, b) => a.at - b.at);
+  return sorted.flatMap((last, index) => {
+    for (let first = index; first >= 0; first--) {
+      const from = (sorted[first] as Sent).at;
+      const allowed = limits.rateIn(from, last.at);
+      // A longer window reaches back to when nothing was limited.
+      if (allowed === undefined) return [];
+      const ms = (last.at - from) * clockShare + windowSlackMs;
+      const most = allowed.burst + (allowed.rate * ms) / 1_000;
+      const count = index - first + 1;
+      if (count <= most) continue;
+      const message = `${count} attempts of ${scope} were sent from ${from} to ${last.at} ms, and ${most.toFixed(1)} may: ${allowed.rate} per second and a burst of ${allowed.burst}`;
+      return [{ invariant, seq: last.seq, message }];
+    }
+    return [];
+  });
+}
