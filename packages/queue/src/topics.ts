@@ -17,5 +17,8 @@ export const functionTopic = "function";
 /** The settings of an account changed; payload: its id. */
 export const accountTopic = "account";
 
+/** Something was paused or resumed, or an operation was started, ended, or got further; payload: empty. */
+export const controlTopic = "control";
+
 /** An agent registered, deregistered or died; payload: its id. */
 export const agentsTopic = "agents";

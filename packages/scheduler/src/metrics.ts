@@ -24,6 +24,12 @@ export function schedulerMetrics(registry: Registry) {
       "refused_writes_total",
       "Writes whose guard did not hold: somebody settled the task already.",
     ),
+    overflown: counter(
+      "overflowed_tasks_total",
+      "Tasks parked because more of their flow waited than memory holds; the same task may be parked again.",
+    ),
+    paused: counter("paused_tasks_total", "Tasks parked because they pass the filter of a pause."),
+    batches: counter("batch_tasks_total", "Tasks that operations have stopped, deleted or marked.", ["did"]),
     unparked: counter("unparked_tasks_total", "Tasks taken out of their parking."),
     reannounced: counter(
       "reannounced_tasks_total",

@@ -20,6 +20,7 @@ import type { AgentDirectory } from "../agents/directory.ts";
 import type { AgentLink } from "../agents/link.ts";
 import type { Pace } from "../agents/pace.ts";
 import type { Shards } from "../agents/shards.ts";
+import type { BatchControl } from "../batch-control.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { AccountCache, FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
@@ -46,6 +47,8 @@ export interface PartitionDeps {
   /** The shared ones. */
   readonly queues: readonly string[];
   readonly agents: AgentDirectory;
+  /** What is paused, and what is to be stopped or deleted. */
+  readonly batchControl: BatchControl;
   /** Shared by the partitions of this scheduler, as are `pace` and `shards`. */
   readonly lookAhead: LookAhead;
   readonly pace: Pace;
@@ -89,6 +92,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeHomes: Wake;
   readonly wakeExpire: Wake;
   readonly wakeOverflow: Wake;
+  readonly wakeResume: Wake;
+  readonly wakeOperations: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -146,6 +151,8 @@ export function createWakes(clock: Clock) {
 
 /** Puts numbers in order, by their urgency. */
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
+    wakeResume: createWake(clock),
+    wakeOperations: createWake(clock),
   const { origin, seqs } = waiting;
   context.order.add(origin, urgency(origin), waiting, seqs.length);
 }

@@ -2,7 +2,14 @@
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
 import { type Flow, type Home, type Loop, lanesOf } from "@sluice/core";
 import type { DispatchAttempt } from "@sluice/protocol";
-import { expiredError, type FunctionRecord, type TaskRow } from "@sluice/store";
+import {
+  expiredError,
+  type FunctionRecord,
+  type ParkWrite,
+  type PauseRecord,
+  pausedUntil,
+  type TaskRow,
+} from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, settleCost } from "./context.ts";
@@ -119,7 +126,9 @@ function act(
     task.function = functions.get(task.flowKey);
     const isSuspect = suspects.size > 0 && suspects.has(task.seq);
     const limits = flowLimits(context, task.origin, task.function);
-    const plan = planRow(row, { lane, isSuspect, function: task.function, home: limits?.home }, facts);
+    const pause = row && context.batchControl.pauseOf(row);
+    const known = { lane, isSuspect, function: task.function, home: limits?.home, isPaused: pause !== undefined };
+    const plan = planRow(row, known, facts);
     if (plan === "hold") {
       // Those that were held were put back when the last agent answered.
       if (context.unanswered.size === 0) putBack(context, task);
@@ -142,7 +151,8 @@ function act(
     if (plan === "dispatch") {
       if (mayStart(context, task, undecided)) assignments.add(task, row, limits?.version ?? []);
       else putBack(context, task);
-    } else if (plan === "move") move(context, task, row, limits?.home);
+    } else if (plan === "pause") parkUntilResumed(context, task, row, pause);
+    else if (plan === "move") move(context, task, row, limits?.home);
     else if (plan === "lost") {
       if (suspect?.end?.attempt === row.attempt) endTask(context, suspect.end.link, task, suspect.end);
       else loseTask(context, task);
@@ -189,30 +199,38 @@ function mayStart(context: PartitionContext, task: ActiveTask, undecided: Undeci
   return gates.admits({ origin, flowKey, function: record, active: others.ofFlow }, task, others);
 }
 
+/** The pause ends it. */
+function parkUntilResumed(
+  context: PartitionContext,
+  task: ActiveTask,
+  row: TaskRow,
+  pause: PauseRecord | undefined,
+): void {
+  settleCost(context, task, 0);
+  task.state = "settling";
+  context.metrics.paused.inc();
+  const write = parkAsItIs(row, { reason: "pause", dueAt: pausedUntil(pause?.number ?? 0) });
+  pushWrite(context, { write, confirmTo: undefined });
+}
+
 /** To the one lane of its flow, in one write; the owner of that lane takes it out of its parking. */
 function move(context: PartitionContext, task: ActiveTask, row: TaskRow, moveTo: Home | undefined): void {
-  const { attempt, retries, lostAttempts } = row;
   settleCost(context, task, 0);
   task.state = "settling";
   context.metrics.moved.inc();
-  pushWrite(context, {
-    write: {
-      kind: "park",
-      seq: row.seq,
-      attempt,
-      lane: row.lane,
-      status: row.status === "Retrying" ? "Retrying" : "Enqueued",
-      dueAt: context.clock.now(),
-      reason: "throttle",
-      nextAttempt: attempt,
-      retries,
-      lostAttempts,
-      error: undefined,
-      events: [],
-      moveTo,
-    },
-    confirmTo: undefined,
-  });
+  const write = { ...parkAsItIs(row, { reason: "throttle", dueAt: context.clock.now() }), moveTo };
+  pushWrite(context, { write, confirmTo: undefined });
+}
+
+/** Its attempt has not begun, and is not counted. */
+function parkAsItIs(row: TaskRow, parking: Pick<ParkWrite, "reason" | "dueAt">): ParkWrite {
+  const { seq, lane, attempt, retries, lostAttempts } = row;
+  return {
+    ...{ kind: "park", seq, attempt, lane, nextAttempt: attempt, retries, lostAttempts, ...parking },
+    status: row.status === "Retrying" ? "Retrying" : "Enqueued",
+    error: undefined,
+    events: [],
+  };
 }
 
 function hold(context: PartitionContext, task: ActiveTask): void {

@@ -20,11 +20,13 @@ import { type Demand, demandOf } from "./demand.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { limitsGate } from "./gates/limits.ts";
 import { lostAgentsGate } from "./gates/lost-agents.ts";
+import { pausedGate } from "./gates/paused.ts";
 import { allGates } from "./gates.ts";
 import { createHomes, flowLimits } from "./homes.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
+import { resumeLoop } from "./resume.ts";
 import { settleLoop } from "./settle.ts";
 import { sweepLoop } from "./sweep.ts";
 import { marksLoop, purgeLoop, unparkLoop } from "./upkeep.ts";
@@ -71,6 +73,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     costs: createExpectedCosts(),
     homes: createHomes(() => context),
     gates: allGates([
+      pausedGate(deps.batchControl, owner.queue),
       lostAgentsGate(deps.shards),
       limitsGate({
         now: () => deps.clock.monotonic(),
@@ -119,6 +122,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       unparkLoop(context),
       sweepLoop(context),
       purgeLoop(context),
+      resumeLoop(context),
       context.homes.run,
     );
   }
@@ -143,6 +147,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     async run(outer) {
       const signal = AbortSignal.any([outer, ended.signal]);
       const port = createPort(context, signal);
+      const stopWatching = deps.batchControl.watch(() => context.wakeDispatch.notify());
       const leaveLookAhead = deps.lookAhead.join(context.memory.loads);
       try {
         // Agents that register after this list was read were handed floors that are as high as this epoch.
@@ -151,6 +156,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       } finally {
         ended.abort();
         leaveLookAhead();
+        stopWatching();
         deps.agents.detach(port);
         for (const task of context.memory.activeTasks()) leaveAgent(task);
         await Promise.allSettled(consumers.map((consumer) => consumer[Symbol.asyncDispose]()));

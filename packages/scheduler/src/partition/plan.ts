@@ -12,6 +12,8 @@ export type RowPlan =
   | "hold"
   | "stop"
   | "expire"
+  /** It passes the filter of a pause: it is parked until that ends. */
+  | "pause"
   /** Its flow is limited, and lies in another lane: give it to the owner of that one. */
   | "move"
   /** Its function does not exist any more. */
@@ -36,6 +38,8 @@ export interface RowContext {
   /** It was held for an agent that died unheard. */
   readonly isSuspect: boolean;
   readonly function: FunctionRecord | undefined;
+  /** Whether it passes the filter of a pause; default: no. */
+  readonly isPaused?: boolean;
   /** The one lane of its flow; undefined: it may lie anywhere. */
   readonly home?: Home | undefined;
 }
@@ -52,6 +56,7 @@ export function planRow(row: TaskRow | undefined, known: RowContext, facts: Plan
   if (row.stopRequested) return "stop";
   if (row.expiresAt !== undefined && row.expiresAt <= facts.now) return "expire";
   if (known.function === undefined) return "invalid";
+  if (known.isPaused) return "pause";
   const { home } = known;
   return home && (home.queue !== facts.queue || home.lane !== row.lane) ? "move" : "dispatch";
 }

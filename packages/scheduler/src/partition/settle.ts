@@ -78,6 +78,9 @@ function finish(
     } else context.metrics.refusedWrites.inc();
     if (write.kind === "running") continue;
     parked ||= write.kind === "park";
+    // Its pause has ended since its row was read: whoever resumed it has looked already.
+    const isPaused = write.kind === "park" && write.reason === "pause";
+    if (isPaused && !context.batchControl.isPausedUntil(write.dueAt)) context.wakeResume.notify();
     const holders = new Set(context.memory.active(write.seq)?.witnesses);
     for (const link of context.suspects.get(write.seq)?.witnesses ?? []) holders.add(link);
     context.suspects.delete(write.seq);

@@ -8,6 +8,7 @@ import { onTestFinished } from "vitest";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPace } from "../agents/pace.ts";
 import { createShards } from "../agents/shards.ts";
+import type { BatchControl } from "../batch-control.ts";
 import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
@@ -20,7 +21,20 @@ export const epoch = 5;
 export const echo = aFlow();
 
 export interface DispatchOptions {
+export const nothingPaused: BatchControl = {
+  isUsable: () => true,
+  holds: () => false,
+  pauseOf: () => undefined,
+  isPausedUntil: () => false,
+  filterPauses: [],
+  operations: [],
+  version: 0,
+  watch: () => () => undefined,
+  run: async () => undefined,
+};
+
   readonly unanswered?: readonly string[];
+  readonly batchControl?: BatchControl;
   /** Of every function; 0: none has room. */
   readonly instancesMax?: number;
   /** How long it takes to look for the room of a flow. */
@@ -103,6 +117,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     shards: createShards({ clock, links: () => links }),
     functions: {
       peek() {
+    batchControl: options.batchControl ?? nothingPaused,
         looks += 1;
         return record;
       },
