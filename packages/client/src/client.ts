@@ -6,6 +6,12 @@ import type { SubmitManyOptions, SubmitResult } from "./submit-many.ts";
 import type { LogOptions, PageOptions, WaitOptions } from "./tasks.ts";
 import type { Accepted, LogChunk, Submission, Task, TaskFilter, TaskPage } from "./types.ts";
 
+/** Of one submission. */
+export interface SubmitOptions extends CallOptions {
+  /** How long it may wait, in milliseconds, when the server asks to come back later. Default: 0; it is refused then. */
+  readonly waitMs?: number;
+}
+
 /**
  * A client of Sluice. Every call takes a signal and throws the signal's reason when it aborts; every other failure is a
  * `SluiceError`. Calls that may be repeated are repeated while the server cannot be reached, up to `retryTimeoutMs`.
@@ -15,14 +21,15 @@ export interface SluiceClient extends AsyncDisposable {
    * Submits a task. Calls at the same time share messages, so call it as often as you like without waiting. When the
    * connection breaks, the same submission is sent again and accepted once.
    *
-   * Throws `DuplicateTask`, `Rejected`, or `OutcomeUnknown` when no answer came before the time for retries ended. An
+   * Throws `DuplicateTask`, `Rejected` (with `retryAfterMs` when the server is too busy for it: see `waitMs`; as
+   * `LocallyThrottled` when it was not even sent, because most others were refused), or `OutcomeUnknown` when no answer came before the time for retries ended. An
    * abort before it was sent withdraws it; afterwards it may be accepted all the same.
    */
-  submit(submission: Submission, options?: CallOptions): Promise<Accepted>;
+  submit(submission: Submission, options?: SubmitOptions): Promise<Accepted>;
   /**
    * Submits as many as the input has, and yields one result each, in the order of the input. Takes from the input only
-   * what its bounds have room for, and waits for a slow reader. A server that is busy is tried again; a duplicate and a
-   * refusal are results; any other failure is thrown. Leaving the loop early withdraws what was not sent yet.
+   * what its bounds have room for, and waits for a slow reader. A server that is busy is tried again as often as it asks,
+   * until nothing of the input was accepted for `retryTimeoutMs`; a duplicate and a refusal are results; any other failure is thrown. Leaving the loop early withdraws what was not sent yet.
    */
   submitMany(
     source: Iterable<Submission> | AsyncIterable<Submission>,

@@ -12,9 +12,10 @@ import { type Connection, once } from "./connection.ts";
 import { InvalidArgument } from "./errors.ts";
 import { createFunctionsClient } from "./functions.ts";
 import { HealthService } from "./health.ts";
+import { addPatiently } from "./patience.ts";
 import { createPreparer } from "./prepare.ts";
 import { submitMany } from "./submit-many.ts";
-import { Submitter, type SubmitterOptions } from "./submitter.ts";
+import { type Settle, Submitter, type SubmitterOptions } from "./submitter.ts";
 import { system } from "./system.ts";
 import { getTask, list, listPage, log, stopTask, wait, watch } from "./tasks.ts";
 import { explainClosing, type TlsOptions, tlsCredentials } from "./tls.ts";
@@ -42,6 +43,7 @@ const defaults = {
   inFlightBatchesMax: 8,
   pendingTasksMax: 100_000,
   answerTimeoutMs: 30_000,
+  sentPerAccepted: 2,
 };
 
 /** A client of the api-server at `address`. It connects with the first call; close it, or declare it with `await using`. */
@@ -65,15 +67,17 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     for (const client of [tasks, functions, cluster, health]) client.close();
   };
   return {
-    submit: async (submission, { signal } = {}) => {
+    submit: async (submission, { signal, waitMs = 0 } = {}) => {
       signal?.throwIfAborted();
       const prepared = prepare(submission);
+      const until = system.monotonic() + waitMs;
       return new Promise((resolve, reject) => {
-        const giveUp = submitter.add(prepared, (answer) => {
+        const settle: Settle = (answer) => {
           ignoreAbort?.();
           if (answer.ok) resolve({ taskId: answer.taskId, repeated: answer.repeated });
           else reject(answer.error);
-        });
+        };
+        const giveUp = addPatiently({ submitter, system }, prepared, { until: () => until, settle });
         const ignoreAbort =
           signal &&
           aborts.on(signal, () => {

@@ -63,6 +63,22 @@ export class Rejected extends SluiceError {
   }
 }
 
+/**
+ * The submission was not even sent: the server has refused so many of this function's lately that it would most likely refuse
+ * this one. A submission after `retryAfterMs` has a chance.
+ */
+export class LocallyThrottled extends Rejected {
+  constructor(functionName: string, { requests, accepts, retryAfterMs }: LocalThrottle) {
+    const counts = `the server accepted ${accepts} of the last ${requests} submissions of ${functionName}`;
+    super("CLIENT_THROTTLED", `not sent: ${counts}; submit it again later`, { retryAfterMs });
+  }
+}
+interface LocalThrottle {
+  readonly requests: number;
+  readonly accepts: number;
+  readonly retryAfterMs: number;
+}
+
 /** A request is wrong; `field` says where. */
 export class InvalidArgument extends SluiceError {}
 /** The credential is missing or wrong. */

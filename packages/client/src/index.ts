@@ -1,4 +1,4 @@
-export type { SluiceClient } from "./client.ts";
+export type { SluiceClient, SubmitOptions } from "./client.ts";
 export type {
   Cluster,
   ClusterAgent,
@@ -19,6 +19,7 @@ export {
   Forbidden,
   Internal,
   InvalidArgument,
+  LocallyThrottled,
   NotFound,
   OutcomeUnknown,
   Rejected,

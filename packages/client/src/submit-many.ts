@@ -1,7 +1,8 @@
 import type { Answer } from "./answer.ts";
-import { DuplicateTask, Rejected, type SluiceError } from "./errors.ts";
+import { DuplicateTask, Rejected } from "./errors.ts";
+import { addPatiently } from "./patience.ts";
 import type { Prepared } from "./prepare.ts";
-import { type Submitter, tooManyPending } from "./submitter.ts";
+import type { Submitter } from "./submitter.ts";
 import type { System } from "./system.ts";
 import type { Accepted, Submission } from "./types.ts";
 
@@ -82,7 +83,7 @@ async function fill(ports: SubmitManyPorts, window: Window, source: Iterable<Sub
 }
 
 function submitInto(ports: SubmitManyPorts, window: Window, submission: Submission, index: number): void {
-  const { system, submitter } = ports;
+  const { system } = ports;
   let prepared: Prepared;
   try {
     prepared = ports.prepare(submission);
@@ -94,26 +95,19 @@ function submitInto(ports: SubmitManyPorts, window: Window, submission: Submissi
     return;
   }
   const slot = window.add(index, prepared.wire.taskId, prepared.bytes);
-  const retryUntil = system.monotonic() + ports.retryTimeoutMs;
-  const submit = () => {
-    slot.giveUp = submitter.add(prepared, onAnswer);
-  };
-  const onAnswer = (answer: Answer) => {
-    if (answer.ok) slot.result = { ok: true, index, taskId: answer.taskId, repeated: answer.repeated };
-    else if (isBusy(answer.error) && system.monotonic() < retryUntil) {
-      // The server asks for patience; bulk work has it.
-      slot.giveUp = system.timer(answer.error.retryAfterMs * (1 + system.random() / 2), submit);
-      return;
+  const settle = (answer: Answer) => {
+    if (answer.ok) {
+      slot.result = { ok: true, index, taskId: answer.taskId, repeated: answer.repeated };
+      window.acceptedAt = system.monotonic();
     } else if (answer.error instanceof DuplicateTask || answer.error instanceof Rejected) {
       slot.result = { ok: false, index, taskId: slot.taskId, error: answer.error };
     } else slot.failure = answer.error;
     window.settled(slot);
   };
-  submit();
-}
-
-function isBusy(error: SluiceError): error is SluiceError & { readonly retryAfterMs: number } {
-  return error.retryAfterMs !== undefined && (error instanceof Rejected || error.reason === tooManyPending);
+  const startedAt = system.monotonic();
+  // Bulk work has patience while it goes on at all: a fair share of a busy queue may be small.
+  const until = () => Math.max(startedAt, window.acceptedAt) + ports.retryTimeoutMs;
+  slot.giveUp = addPatiently(ports, prepared, { until, settle });
 }
 
 /** Slots in the order of the input. */
@@ -127,6 +121,8 @@ class Window {
   #wakeFiller: (() => void) | undefined;
   #wakeReader: (() => void) | undefined;
   isStopped = false;
+  /** When something was accepted last, in monotonic ms. */
+  acceptedAt = 0;
   failure: { readonly cause: unknown } | undefined;
 
   constructor(tasksMax: number, bytesMax: number) {

@@ -31,6 +31,7 @@ const options = {
   pendingTasksMax: 1_000,
   answerTimeoutMs: 30_000,
   retryTimeoutMs: 60_000,
+  sentPerAccepted: 2,
 };
 const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 

@@ -9,6 +9,7 @@
 // breaks, everything in flight is pending again, in front and in the old order: it carries its id and its token, so the
 // server accepts it once, however often it arrives.
 import type { Api, SubmitStreamRequest, SubmitStreamResponse, TaskServiceService } from "@sluice/protocol";
+import { AdaptiveThrottle } from "./adaptive-throttle.ts";
 import { type Answer, answerFromWire } from "./answer.ts";
 import { Channel } from "./channel.ts";
 import {
@@ -38,6 +39,11 @@ export interface SubmitterOptions {
   readonly answerTimeoutMs: number;
   /** How long a submission is repeated, from when it was added. */
   readonly retryTimeoutMs: number;
+  /**
+   * While the server refuses submissions of a function for its load, at most so many are sent per accepted one; the others
+   * are refused here, as `LocallyThrottled`. Infinite: all are sent.
+   */
+  readonly sentPerAccepted: number;
 }
 
 /** Takes the answer; called once, never after `abandon`. */
@@ -67,6 +73,7 @@ export class Submitter {
   readonly #api: Pick<Api<typeof TaskServiceService>, "submitStream">;
   readonly #system: System;
   readonly #options: SubmitterOptions;
+  readonly #throttle: AdaptiveThrottle;
   #pending: Entry[] = [];
   #taken = 0;
   readonly #inFlight = new Map<number, Batch>();
@@ -85,11 +92,15 @@ export class Submitter {
     this.#api = api;
     this.#system = system;
     this.#options = options;
+    this.#throttle = new AdaptiveThrottle(system, options);
   }
 
-  /** Submits. The returned function gives up: a submission that was not sent yet is not sent any more. */
-  add(prepared: Prepared, settle: Settle): () => void {
-    const refusal = this.#refusal();
+  /**
+   * Submits. The returned function gives up: a submission that was not sent yet is not sent any more. `isDue`: it is sent
+   * even if most of its function are refused.
+   */
+  add(prepared: Prepared, settle: Settle, { isDue = false }: { readonly isDue?: boolean } = {}): () => void {
+    const refusal = this.#refusal() ?? (isDue ? undefined : this.#throttle.refusal(prepared.wire.function));
     const giveUpAt = this.#system.monotonic() + this.#options.retryTimeoutMs;
     const entry: Entry = { wire: prepared.wire, bytes: prepared.bytes, settle, giveUpAt };
     this.#awaited += 1;
@@ -193,7 +204,9 @@ export class Submitter {
     this.#inFlight.delete(batchId);
     this.#failures = 0;
     batch.entries.forEach((entry, index) => {
-      this.#settle(entry, answerFromWire(results[index]?.outcome));
+      const answer = answerFromWire(results[index]?.outcome);
+      this.#throttle.answered(entry.wire.function, answer.ok ? undefined : answer.error);
+      this.#settle(entry, answer);
     });
     this.#watchAnswers();
     if (this.#pending.length > this.#taken) this.#scheduleFlush();
