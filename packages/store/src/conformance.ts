@@ -12,6 +12,7 @@ import { describeInsert } from "./conformance/insert.ts";
 import { describeLife } from "./conformance/life.ts";
 import { describeList } from "./conformance/list.ts";
 import { describeLogs } from "./conformance/logs.ts";
+import { describeMoving } from "./conformance/moving.ts";
 import { describeNewerRelease } from "./conformance/newer-release.ts";
 import { describeOverflow } from "./conformance/overflow.ts";
 import { describeParking } from "./conformance/parking.ts";
@@ -56,6 +57,7 @@ function describeContract(subject: Subject, options: ConformanceOptions): void {
   describe("floors", () => describeFloors(subject));
   describe("writes", () => describeWrites(subject));
   describe("parking", () => describeParking(subject));
+  describe("moving", () => describeMoving(subject));
   describe("overflow", () => describeOverflow(subject));
   describe("expiry", () => describeExpiry(subject));
   describe("repair", () => describeRepair(subject));

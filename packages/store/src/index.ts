@@ -173,6 +173,26 @@ export const expiredError: TaskError = {
   body: "",
 };
 
+/** A row that waits, as moving it to another lane takes it. */
+export interface MovableRow extends Flow {
+  readonly seq: Seq;
+  readonly lane: Lane;
+  readonly status: "Enqueued" | "Retrying";
+  readonly priority: Priority;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly lostAttempts: number;
+  readonly stamp: Epoch;
+  readonly enqueuedAt: EpochMs;
+}
+
+export interface MovablePage {
+  /** By their enqueueing, then by number. */
+  readonly rows: readonly MovableRow[];
+  /** Continue behind it; undefined: there was nothing to look at any more. */
+  readonly last: { readonly enqueuedAt: EpochMs; readonly seq: Seq } | undefined;
+}
+
 /** A page of rows, urgent ones first, those of a priority in the order of their announcement. */
 export interface WaitingPage {
   readonly announcements: readonly Announcement[];
@@ -213,7 +233,10 @@ export interface ParkWrite extends GuardedWrite {
   readonly lostAttempts: number;
   readonly error: TaskError | undefined;
   readonly events: readonly TaskEvent[];
-  /** Gives the row to the owner of another lane in the same write; that one takes it out of its parking. */
+  /**
+   * Gives the row to the owner of another lane in the same write; that one takes it out of its parking. Not refused if the row
+   * is parked with reason `overflow`.
+   */
   readonly moveTo?: { readonly queue: string; readonly lane: Lane } | undefined;
 }
 
@@ -303,6 +326,21 @@ export interface LaneRecords {
   marked(owner: OwnedPartition, limit: number): Promise<TaskRow[] | Stale>;
   /** Rows neither final nor parked, for rebuilding an embedded queue at start; behind `after`, undefined: from the first. */
   waiting(queue: string, options: { after: WaitingPage["last"]; limit: number }): Promise<WaitingPage>;
+  /**
+   * Rows of a flow in this status that wait in these lanes, neither parked nor marked to be stopped, or parked because they
+   * were too many; behind `after`. Looks at up to `limit` rows of the account. Reads only.
+   */
+  movable(
+    owner: OwnedPartition,
+    options: {
+      readonly flow: Flow;
+      readonly status: MovableRow["status"];
+      readonly after: NonNullable<MovablePage["last"]>;
+      readonly limit: number;
+    },
+  ): Promise<MovablePage | Stale>;
+  /** Queues that were ever owned and have rows that are not final, by name. Reads only. */
+  queuesInUse(): Promise<string[]>;
   /** Deletes up to `limit` final rows (with logs) that ended before; returns how many. */
   purge(owner: OwnedPartition, options: { endedBefore: EpochMs; limit: number }): Promise<number | Stale>;
 }

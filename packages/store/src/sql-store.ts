@@ -11,6 +11,7 @@ import { insert } from "./insert.ts";
 import { list } from "./list.ts";
 import { logRecords } from "./logs.ts";
 import { marked } from "./marked.ts";
+import { movable, queuesInUse } from "./of-flow.ts";
 import { overflowFlows, parkOverflow, unparkOverflow } from "./overflow.ts";
 import { purge } from "./purge.ts";
 import { read } from "./read.ts";
@@ -79,6 +80,8 @@ function laneRecords(database: Database): LaneRecords {
     touch: (owner, seqs) => touch(database, owner, seqs),
     marked: (owner, limit) => marked(database, owner, limit),
     waiting: (queue, options) => waiting(database, queue, options),
+    movable: (owner, options) => movable(database, owner, options),
+    queuesInUse: () => queuesInUse(database),
     purge: (owner, options) => purge(database, owner, options),
   };
 }

@@ -55,7 +55,10 @@ written as (
   where exists (select from allowed)
     and t.seq = w.seq and t.attempt = w.attempt and t.lane = w.lane and ${inLanes("t")}
     and coalesce(t.ended_at, 0) = 0
-    and (w.kind = ${kinds.settle} or coalesce(t.due_at, 0) = 0)
+    and (
+      w.kind = ${kinds.settle} or coalesce(t.due_at, 0) = 0
+      or (w.to_queue is not null and coalesce(t.park_reason, '') = 'overflow')
+    )
   returning t.seq
 )
 select exists (select from allowed) as owned, coalesce(array_agg(seq), '{}'::int8[]) as seqs from written`,

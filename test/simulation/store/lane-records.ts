@@ -133,6 +133,38 @@ export function laneRecords(model: Model): LaneRecords {
       for (const row of ended) expireRow(model, row);
       return ended.map(({ seq, lane, attempt }) => ({ seq, lane, attempt }));
     },
+    async movable(owner, { flow, status, after, limit }) {
+      assertBatch(limit, "movable");
+      if (!isOwner(tables, owner)) return stale;
+      const inLanes = lanesTest(owner);
+      const page = [...rows.allOpen()]
+        .filter((row) => row.accountId === flow.accountId && row.status === status && !row.stopRequested)
+        .filter(
+          ({ enqueuedAt, seq }) =>
+            enqueuedAt - after.enqueuedAt > 0 || (enqueuedAt === after.enqueuedAt && seq > after.seq),
+        )
+        .sort((a, b) => a.enqueuedAt - b.enqueuedAt || a.seq - b.seq)
+        .slice(0, limit);
+      const last = page.at(-1);
+      const found = page.filter(
+        (row) =>
+          row.functionName === flow.functionName &&
+          inLanes(row) &&
+          (row.dueAt === undefined || row.parkReason === "overflow"),
+      );
+      return {
+        rows: found.map(({ seq, lane, priority, attempt, retries, lostAttempts, stamp, enqueuedAt }) => {
+          const { accountId, functionName } = flow;
+          const counts = { attempt, retries, lostAttempts, stamp, enqueuedAt };
+          return { accountId, functionName, status, seq, lane, priority, ...counts };
+        }),
+        last: last && { enqueuedAt: last.enqueuedAt, seq: last.seq },
+      };
+    },
+    async queuesInUse() {
+      const used = new Set([...rows.allOpen()].map(({ queue }) => queue));
+      return [...floors.keys()].filter((queue) => used.has(queue)).sort(inOrder);
+    },
     async sweep(owner, { priority, announcedBefore, after, limit }) {
       assertBatch(limit, "sweep");
       if (!isOwner(tables, owner)) return stale;

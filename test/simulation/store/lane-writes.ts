@@ -52,10 +52,12 @@ export function expireRow(model: Model, row: Row): void {
   model.tables.rows.close(row);
 }
 
-function holds(row: Row, owner: OwnedPartition, { kind, attempt, lane }: TaskWrite): boolean {
+function holds(row: Row, owner: OwnedPartition, write: TaskWrite): boolean {
+  const { kind, attempt, lane } = write;
   const { from, until } = lanesOf(owner.prefix);
   const isMine = row.queue === owner.queue && row.lane >= from && row.lane < until;
-  const isOpen = row.endedAt === undefined && (kind === "settle" || row.dueAt === undefined);
+  const isMoved = kind === "park" && write.moveTo !== undefined && row.parkReason === "overflow";
+  const isOpen = row.endedAt === undefined && (kind === "settle" || row.dueAt === undefined || isMoved);
   return isMine && isOpen && row.attempt === attempt && row.lane === lane;
 }
 

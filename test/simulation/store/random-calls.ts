@@ -119,6 +119,20 @@ export class RandomCalls {
       () => ["lanes", "overflowFlows", owner, limit],
       () => [
         "lanes",
+        "movable",
+        owner,
+        {
+          flow: dice.chance(0.5)
+            ? this.#overflown(owner)
+            : { accountId: dice.pick(accounts), functionName: dice.pick(names) },
+          status: dice.pick(["Enqueued", "Retrying"]),
+          after: dice.chance(0.7) ? { enqueuedAt: 0, seq: 0 } : { enqueuedAt: after().announcedAt, seq: after().seq },
+          limit,
+        },
+      ],
+      () => ["lanes", "queuesInUse"],
+      () => [
+        "lanes",
         "expired",
         owner,
         { priority, after: dice.chance(0.5) ? { announcedAt: 0, seq: 0 } : after(), limit: 1_000 },

@@ -12,6 +12,7 @@ import { existingStatement, insertStatement } from "../insert.ts";
 import { listQuery } from "../list.ts";
 import { appendStatement, readLogStatement } from "../logs.ts";
 import { markedStatement } from "../marked.ts";
+import { movableStatement, queuesInUseStatement } from "../of-flow.ts";
 import { overflowFlowsStatement, parkOverflowStatement, unparkOverflowStatement } from "../overflow.ts";
 import { purgeStatement } from "../purge.ts";
 import { readStatement } from "../read.ts";
@@ -44,6 +45,7 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: overflowFlowsStatement, indexes: ["floors_pkey", "tasks_overflow"] },
   { statement: expiredStatement, indexes: ["floors_pkey", "tasks_parked_expiry", "tasks_waiting"] },
   { statement: expireStatement, indexes: ["floors_pkey", "tasks_seq"] },
+  { statement: movableStatement, indexes: ["floors_pkey", "tasks_status"] },
   { statement: purgeStatement, indexes: ["floors_pkey", "log_pieces_pkey", "tasks_ended", "tasks_seq"] },
   { statement: appendStatement, indexes: ["log_pieces_pkey"] },
   { statement: readLogStatement, indexes: ["log_pieces_pkey"] },
@@ -89,6 +91,17 @@ export function describePlans(subject: SqlSubject): void {
         expect(scans(plan), `${statement.name} ${state}:\n${plan}`).toEqual([]);
         if (indexes !== undefined) expect(indexesOf(plan), `${statement.name} ${state}:\n${plan}`).toEqual(indexes);
       }
+    });
+  });
+
+  test("queues in use are found by their first rows, whatever the statistics say", async () => {
+    await inEveryState(subject, async (state) => {
+      const plan = await explain(subject, queuesInUseStatement);
+      expect(
+        scans(plan).filter((line) => !line.includes("Seq Scan on floors")),
+        `${state}:\n${plan}`,
+      ).toEqual([]);
+      expect(indexesOf(plan), `${state}:\n${plan}`).toEqual(expect.arrayContaining(["tasks_parked", "tasks_waiting"]));
     });
   });
 

@@ -1,0 +1,125 @@
+// Rows of one flow that wait, for moving them to another queue; and which queues have any rows to do.
+import type { Flow, OwnedPartition } from "@sluice/core";
+import { assertBatch } from "./bounds.ts";
+import { fenceParameters, readFence } from "./fence.ts";
+import type { LaneRecords, MovablePage, MovableRow, Stale } from "./index.ts";
+import { shownStatus, statusCodes } from "./rows.ts";
+import { statement } from "./sql.ts";
+import type { Database } from "./sql-store.ts";
+
+/**
+ * Index: tasks_status, which has the rows of an account that wait, wherever they lie, and none that are final. A page is looked
+ * at as far as `$10`, whatever is found in it: an account may have a million rows of other functions.
+ */
+export const movableStatement = statement(
+  "movable_tasks",
+  `
+with ${readFence},
+page as materialized (
+  select t.seq, t.enqueued_at, t.function_name, t.queue, t.lane, t.priority, t.attempt, t.retries, t.lost_attempts, t.stamp,
+    t.due_at, t.park_reason
+  from tasks t
+  where exists (select from allowed)
+    and t.account_id = $5::text and t.status <> ${statusCodes.Succeeded} and ${shownStatus("t")} = $7::int2
+    and (t.enqueued_at, t.seq) > ($8::int8, $9::int8)
+  order by t.account_id, ${shownStatus("t")}, t.enqueued_at, t.seq
+  limit $10::int8
+),
+last as (
+  select p.enqueued_at, p.seq from page p order by p.enqueued_at desc, p.seq desc limit 1
+),
+found as (
+  select p.* from page p
+  where p.function_name = $6::text and p.queue = $1::text and p.lane >= $2::int2 and p.lane < $3::int2
+    and (p.due_at is null or p.park_reason = 'overflow')
+)
+select o.owned, l.enqueued_at as last_at, l.seq as last_seq,
+  r.seq, r.enqueued_at, r.lane, r.priority, r.attempt, r.retries, r.lost_attempts, r.stamp
+from (select exists (select from allowed) as owned) o left join last l on true left join found r on true
+order by r.enqueued_at, r.seq`,
+);
+
+/** Indexes: tasks_waiting and tasks_parked, their first entry of each queue. */
+export const queuesInUseStatement = statement(
+  "queues_in_use",
+  `
+select f.queue
+from floors f
+cross join lateral (
+  (
+    select 1 as one from tasks t
+    where t.queue = f.queue and t.ended_at is null and t.due_at is null
+    order by t.queue, t.priority, t.announced_at
+    limit 1
+  )
+  union all
+  (
+    select 1 as one from tasks t
+    where t.queue = f.queue and t.due_at is not null
+    order by t.queue, t.priority, t.due_at
+    limit 1
+  )
+  limit 1
+) as used
+order by f.queue`,
+);
+
+interface Columns {
+  readonly owned: boolean;
+  readonly last_at: number | null;
+  readonly last_seq: number | null;
+  readonly seq: number | null;
+  readonly enqueued_at: number;
+  readonly lane: number;
+  readonly priority: number;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly lost_attempts: number;
+  readonly stamp: number;
+}
+
+export async function movable(
+  database: Database,
+  owner: OwnedPartition,
+  { flow, status, after, limit }: Parameters<LaneRecords["movable"]>[1],
+): Promise<MovablePage | Stale> {
+  assertBatch(limit, "movable");
+  const { accountId, functionName } = flow;
+  const parameters = [
+    ...[...fenceParameters(owner), accountId, functionName, statusCodes[status]],
+    ...[after.enqueuedAt, after.seq, limit],
+  ];
+  const answer = await database.sql.query<Columns>(movableStatement, parameters);
+  const [first] = answer;
+  if (first?.owned !== true) return "stale";
+  const { last_at: enqueuedAt, last_seq: lastSeq } = first;
+  return {
+    rows: answer.flatMap((row) => (row.seq === null ? [] : toMovable({ ...row, seq: row.seq }, flow, status))),
+    last: enqueuedAt === null || lastSeq === null ? undefined : { enqueuedAt, seq: lastSeq },
+  };
+}
+
+function toMovable(
+  row: Columns & { readonly seq: number },
+  { accountId, functionName }: Flow,
+  status: MovableRow["status"],
+): MovableRow {
+  return {
+    accountId,
+    functionName,
+    status,
+    seq: row.seq,
+    lane: row.lane,
+    priority: row.priority as MovableRow["priority"],
+    attempt: row.attempt,
+    retries: row.retries,
+    lostAttempts: row.lost_attempts,
+    stamp: row.stamp,
+    enqueuedAt: row.enqueued_at,
+  };
+}
+
+export async function queuesInUse(database: Database): Promise<string[]> {
+  const rows = await database.sql.query<{ queue: string }>(queuesInUseStatement);
+  return rows.map(({ queue }) => queue);
+}
