@@ -2,9 +2,18 @@
 // calls fail as they do when it goes away later.
 import { type Backends, openBackends } from "@sluice/backends";
 import { type Loop, runAll } from "@sluice/core";
-import { serverCredentials } from "@sluice/protocol";
-import { grpcServer, httpServer, inspectZip, openTls, processName, type ServiceProcess } from "@sluice/runtime";
+import { addApi, ExternalScalerService, serverCredentials } from "@sluice/protocol";
+import {
+  type GrpcServer,
+  grpcServer,
+  httpServer,
+  inspectZip,
+  openTls,
+  processName,
+  type ServiceProcess,
+} from "@sluice/runtime";
 import { createApiServer } from "../api-server.ts";
+import { createExternalScaler, type ExternalScalerDeps } from "../autoscaling/external-scaler.ts";
 import { defaultApiServerConfig } from "../config.ts";
 import { serveApi } from "../serve.ts";
 import { createFirstKey } from "./first-key.ts";
@@ -51,7 +60,8 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
     { host: config.grpcHost, port: config.grpcPort, credentials: serverCredentials(tls) },
     (server) => serveApi(server, apiServer, { reflection: config.reflection, clientAuth: config.tlsClientAuth }),
   );
-  announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz`);
+  await using scaler = await serveScaler(config.scalerAddress, { clock, ...backends }, tls);
+  announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz${scaler ? `, scaler on ${scaler.address}` : ""}`);
   const serve: Loop = (stopping) =>
     runAll(
       stopping,
@@ -61,6 +71,19 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
       async (stop) => await tls?.run(stop),
     );
   await serveUntilLeft({ clock, leaveMs: config.leaveMs, apiServer, grpc }, serve)(signal);
+}
+
+/** On a port of its own: who may ask for it need not reach the API. */
+async function serveScaler(
+  address: string | undefined,
+  deps: ExternalScalerDeps,
+  tls: Parameters<typeof serverCredentials>[0],
+): Promise<GrpcServer | undefined> {
+  if (address === undefined) return undefined;
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
+  const at = { host, port: Number(address.slice(colon + 1)), credentials: serverCredentials(tls) };
+  return await grpcServer(at, (server) => addApi(server, ExternalScalerService, createExternalScaler(deps)));
 }
 
 function limitsOf(config: ApiServerProcessConfig) {

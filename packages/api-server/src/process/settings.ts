@@ -135,6 +135,13 @@ const settings = {
     why: "At a graceful stop, how long calls are still taken after the health says no; longer than who balances load needs to see it.",
   }),
   reflection: setting.boolean({ default: true, why: "Whether callers may ask which services there are (grpcurl)." }),
+  scalerAddress: setting.text({
+    default: undefined,
+    defaultText: "none",
+    pattern: /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):\d{1,5}$/,
+    form: "host:port, with an IPv6 address in brackets",
+    why: "Address on which KEDA may ask how many slots of agents are needed; port 0 takes a free one.",
+  }),
   ...backendSettings,
   ...tlsSettings,
   logLevel: setting.choice({ default: "info", of: ["debug", "info", "warn", "error"], why: "Least severe log lines." }),
