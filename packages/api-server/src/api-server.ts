@@ -5,6 +5,7 @@ import {
   type Api,
   ClusterServiceService,
   FunctionServiceService,
+  OperationServiceService,
   TaskServiceService,
 } from "@sluice/protocol";
 import { changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
@@ -22,6 +23,7 @@ import { createLifeline } from "./gateway/lifeline.ts";
 import { createRegistrations } from "./gateway/registrations.ts";
 import { measured } from "./measured.ts";
 import { apiServerMetrics } from "./metrics.ts";
+import { createOperationApi } from "./operations/operation-api.ts";
 import { createReadiness } from "./readiness.ts";
 import { stoppingError } from "./stopping.ts";
 import { createAnnouncer } from "./submit/announcer.ts";
@@ -61,6 +63,7 @@ export interface ApiServer {
   readonly functions: Api<typeof FunctionServiceService>;
   readonly cluster: Api<typeof ClusterServiceService>;
   readonly gateway: Api<typeof AgentGatewayServiceService>;
+  readonly operations: Api<typeof OperationServiceService>;
   /**
    * Announces, renews agents and hears hints until the signal aborts. Then new submissions and waiting calls end with
    * `SHUTTING_DOWN`, and it resolves when everything recorded was announced or left to the sweeper.
@@ -169,7 +172,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     authenticate,
     inspectZip: options.inspectZip,
   });
-  const cluster = createClusterApi({ config, authenticate, coordinator, store, clock, log, metrics });
+  const cluster = createClusterApi({ config, authenticate, coordinator, store, signals, clock, log, metrics });
+  const operations = createOperationApi({ config, authenticate, store, signals, random, log });
   const gateway = createGatewayApi({
     joinTokens: config.joinTokens,
     store,
@@ -206,6 +210,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     async run(signal) {
       assert(!stopping.aborted, "an api-server runs once");
       await runAll(
+    operations: measured(OperationServiceService, operations, { clock, log, metrics }),
         signal,
         (ending) => readiness.run(ending),
         async (ending) => {

@@ -139,6 +139,7 @@ test("reflection names the public services and no internal one", async () => {
   expect(listServicesResponse?.service.map(({ name }) => name).sort()).toEqual([
     "sluice.v1.ClusterService",
     "sluice.v1.FunctionService",
+    "sluice.v1.OperationService",
     "sluice.v1.TaskService",
   ]);
   const { fileDescriptorResponse } = await served.reflect({ fileContainingSymbol: "sluice.v1.TaskService" });

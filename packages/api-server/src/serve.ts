@@ -7,6 +7,7 @@ import {
   ClusterServiceService,
   FunctionServiceService,
   messageBytesMax,
+  OperationServiceService,
   TaskServiceService,
 } from "@sluice/protocol";
 import { readDescriptors } from "@sluice/protocol/descriptors";
@@ -21,7 +22,7 @@ export interface ServeOptions {
   readonly clientAuth?: "none" | "request" | "require";
 }
 
-const publicServices = ["sluice.v1.TaskService", "sluice.v1.FunctionService", "sluice.v1.ClusterService"];
+const publicServices = ["Task", "Function", "Cluster", "Operation"].map((name) => `sluice.v1.${name}Service`);
 /** A zip of 50 MiB and its settings. */
 const codeMessageBytesMax = 51 * 1024 * 1024;
 
@@ -38,6 +39,7 @@ export function serveApi(
     messageBytesMax: { createFunction: codeMessageBytesMax, updateFunction: codeMessageBytesMax },
   });
   addApi(server, ClusterServiceService, apiServer.cluster);
+  addApi(server, OperationServiceService, apiServer.operations);
   const { gateway } = apiServer;
   addApi(server, AgentGatewayServiceService, clientAuth === "none" ? gateway : guardGateway(gateway));
 

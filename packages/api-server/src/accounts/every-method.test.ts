@@ -5,6 +5,8 @@ import {
   ClusterServiceService,
   FunctionServiceService,
   ListTasksRequest,
+  OperationServiceService,
+  StartOperationRequest,
   TaskServiceService,
 } from "@sluice/protocol";
 import type { Store } from "@sluice/store";
@@ -102,13 +104,61 @@ const clusterRows: Readonly<Record<keyof typeof ClusterServiceService, Row>> = {
     call: (api, context) => api.cluster.mergePartition(partition, context),
     foreign: { fails: notAnOperator },
   },
+  getAccount: {
+    call: (api, context) => api.cluster.getAccount({ account: "a" }, context),
+    foreign: { fails: notAnOperator },
+  },
+  updateAccount: {
+    call: (api, context) => api.cluster.updateAccount({ account: "a", settings: { weight: 2 } }, context),
+    foreign: { fails: notAnOperator },
+  },
+  listAccounts: {
+    call: (api, context) => api.cluster.listAccounts({ pageSize: 0, pageToken: "" }, context),
+    foreign: { fails: notAnOperator },
+  },
   movePartition: {
     call: (api, context) => api.cluster.movePartition({ ...partition, to: "s1" }, context),
     foreign: { fails: notAnOperator },
   },
 };
 
-const rows = Object.entries({ ...taskRows, ...functionRows, ...clusterRows });
+const operationNotFound = { code: "not_found", reason: "OPERATION_NOT_FOUND" };
+const theirs = { target: { $case: "function" as const, value: "echo" }, accountId: "" };
+
+const operationRows: Readonly<Record<keyof typeof OperationServiceService, Row>> = {
+  pause: {
+    call: (api, context) => api.operations.pause({ target: theirs, reason: "" }, context),
+    // Of its own function of this name, if it had one.
+    foreign: { answers: expect.objectContaining({ pauseId: expect.not.stringMatching(/^$/) }) },
+  },
+  resume: {
+    call: async (api, context) => {
+      const { pauses } = await api.operations.listPauses({}, owner.call());
+      return await api.operations.resume({ pauseId: pauses[0]?.pauseId ?? "", target: undefined }, context);
+    },
+    foreign: { answers: { resumed: false } },
+  },
+  listPauses: { call: (api, context) => api.operations.listPauses({}, context), foreign: { answers: { pauses: [] } } },
+  startOperation: {
+    call: (api, context) =>
+      api.operations.startOperation(StartOperationRequest.fromPartial({ kind: 1, filter: {} }), context),
+    foreign: { answers: expect.objectContaining({ matched: 0 }) },
+  },
+  getOperation: {
+    call: (api, context) => api.operations.getOperation({ operationId: "theirs" }, context),
+    foreign: { fails: operationNotFound },
+  },
+  listOperations: {
+    call: (api, context) => api.operations.listOperations({ pageSize: 0, pageToken: "" }, context),
+    foreign: { answers: { operations: [], nextPageToken: "" } },
+  },
+  cancelOperation: {
+    call: (api, context) => api.operations.cancelOperation({ operationId: "theirs" }, context),
+    foreign: { fails: operationNotFound },
+  },
+};
+
+const rows = Object.entries({ ...taskRows, ...functionRows, ...clusterRows, ...operationRows });
 let store: Store;
 let api: TestApi;
 let owner: TestAccount;
@@ -120,6 +170,9 @@ beforeAll(async () => {
   owner = await anAccount(store);
   await api.functions.createFunction(aFunction("echo"), owner.call());
   await api.tasks.submitTask({ task: aSubmission({ taskId: "theirs" }) }, owner.call());
+  await api.operations.pause({ target: theirs, reason: "" }, owner.call());
+  const operation = { kind: 1 as const, operationId: "theirs", filter: { tag: "none" } };
+  await api.operations.startOperation(StartOperationRequest.fromPartial(operation), owner.call());
 });
 afterAll(async () => {
   await api.stop();
@@ -127,7 +180,7 @@ afterAll(async () => {
 });
 
 test("every method of every public service has a row", () => {
-  const services = [TaskServiceService, FunctionServiceService, ClusterServiceService];
+  const services = [TaskServiceService, FunctionServiceService, ClusterServiceService, OperationServiceService];
   const methods = services.flatMap((service) => Object.keys(service));
   expect(rows.map(([method]) => method).sort()).toEqual(methods.sort());
 });
@@ -207,6 +260,8 @@ async function ownersView() {
     task: await api.tasks.getTask(echoTask, owner.call()),
     echo: await api.functions.getFunction({ name: "echo" }, owner.call()),
     tasks: await api.tasks.listTasks(ListTasksRequest.fromPartial({}), owner.call()),
+    pauses: await api.operations.listPauses({}, owner.call()),
+    operations: await api.operations.listOperations({ pageSize: 0, pageToken: "" }, owner.call()),
   };
 }
 

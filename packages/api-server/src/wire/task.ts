@@ -42,6 +42,10 @@ export function priorityOnWire(priority: Priority): WirePriority {
   return priorityToWire[priority];
 }
 
+export function statusOnWire(status: TaskStatus): WireStatus {
+  return statusToWire[status];
+}
+
 /** Undefined: any status. Throws `UNKNOWN_STATUS`. */
 export function parseStatus(value: number, field: string): TaskStatus | undefined {
   if (value === WireStatus.UNSPECIFIED) return undefined;
@@ -64,7 +68,8 @@ export function toWireTask(task: Task): WireTask {
     attempt: task.attempt,
     retries: task.retries,
     enqueuedAtMs: task.enqueuedAt,
-    dueAtMs: task.dueAt ?? 0,
+    // A pause has no end that anybody knows.
+    dueAtMs: task.parkReason === "pause" ? 0 : (task.dueAt ?? 0),
     parkReason: task.parkReason ?? "",
     expiresAtMs: task.expiresAt ?? 0,
     startedAtMs: task.startedAt ?? 0,
