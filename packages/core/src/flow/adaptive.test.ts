@@ -1,0 +1,129 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createAdaptiveFlow, defaultAdaptiveConfig } from "./adaptive.ts";
+
+/** Starts as much as there is room for, every 10 ms, and ends it `taskMs` later; every `refusedEvery`th is refused. */
+function run(
+  flow: ReturnType<typeof createAdaptiveFlow>,
+  { from = 0, seconds = 1, taskMs = 10, refusedEvery = Number.POSITIVE_INFINITY, startsMax = 1_000_000 },
+) {
+  const ends: { at: number; startedAt: number; isRefused: boolean }[] = [];
+  let starts = 0;
+  for (let now = from; now < from + seconds * 1_000; now += 10) {
+    for (let end = ends[0]; end && end.at <= now; end = ends[0]) {
+      ends.shift();
+      flow.ended(now, end.startedAt, end.isRefused ? { retryAfterMs: 0 } : undefined);
+    }
+    for (let room = Math.min(flow.room(now), startsMax - starts); room > 0; room--) {
+      flow.started(now);
+      starts++;
+      ends.push({ at: now + taskMs, startedAt: now, isRefused: starts % refusedEvery === 0 });
+    }
+  }
+  return starts;
+}
+
+test("without errors there is no rate, and the window of concurrency grows by a fifth a second while it is the bound", () => {
+  const flow = createAdaptiveFlow(0);
+  expect(flow.room(0)).toBe(100);
+  run(flow, { seconds: 3.05, taskMs: 100_000 });
+  expect(flow.rate).toBeUndefined();
+  expect(flow.concurrency).toBe(172);
+});
+
+test("four errors do not shrink it, however large their share", () => {
+  const flow = createAdaptiveFlow(0);
+  for (let index = 0; index < 4; index++) {
+    flow.started(0);
+    flow.ended(1, 0, { retryAfterMs: 0 });
+  }
+  run(flow, { from: 10, seconds: 70, startsMax: 50 });
+  expect(flow.shrinks).toBe(0);
+});
+
+test("a share of errors below the threshold does not shrink it, however many", () => {
+  const flow = createAdaptiveFlow(0);
+  run(flow, { seconds: 5, refusedEvery: 25 });
+  expect(flow.shrinks).toBe(0);
+});
+
+test("past both thresholds it aims at what was accepted", () => {
+  const flow = createAdaptiveFlow(0);
+  run(flow, { seconds: 1.1, taskMs: 10, refusedEvery: 2 });
+  expect(flow.shrinks).toBe(1);
+  // A hundred at a time, of 10 ms each; half of them are refused.
+  expect(flow.rate).toBeGreaterThan(0.9 * 5_000);
+  expect(flow.rate).toBeLessThan(1.05 * 5_000);
+});
+
+test("a retry-after holds the flow for its time, and for a minute at most", () => {
+  const flow = createAdaptiveFlow(0);
+  flow.started(0);
+  flow.ended(5, 0, { retryAfterMs: 2_000 });
+  expect([flow.room(6), flow.roomAt(6)]).toEqual([0, 2_005]);
+  expect(flow.room(2_005)).toBe(100);
+  flow.started(2_005);
+  flow.ended(2_010, 2_005, { retryAfterMs: 3_600_000 });
+  expect(flow.heldUntil).toBe(62_010);
+});
+
+test("agents that are busy shrink the window of concurrency, not the rate", () => {
+  const flow = createAdaptiveFlow(0);
+  for (let index = 0; index < 100; index++) flow.started(0);
+  for (let index = 0; index < 20; index++) flow.released(5, 0, { isBusy: true });
+  flow.room(1_001);
+  expect([flow.concurrency, flow.rate]).toEqual([70, undefined]);
+});
+
+test("a rate that bounds nothing is released, and then the flow can be forgotten", () => {
+  const flow = createAdaptiveFlow(0);
+  run(flow, { seconds: 1.1, refusedEvery: 2 });
+  expect(flow.rate).toBeDefined();
+  for (let now = 1_100; now <= 40_000 && flow.inflight > 0; now += 10) flow.ended(now, 1_000);
+  expect(flow.isIdle(20_000)).toBe(false);
+  expect(flow.isIdle(60_000)).toBe(true);
+  expect(flow.rate).toBeUndefined();
+});
+
+const steps = fc.array(
+  fc.record({
+    kind: fc.constantFrom("start", "start", "start", "end", "refuse", "hold", "release", "busy", "wait"),
+    ms: fc.integer({ min: 0, max: 2_000 }),
+  }),
+  { maxLength: 400 },
+);
+
+test("whatever happens, it never has room for more than its windows, and grows by no more than a fifth per window", () => {
+  fc.assert(
+    fc.property(steps, (given) => {
+      const { growRatioMax, windowMs } = defaultAdaptiveConfig;
+      const flow = createAdaptiveFlow(0);
+      const starts: number[] = [];
+      let now = 0;
+      for (const { kind, ms } of given) {
+        const before = flow.rate;
+        now += ms / 10;
+        const room = flow.room(now);
+        expect(room).toBeGreaterThanOrEqual(0);
+        expect(flow.inflight).toBe(starts.length);
+        expect(flow.concurrency).toBeGreaterThanOrEqual(1);
+        expect(room + flow.inflight <= Math.max(flow.concurrency, flow.inflight)).toBe(true);
+        if (now < flow.heldUntil) expect(room).toBe(0);
+        if (before !== undefined && flow.rate !== undefined) {
+          expect(flow.rate).toBeLessThanOrEqual(before * (1 + growRatioMax) ** (ms / 10 / windowMs) * 1.000_001);
+          expect(room).toBeLessThanOrEqual(2 + flow.rate);
+        }
+        // Without room it waits for an end, or knows when.
+        if (room === 0 && flow.inflight === 0) expect(flow.roomAt(now)).toBeGreaterThan(now);
+        const startedAt = kind === "start" || kind === "wait" ? undefined : starts.shift();
+        if (kind === "start" && room > 0) {
+          flow.started(now);
+          starts.push(now);
+        } else if (startedAt === undefined) continue;
+        else if (kind === "end") flow.ended(now, startedAt);
+        else if (kind === "release" || kind === "busy") flow.released(now, startedAt, { isBusy: kind === "busy" });
+        else flow.ended(now, startedAt, { retryAfterMs: kind === "hold" ? ms : 0 });
+      }
+    }),
+  );
+});

@@ -1,0 +1,416 @@
+// How fast and how many at once: what a flow is given, by what its downstream refuses.
+//
+//   free ──errors past both thresholds──▶ paced ──not the bound for `quietMs`──▶ free
+//                                          │ ▲
+//                                          └─┘ past both thresholds again
+//
+// A window of concurrency alone cannot hold a downstream that takes 50/s with tasks of 10 ms: a window of 1 is 100/s. So
+// there are two, and each does what it can: the window of **concurrency** is always there and bounds how fast a surge
+// grows (slow start); the window of **rate** exists only once errors were seen, and is what finds the limit.
+//
+// Rate. A shrink aims at what was accepted, not at a share of what was tried:
+//
+//   limit ← (started - refused) / duration of the window;   rate(t) = limit · (1 + dip · ((t - plateau) / plateau)³)
+//
+// the curve of CUBIC (Ha, Rhee, Xu 2008; RFC 9438) without its constant in packets: it starts at (1 - dip) · limit, is flat
+// around the limit, and accelerates beyond it; what is 15 % above it has left it behind and grows by `growRatioMax` per
+// window. It grows on through windows with few errors, so it cannot come to rest at a share that is below the threshold, and
+// as `plateau` covers `plateauStarts` attempts, a cycle has few errors: 1 % at 50/s. The threshold is 5 % because owners that
+// drive the same downstream without talking rest a little below it: with 10 %, four of them had 6 % errors.
+// Where hardly anything was accepted (an outage) there is no limit to aim at: the rate falls to about one per window and
+// doubles every four, so that a recovery costs seconds, not the plateau of a rate of nearly 0.
+// Some downstreams take less when they are asked for more (a bucket that saves nothing up); so a slump right after windows
+// without errors falls back to their rate first, and only a second one to what was accepted.
+//
+// Errors lag: an attempt that is refused after 5 s says something about the rate of 5 s ago. So windows are made of the
+// attempts that *started* in them, and are judged when their errors must have come (`lag`); attempts from before a shrink
+// count nowhere. Those that are still running count as accepted: what runs for minutes must not look like a refusal.
+//
+// Not on latency (Vegas, Gradient2): the durations of tasks differ by five orders of magnitude, so a slow one says nothing.
+// Both thresholds: the share alone flaps when little happens (1 of 2), the number alone when much does (5 of 50,000).
+
+export interface AdaptiveConfig {
+  /** A window is judged after so long; default 1 s. */
+  readonly windowMs: number;
+  /** One with fewer starts, or with fewer errors than their share asks for, goes on, up to `windowMaxMs`; 20 and 60 s. */
+  readonly startsMin: number;
+  readonly windowMaxMs: number;
+  /** Shrinks only at so many errors, and at such a share of the starts; 5 and 0.05. */
+  readonly errorsMin: number;
+  readonly errorRatioMin: number;
+  /** How far below the limit it starts after a shrink; 0.05. */
+  readonly dip: number;
+  /** Time to come back to the limit; longer at low rates, until so many could start, but no longer than; 8 s, 60, 60 s. */
+  readonly plateauMs: number;
+  readonly plateauStarts: number;
+  readonly plateauMaxMs: number;
+  /** Grows by no more than this share per window; 0.2. */
+  readonly growRatioMax: number;
+  /** Attempts at once that a new flow may have; below it the window of concurrency doubles, above it `growRatioMax`; 100. */
+  readonly concurrencyStart: number;
+  /** A window that bounded nothing for so long is released; 30 s. */
+  readonly quietMs: number;
+  /** The longest that a retry-after is obeyed; 60 s. */
+  readonly holdMaxMs: number;
+}
+
+export const defaultAdaptiveConfig: AdaptiveConfig = {
+  windowMs: 1_000,
+  startsMin: 20,
+  windowMaxMs: 60_000,
+  errorsMin: 5,
+  errorRatioMin: 0.05,
+  dip: 0.05,
+  plateauMs: 8_000,
+  plateauStarts: 60,
+  plateauMaxMs: 60_000,
+  growRatioMax: 0.2,
+  concurrencyStart: 100,
+  quietMs: 30_000,
+  holdMaxMs: 60_000,
+};
+
+/** Tokens of so many ms may be saved up, so that a late timer does not cost rate. */
+const slackMs = 20;
+/** Tokens are sums of fractions. */
+const tokenSlip = 1e-6;
+/** The window of concurrency leaves so much room above what was accepted: the rate is what holds the limit. */
+const concurrencyMargin = 1.5;
+/** A window of concurrency that agents refuse shrinks to this share. */
+const busyRatio = 0.7;
+/** A rate that met a retry-after goes on a little below. */
+/** A rate so far above the limit has left it behind, and grows as fast as it may. */
+const beyondRatio = 1.15;
+/** A rate that met retry-afters falls by no more: while it is held, what was accepted says nothing. */
+const shrinkRatio = 0.7;
+const heldRatio = 0.95;
+/** Fewer refusals than this share do not show that the limit itself has fallen. */
+const cleanRatioMax = 0.5;
+/** Less than this share of what went well just before is more than the growth since explains. */
+const slumpRatio = 0.93;
+/** So many times the pause that a retry-after asks for must pass before the limit is tried again: pauses cost about 6 %. */
+const plateauPerHold = 20;
+const plateauPerLag = 4;
+
+/** One flow. All times are monotonic and in ms; no call goes back in time. */
+export interface AdaptiveFlow {
+  /** Starts per second; undefined: free. */
+  readonly rate: number | undefined;
+  /** Attempts at once. */
+  readonly concurrency: number;
+  readonly inflight: number;
+  /** Times that the rate was shrunk. */
+  readonly shrinks: number;
+  /** Not before then, as a retry-after asked for. */
+  readonly heldUntil: number;
+  /** How many may start now. */
+  room(now: number): number;
+  /** When there is room again although nothing ends; undefined: there is now, or only when something ends. */
+  roomAt(now: number): number | undefined;
+  started(now: number): void;
+  /** It did not run after all; `isBusy`: because an agent refused it. */
+  released(now: number, startedAt: number, options?: { readonly isBusy: boolean }): void;
+  ended(now: number, startedAt: number, throttled?: { readonly retryAfterMs: number }): void;
+  /** An attempt of which nobody knows when it started was refused; it counts as neither started nor ended. */
+  hold(now: number, retryAfterMs: number): void;
+  /** No more than so many can be running: some left without a word. */
+  atMost(inflight: number): void;
+  /** Whether a new one would do as well. */
+  isIdle(now: number): boolean;
+}
+
+/** Of the attempts that started in it. */
+interface Window {
+  from: number;
+  /** Undefined: open. */
+  until: number | undefined;
+  starts: number;
+  errors: number;
+  /** When it began; 0: free. */
+  readonly rate: number;
+}
+
+interface Pace {
+  rate: number;
+  limit: number;
+  /** False: hardly anything was accepted. */
+  isKnown: boolean;
+  /** Time for which it was the bound since the limit was set: where on the curve it is. */
+  ageMs: number;
+  plateauMs: number;
+  tokens: number;
+  /** It is the bound until then, as far as is known. */
+  boundUntil: number;
+}
+
+export function createAdaptiveFlow(now: number, options: Partial<AdaptiveConfig> = {}): AdaptiveFlow {
+  return new Adaptive(now, { ...defaultAdaptiveConfig, ...options });
+}
+
+class Adaptive implements AdaptiveFlow {
+  readonly #config: AdaptiveConfig;
+  #windows: Window[];
+  #pace: Pace | undefined;
+  #advancedAt: number;
+  /** From a start to its refusal: the longest of late. */
+  #lagMs = 0;
+  /** Mean time of what was accepted; 0: nothing has ended. */
+  #runMs = 0;
+  #heldMs = 0;
+  #touchedAt = Number.NEGATIVE_INFINITY;
+  /** Of the tick, which decides about concurrency. */
+  #tick: { from: number; starts: number; errors: number; busy: number; peak: number; isBound: boolean };
+  #boundAt: number;
+  #startedAt: number;
+  /** Of the last window without errors, if there was one since the last shrink; 0: none. */
+  #cleanRate = 0;
+  #cleanStarts = 0;
+  concurrency: number;
+  inflight = 0;
+  shrinks = 0;
+  heldUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(now: number, config: AdaptiveConfig) {
+    this.#config = config;
+    this.concurrency = config.concurrencyStart;
+    this.#windows = [openWindow(now, 0)];
+    this.#tick = openTick(now, 0);
+    this.#advancedAt = now;
+    this.#boundAt = now;
+    this.#startedAt = now;
+  }
+
+  get rate(): number | undefined {
+    return this.#pace?.rate;
+  }
+
+  room(now: number): number {
+    this.#advance(now);
+    if (now < this.heldUntil) return 0;
+    const slots = Math.max(0, Math.floor(this.concurrency) - this.inflight);
+    return this.#pace === undefined ? slots : Math.min(slots, Math.floor(this.#pace.tokens + tokenSlip));
+  }
+
+  roomAt(now: number): number | undefined {
+    this.#advance(now);
+    const { tokens = 1, rate = 1 } = this.#pace ?? {};
+    const paidAt = tokens + tokenSlip >= 1 ? now : now + ((1 - tokens) * 1_000) / rate;
+    const at = Math.max(paidAt, this.heldUntil);
+    return at > now ? at : undefined;
+  }
+
+  started(now: number): void {
+    this.#advance(now);
+    this.#startedAt = now;
+    this.inflight++;
+    this.#tick.starts++;
+    this.#tick.peak = Math.max(this.#tick.peak, this.inflight);
+    if (this.inflight >= Math.floor(this.concurrency)) this.#tick.isBound = true;
+    const window = this.#windows.at(-1);
+    if (window) window.starts++;
+    if (this.#pace) this.#pay(this.#pace, now);
+  }
+
+  released(now: number, startedAt: number, { isBusy } = { isBusy: false }): void {
+    this.inflight = Math.max(0, this.inflight - 1);
+    const window = this.#windowOf(startedAt);
+    if (window) window.starts = Math.max(window.errors, window.starts - 1);
+    if (this.#pace) this.#pace.tokens = Math.min(capOf(this.#pace), this.#pace.tokens + 1);
+    if (isBusy) this.#tick.busy++;
+    else if (this.#tick.from <= startedAt) this.#tick.starts = Math.max(0, this.#tick.starts - 1);
+    this.#advance(now);
+  }
+
+  ended(now: number, startedAt: number, throttled?: { readonly retryAfterMs: number }): void {
+    this.inflight = Math.max(0, this.inflight - 1);
+    if (throttled) this.#refused(now, startedAt, throttled.retryAfterMs);
+    else this.#runMs = this.#runMs === 0 ? now - startedAt : 0.9 * this.#runMs + 0.1 * (now - startedAt);
+    this.#advance(now);
+  }
+
+  hold(now: number, retryAfterMs: number): void {
+    this.#heldMs = Math.min(retryAfterMs, this.#config.holdMaxMs);
+    this.heldUntil = Math.max(this.heldUntil, now + this.#heldMs);
+  }
+
+  atMost(inflight: number): void {
+    this.inflight = Math.min(this.inflight, inflight);
+  }
+
+  isIdle(now: number): boolean {
+    this.#advance(now);
+    const { quietMs } = this.#config;
+    return this.inflight === 0 && !this.#pace && now >= this.heldUntil && now - this.#startedAt >= quietMs;
+  }
+
+  #refused(now: number, startedAt: number, retryAfterMs: number): void {
+    const { holdMaxMs } = this.#config;
+    this.#tick.errors++;
+    this.#lagMs = Math.max(this.#lagMs, Math.min(now - startedAt, holdMaxMs));
+    const window = this.#windowOf(startedAt);
+    if (window) window.errors++;
+    if (retryAfterMs <= 0) return;
+    this.hold(now, retryAfterMs);
+    if (window && startedAt >= this.#touchedAt) this.#touch(now, window);
+  }
+
+  /** A pause is expensive, so its rate is not tried again soon. It says where the limit is, unless nearly all is refused. */
+  #touch(now: number, window: Window): void {
+    const pace = this.#pace;
+    const { errorsMin, errorRatioMin } = this.#config;
+    if (!pace || window.starts - window.errors < errorsMin || window.errors >= errorRatioMin * window.starts) return;
+    this.#touchedAt = now;
+    const limit = heldRatio * pace.rate;
+    const plateauMs = this.#plateauOf(limit);
+    Object.assign(pace, { limit, rate: limit, isKnown: true, plateauMs, ageMs: plateauMs });
+  }
+
+  /** The one in which an attempt started; undefined: it was judged, or is from before a shrink. */
+  #windowOf(startedAt: number): Window | undefined {
+    return this.#windows.findLast(({ from }) => from <= startedAt);
+  }
+
+  #pay(pace: Pace, now: number): void {
+    pace.tokens -= 1;
+    if (pace.tokens >= 1) return;
+    pace.boundUntil = now + Math.max(this.#config.windowMs, 2_000 / pace.rate);
+  }
+
+  /** Lets time pass: tokens, growth, windows. */
+  #advance(now: number): void {
+    if (now > this.#advancedAt) {
+      if (this.#pace) this.#advancePace(this.#pace, now);
+      this.#advancedAt = now;
+    }
+    this.#endTick(now);
+    this.#closeWindow(now);
+    for (let first = this.#windows[0]; first?.until !== undefined; first = this.#windows[0]) {
+      if (now < first.until + this.#lagMs) return;
+      this.#windows.shift();
+      this.#judge(first, now);
+    }
+  }
+
+  #advancePace(pace: Pace, now: number): void {
+    const { windowMs, startsMin, growRatioMax, dip, quietMs } = this.#config;
+    const boundMs = Math.max(0, Math.min(now, pace.boundUntil) - this.#advancedAt);
+    if (boundMs > 0) {
+      pace.ageMs += boundMs;
+      const slowMs = pace.isKnown ? Math.max(windowMs, (startsMin * 1_000) / pace.rate) : windowMs;
+      const fastest = pace.rate * (1 + growRatioMax) ** (boundMs / slowMs);
+      const onCurve = pace.limit * (1 + dip * ((pace.ageMs - pace.plateauMs) / pace.plateauMs) ** 3);
+      const isBeyond = !pace.isKnown || pace.rate >= beyondRatio * pace.limit;
+      pace.rate = isBeyond ? fastest : Math.max(pace.rate, Math.min(fastest, onCurve));
+    }
+    // Nothing is saved up while it is held: what asked for a pause does not want a surge after it.
+    const freeMs = Math.max(0, now - Math.max(this.#advancedAt, this.heldUntil));
+    pace.tokens = Math.min(capOf(pace), pace.tokens + (pace.rate * freeMs) / 1_000);
+    if (now - Math.max(pace.boundUntil, this.heldUntil) >= quietMs) this.#pace = undefined;
+  }
+
+  #closeWindow(now: number): void {
+    const { windowMs, windowMaxMs, startsMin } = this.#config;
+    const open = this.#windows.at(-1);
+    if (!open || now - open.from < windowMs) return;
+    if (open.starts === 0) open.from = now;
+    else if (open.starts >= startsMin || now - open.from >= windowMaxMs) {
+      open.until = now;
+      this.#windows.push(openWindow(now, this.#pace?.rate ?? 0));
+    }
+  }
+
+  #judge(window: Window, now: number): void {
+    const { errorsMin, errorRatioMin, windowMaxMs } = this.#config;
+    const { from, until = now, starts, errors } = window;
+    // Nobody asked for long: it says nothing about now.
+    if (now - until >= this.#lagMs + this.#config.quietMs) return;
+    this.#lagMs *= 0.98;
+    this.#cleanStarts = errors === 0 ? this.#cleanStarts + starts : 0;
+    if (this.#cleanStarts >= this.#config.plateauStarts) this.#cleanRate = window.rate;
+    if (errors === 0 || errors < errorRatioMin * starts) return;
+    if (errors >= errorsMin) {
+      this.#shrink(now, window);
+      return;
+    }
+    // Too few to tell: the next window goes on with them.
+    const next = this.#windows[0];
+    if (!next || until - from >= windowMaxMs) return;
+    next.from = from;
+    next.starts += starts;
+    next.errors += errors;
+  }
+
+  #shrink(now: number, { from, until = now, starts, errors }: Window): void {
+    const { dip, errorsMin } = this.#config;
+    this.shrinks++;
+    const accepted = starts - errors;
+    // While it was held nothing was tried, so the window says little about the limit.
+    const isHeld = this.heldUntil >= from;
+    // Of next to nothing it is not known whether it was one more.
+    const goodput = ((accepted >= errorsMin ? accepted : accepted + 1) * 1_000) / (until - from);
+    // Some downstreams take less when they are asked for more; then what went well just before says more.
+    const aim = errors < cleanRatioMax * starts && goodput < slumpRatio * this.#cleanRate ? this.#cleanRate : goodput;
+    const rate = this.#pace?.rate;
+    const isKnown = isHeld ? this.#pace?.isKnown === true : accepted >= errorsMin;
+    const limit = Math.min(
+      rate ?? Number.POSITIVE_INFINITY,
+      isHeld && rate !== undefined ? Math.max(aim, shrinkRatio * rate) : aim,
+    );
+    this.#cleanRate = 0;
+    this.#pace = {
+      limit,
+      rate: isKnown ? (1 - dip) * limit : limit,
+      isKnown,
+      ageMs: 0,
+      plateauMs: this.#plateauOf(limit),
+      tokens: 0,
+      boundUntil: now + Math.max(this.#config.windowMs, 2_000 / limit),
+    };
+    this.#windows = [openWindow(now, this.#pace.rate)];
+    if (this.#runMs === 0) return;
+    const used = Math.ceil((concurrencyMargin * limit * this.#runMs) / 1_000);
+    this.concurrency = Math.max(1, Math.min(this.concurrency, used));
+  }
+
+  #plateauOf(limit: number): number {
+    const { plateauMs, plateauStarts, plateauMaxMs } = this.#config;
+    const slow = Math.min(plateauMaxMs, (plateauStarts * 1_000) / limit);
+    return Math.max(plateauMs, slow, plateauPerLag * this.#lagMs, plateauPerHold * this.#heldMs);
+  }
+
+  /** Concurrency is not looked at by windows: what takes long would make it grow slowly. */
+  #endTick(now: number): void {
+    const { windowMs, errorsMin, errorRatioMin, quietMs } = this.#config;
+    const { from, starts, errors, busy, peak, isBound } = this.#tick;
+    if (now - from < windowMs) return;
+    this.#tick = openTick(now, this.inflight);
+    if (isBound || busy > 0) this.#boundAt = now;
+    if (busy >= errorsMin && busy >= errorRatioMin * starts) {
+      this.concurrency = Math.max(1, Math.floor(busyRatio * Math.min(this.concurrency, peak)));
+    } else if (isBound && errors + busy <= errorRatioMin * starts) {
+      this.concurrency = this.#grown();
+    } else if (now - this.#boundAt >= quietMs) {
+      this.concurrency = Math.max(this.#config.concurrencyStart, Math.min(this.concurrency, 2 * peak));
+      this.#boundAt = now;
+    }
+  }
+
+  #grown(): number {
+    const { concurrencyStart, growRatioMax } = this.#config;
+    return this.concurrency < concurrencyStart
+      ? Math.min(concurrencyStart, 2 * this.concurrency)
+      : Math.floor(this.concurrency * (1 + growRatioMax));
+  }
+}
+
+function openWindow(from: number, rate: number): Window {
+  return { from, until: undefined, starts: 0, errors: 0, rate };
+}
+
+function openTick(from: number, peak: number) {
+  return { from, starts: 0, errors: 0, busy: 0, peak, isBound: false };
+}
+
+function capOf({ rate }: Pace): number {
+  return 1 + (rate * slackMs) / 1_000;
+}

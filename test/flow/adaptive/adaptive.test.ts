@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { drive, policies } from "./drive.ts";
+import { judge, recoverySeconds } from "./judge.ts";
+import { scenarios } from "./scenarios.ts";
+
+const settledAfter = 30;
+/** One that saves nothing up takes much less as soon as it is asked for a little more: its owner has to guess. */
+const goodputMin = new Map([["50/s, no burst", 0.8]]);
+
+test.each(scenarios.filter(({ changesAt }) => !changesAt))(
+  "$name: 90 % of it is used, and less than 5 % refused",
+  (scenario) => {
+    const verdict = judge(drive("adaptive", scenario), settledAfter);
+    expect(verdict.goodput).toBeGreaterThanOrEqual(goodputMin.get(scenario.name) ?? 0.9);
+    expect(verdict.errors).toBeLessThan(0.05);
+  },
+);
+
+test.each(scenarios.filter(({ name }) => name.startsWith("50 to 500")))(
+  "$name: the dispatch follows within 60 s, up and down",
+  (scenario) => {
+    const samples = drive("adaptive", scenario);
+    expect(judge(samples, settledAfter, 60).goodput).toBeGreaterThanOrEqual(0.9);
+    expect(judge(samples, 120, 150).goodput).toBeGreaterThanOrEqual(0.9);
+    expect(judge(samples, 180).goodput).toBeGreaterThanOrEqual(0.9);
+    expect(judge(samples, 180).errors).toBeLessThan(0.05);
+    expect(recoverySeconds(samples, 60)).toBeLessThan(60);
+  },
+);
+
+test("an outage is probed about twice a second, and over in less than a minute", () => {
+  const scenario = scenarios.find(({ name }) => name.includes("nothing from 60"));
+  if (!scenario) throw new Error("no such scenario");
+  const samples = drive("adaptive", scenario);
+  expect(judge(samples, 75, 120).refusedPerSecond).toBeLessThan(5);
+  expect(recoverySeconds(samples, 120)).toBeLessThan(60);
+});
+
+test("plain AIMD and no control refuse many times more of a downstream with 50/s", () => {
+  const scenario = { ...scenarios.find(({ name }) => name === "50/s"), seconds: 40 };
+  if (!scenario.downstream) throw new Error("no such scenario");
+  const { downstream } = scenario;
+  const [adaptive, aimd, none] = policies.map((policy) =>
+    judge(drive(policy, { ...scenario, downstream, slots: 100 }), settledAfter),
+  );
+  expect(adaptive?.errors).toBeLessThan(0.05);
+  expect(aimd?.errors).toBeGreaterThan(0.3);
+  expect(none?.errors).toBeGreaterThan(0.9);
+});
