@@ -62,8 +62,8 @@ export interface ApiServer {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly functions: Api<typeof FunctionServiceService>;
   readonly cluster: Api<typeof ClusterServiceService>;
-  readonly gateway: Api<typeof AgentGatewayServiceService>;
   readonly operations: Api<typeof OperationServiceService>;
+  readonly gateway: Api<typeof AgentGatewayServiceService>;
   /**
    * Announces, renews agents and hears hints until the signal aborts. Then new submissions and waiting calls end with
    * `SHUTTING_DOWN`, and it resolves when everything recorded was announced or left to the sweeper.
@@ -206,11 +206,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     tasks: measured(TaskServiceService, tasks, { clock, log, metrics }),
     functions: measured(FunctionServiceService, functions, { clock, log, metrics }),
     cluster: measured(ClusterServiceService, cluster, { clock, log, metrics }),
+    operations: measured(OperationServiceService, operations, { clock, log, metrics }),
     gateway: measured(AgentGatewayServiceService, gateway, { clock, log, metrics }),
     async run(signal) {
       assert(!stopping.aborted, "an api-server runs once");
       await runAll(
-    operations: measured(OperationServiceService, operations, { clock, log, metrics }),
         signal,
         (ending) => readiness.run(ending),
         async (ending) => {
