@@ -7,6 +7,9 @@ import { defaultSchedulerConfig, type SchedulerConfig, type SchedulerDeps } from
 /** May look after the cluster; submits nothing. */
 export const operatorAccount = "operator";
 
+/** Of one of the schedulers: a few dozen blocks, and its largest flow is parked. */
+const fewBlocks = 120_000;
+
 export function schedulerConfig(schedulerId: string, lease: LeaseProfile): SchedulerConfig {
   return {
     ...defaultSchedulerConfig,
@@ -16,6 +19,7 @@ export function schedulerConfig(schedulerId: string, lease: LeaseProfile): Sched
     unparkEveryMs: 2_500,
     renewEveryMs: 3_000,
     purgeEveryMs: 3_600_000,
+    ...(schedulerId.startsWith("s1") && { lookAheadBytesMax: fewBlocks }),
   };
 }
 

@@ -20,6 +20,8 @@ export const counterNames = [
   "held",
   "re-announced",
   "unparked",
+  "overflowed",
+  "overflow taken back",
   "repeated dispatch answered",
   "stale frame refused",
   "stream broken",

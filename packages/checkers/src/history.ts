@@ -82,6 +82,15 @@ export interface Batch {
   readonly seqs: readonly number[];
 }
 
+/** What did not fit into an owner's memory was parked. */
+export interface Overflown {
+  readonly kind: "overflown";
+  readonly at: number;
+  readonly by: string;
+  readonly owner: OwnedPartition;
+  readonly seqs: readonly number[];
+}
+
 /** An incarnation of an agent was marked dead, or replaced by a later one, or has left. */
 export interface Died {
   readonly kind: "died";
@@ -99,7 +108,7 @@ export interface Registered {
 }
 
 /** In the order in which the store did them. */
-export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Batch | Registered | Died;
+export type StoreEvent = Inserted | FloorsRead | Raised | Written | Unparked | Overflown | Batch | Registered | Died;
 
 /** An agent took an owner, or was given attempts; in the order of one agent's frames. */
 export type AgentEvent =

@@ -29,6 +29,16 @@ function overlaps(runs: readonly Execution[]): Violation[] {
 
 function letGo(store: readonly StoreEvent[], runs: ReadonlyMap<number, readonly Execution[]>): Violation[] {
   return store.flatMap((event) => {
+    if (event.kind === "overflown") {
+      const { at, by } = event;
+      return event.seqs.flatMap((seq) => {
+        const running = runs.get(seq)?.find((run) => run.startedAt < at && runsAfter(run, at));
+        if (!running) return [];
+        return [
+          { invariant, seq, message: `${by} parked task ${seq} at ${at} ms, while ${describeExecution(running)} ran` },
+        ];
+      });
+    }
     if (event.kind !== "written" || !event.applied || event.write.kind === "running") return [];
     const { at, by, write } = event;
     const running = runs.get(write.seq)?.find((run) => run.startedAt < at && runsAfter(run, at));

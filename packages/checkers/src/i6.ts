@@ -51,6 +51,7 @@ function storeRefuses(store: readonly StoreEvent[]): Violation[] {
   return store.flatMap((event) => {
     if (event.kind === "raised") floors.raise(event.owner);
     if (event.kind === "unparked") return late(floors.highest(event.owner), event, "unparked tasks");
+    if (event.kind === "overflown") return late(floors.highest(event.owner), event, "parked tasks that overflowed");
     if (event.kind !== "written" || !event.applied) return [];
     const { write, owner, by } = event;
     const row = inserts.get(write.seq);

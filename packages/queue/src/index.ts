@@ -1,6 +1,6 @@
 // The contract of the queue: it wakes schedulers and holds no truth. Losing, repeating or reordering a block may cost
 // time, never a task. `conformance.ts` is its meaning as tests.
-import type { Epoch, EpochMs, Flow, HealthSignal, Lane, OwnedPartition, Priority, Seq } from "@sluice/core";
+import type { Epoch, EpochMs, Flow, HealthSignal, Lane, OwnedPartition, Partition, Priority, Seq } from "@sluice/core";
 
 export * from "./arrivals.ts";
 export * from "./topics.ts";
@@ -36,6 +36,12 @@ export interface TaskQueue extends AsyncDisposable {
    * had not acked is delivered again. Rejects with `STALE_EPOCH` if an overlapping consumer of a higher epoch exists.
    */
   open(options: OwnedPartition & { readonly priority: Priority }): Promise<Consumer>;
+  /**
+   * Calls `listener` for every block of the partition that is published from now on, when it is, and long before its delivery if
+   * much waits. Lossy: it says nothing about what is delivered, and nothing is taken by it. Returns how to stop. Absent: the
+   * driver cannot.
+   */
+  hear?(partition: Partition, listener: (block: Block) => void): () => void;
 }
 
 export interface Consumer extends AsyncDisposable {

@@ -4,8 +4,10 @@ import {
   AppError,
   assert,
   type Clock,
+  covers,
   laneCount,
   type OwnedPartition,
+  type Partition,
   type Priority,
   partitionKey,
 } from "@sluice/core";
@@ -35,6 +37,7 @@ class MemoryQueue implements TaskQueue {
   /** By queue and priority. */
   readonly #backlogs = new Map<string, Backlog>();
   readonly #stored = { count: 0 };
+  readonly #listeners = new Set<(block: Block) => void>();
   #isClosed = false;
 
   constructor({ clock, ackWaitMs = 30_000, blocksMax = 1_000_000 }: MemoryQueueOptions) {
@@ -55,6 +58,7 @@ class MemoryQueue implements TaskQueue {
       backlog.append(block, publishedAt);
       touched.add(backlog);
     }
+    for (const block of blocks) for (const listener of this.#listeners) listener(block);
     // Only now, so that a pull that waits gets as much as it asked for.
     for (const backlog of touched) {
       for (const consumer of backlog.consumers) consumer.serve();
@@ -73,6 +77,14 @@ class MemoryQueue implements TaskQueue {
     const consumer = new MemoryConsumer({ ...owned, backlog, clock: this.#clock, ackWaitMs: this.#ackWaitMs });
     backlog.consumers.add(consumer);
     return consumer;
+  }
+
+  hear({ queue, prefix }: Partition, hear: (block: Block) => void): () => void {
+    const listener = (block: Block) => {
+      if (block.queue === queue && covers(prefix, block.lane)) hear(block);
+    };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

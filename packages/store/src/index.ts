@@ -285,12 +285,13 @@ export interface LaneRecords {
   dueIn(owner: OwnedPartition, withinMs: number): Promise<number | undefined>;
   /**
    * Parks rows with reason `overflow`, for `dueInMs` or as long as they are old, whichever is longer; status and attempt stay.
-   * Returns those that it parked: not those that are final, parked, running, or in other lanes.
+   * Returns those that it parked: not those that are final, parked, running, or in other lanes, nor those that were announced
+   * after `announcedUntil`: a call that comes late must not park what has been taken out again since.
    */
   parkOverflow(
     owner: OwnedPartition,
     seqs: readonly Seq[],
-    options: { dueInMs: number },
+    options: { dueInMs: number; announcedUntil: EpochMs },
   ): Promise<readonly Seq[] | Stale>;
   /** Takes up to `limit` overflown rows of a flow out of their parking, due or not, by urgency, as `unpark` does. */
   unparkOverflow(owner: OwnedPartition, flow: Flow, limit: number): Promise<Announcement[] | Stale>;

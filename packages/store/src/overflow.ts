@@ -24,7 +24,7 @@ parked as (
   from (select seq from unnest($5::int8[]) with ordinality as w (seq, n) order by n) as w
   where exists (select from allowed)
     and t.seq = w.seq and ${inLanes("t")} and coalesce(t.ended_at, 0) = 0 and coalesce(t.due_at, 0) = 0
-    and t.status in (${statusCodes.Enqueued}, ${statusCodes.Retrying})
+    and t.status in (${statusCodes.Enqueued}, ${statusCodes.Retrying}) and t.announced_at <= $8::int8
   returning t.seq
 )
 select exists (select from allowed) as owned, coalesce(array_agg(seq), '{}'::int8[]) as seqs from parked`,
@@ -104,11 +104,14 @@ export async function parkOverflow(
   database: Database,
   owner: OwnedPartition,
   seqs: readonly Seq[],
-  { dueInMs }: { readonly dueInMs: number },
+  { dueInMs, announcedUntil }: Parameters<LaneRecords["parkOverflow"]>[2],
 ): Promise<readonly Seq[] | Stale> {
   assertBatch(seqs, "park overflow");
   const sorted = [...new Set(seqs)].sort((a, b) => a - b);
-  const parameters = [...fenceParameters(owner), int8Array(sorted), Math.ceil(dueInMs), database.now()];
+  const parameters = [
+    ...fenceParameters(owner),
+    ...[int8Array(sorted), Math.ceil(dueInMs), database.now(), announcedUntil],
+  ];
   const [row] = await database.sql.query<{ owned: boolean; seqs: readonly Seq[] }>(parkOverflowStatement, parameters);
   return row?.owned === true ? row.seqs : "stale";
 }

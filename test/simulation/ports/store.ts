@@ -11,6 +11,7 @@ import type {
   PauseRecord,
   Store,
 } from "@sluice/store";
+import { expiredError } from "@sluice/store";
 import { SystemState } from "../model/system.ts";
 import type { Port } from "./port.ts";
 
@@ -168,6 +169,47 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
       counters.add("unparked", seqs.length);
       server.events.push({ kind: "unparked", at, by, owner, seqs });
       trace.add(`UNPARK ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
+    },
+    parkOverflow(parameters, result, at) {
+      const seqs = result as ResultOf<"parkOverflow">;
+      if (seqs === "stale") {
+        stale("parkOverflow", parameters);
+        return;
+      }
+      if (seqs.length === 0) return;
+      const [owner] = parameters as Parameters<LaneRecords["parkOverflow"]>;
+      counters.add("overflowed", seqs.length);
+      server.events.push({ kind: "overflown", at, by, owner, seqs });
+      trace.add(`OVERFLOW ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
+    },
+    unparkOverflow(parameters, result, at) {
+      const rows = result as ResultOf<"unparkOverflow">;
+      if (rows === "stale") {
+        stale("unparkOverflow", parameters);
+        return;
+      }
+      if (rows.length === 0) return;
+      const [owner] = parameters as Parameters<LaneRecords["unparkOverflow"]>;
+      const seqs = rows.map(({ seq }) => seq);
+      counters.add("overflow taken back", seqs.length);
+      server.events.push({ kind: "unparked", at, by, owner, seqs });
+      trace.add(`REFILL ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
+    },
+    expire(parameters, result, at) {
+      const ended = result as ResultOf<"expire">;
+      if (ended === "stale") {
+        stale("expire", parameters);
+        return;
+      }
+      const [owner] = parameters as Parameters<LaneRecords["expire"]>;
+      const never = { startedAt: undefined, agentId: undefined, instanceId: undefined };
+      for (const row of ended) {
+        counters.add("expired");
+        const write = { kind: "settle", status: "Expired", ...row, ...never, events: [] } as const;
+        const ofBulk = { ...write, result: new Uint8Array(), error: expiredError };
+        server.events.push({ kind: "written", at, by, owner, write: ofBulk, applied: true });
+        trace.add(`EXPIRE ${by} ${describeOwner(owner)} task ${row.seq} attempt ${row.attempt}`);
+      }
     },
     touch(parameters, result) {
       if (result === "stale") {

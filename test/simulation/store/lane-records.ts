@@ -66,11 +66,13 @@ export function laneRecords(model: Model): LaneRecords {
       const first = Math.min(...parkedRows(tables, owner).map(({ dueAt }) => dueAt));
       return first <= now + withinMs ? first - now : undefined;
     },
-    async parkOverflow(owner, seqs, { dueInMs }) {
+    async parkOverflow(owner, seqs, { dueInMs, announcedUntil }) {
       assertBatch(seqs, "park overflow");
       if (!isOwner(tables, owner)) return stale;
       const now = model.now();
-      const parked = rowsOf(tables, owner, seqs).filter((row) => row.dueAt === undefined && hasNotStarted(row));
+      const parked = rowsOf(tables, owner, seqs).filter(
+        (row) => row.dueAt === undefined && hasNotStarted(row) && row.announcedAt <= announcedUntil,
+      );
       for (const row of parked) {
         row.dueAt = now + Math.max(Math.ceil(dueInMs), now - row.enqueuedAt);
         row.parkReason = "overflow";

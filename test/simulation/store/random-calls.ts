@@ -107,8 +107,14 @@ export class RandomCalls {
         { priority, announcedBefore: Number.POSITIVE_INFINITY, after: { announcedAt: 0, seq: 0 }, limit },
       ],
       () => ["lanes", "touch", owner, seqs()],
-      () => ["lanes", "parkOverflow", owner, seqs(), { dueInMs: dice.between(0, 5_000) }],
-      () => ["lanes", "parkOverflow", owner, seqs(), { dueInMs: 1_000 }],
+      () => [
+        "lanes",
+        "parkOverflow",
+        owner,
+        seqs(),
+        { dueInMs: dice.between(0, 5_000), announcedUntil: this.#now() - dice.between(-1, 3_000) },
+      ],
+      () => ["lanes", "parkOverflow", owner, seqs(), { dueInMs: 1_000, announcedUntil: this.#now() }],
       () => [
         "lanes",
         "unparkOverflow",

@@ -47,7 +47,7 @@ export interface FairOrder<T> {
    */
   removeLatest(flow: Flow, units: number, matches: (item: T) => boolean): T[];
   /** Flows that have items, in the order in which they came; for finding the largest. */
-  flows(): IterableIterator<{ readonly flow: Flow; readonly size: number }>;
+  flows(): IterableIterator<{ readonly flow: Flow; readonly size: number; readonly items: number }>;
 }
 
 /** Share of an account among the accounts, and of a flow among those of its account; positive. */
@@ -232,9 +232,9 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
     return taken.map((item) => item.value);
   }
 
-  *flows(): IterableIterator<{ readonly flow: Flow; readonly size: number }> {
+  *flows(): ReturnType<FairOrder<T>["flows"]> {
     for (const account of this.#accounts.values()) {
-      for (const { flow, size } of account.flows.values()) if (size > 0) yield { flow, size };
+      for (const { flow, size, items } of account.flows.values()) if (size > 0) yield { flow, size, items: items.size };
     }
   }
 

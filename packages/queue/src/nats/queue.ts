@@ -1,7 +1,8 @@
-import type { HealthSignal, OwnedPartition, Priority } from "@sluice/core";
+import type { HealthSignal, OwnedPartition, Partition, Priority } from "@sluice/core";
 import type { Block, Consumer, TaskQueue } from "../index.ts";
 import { type ConsumerDeps, NatsConsumer } from "./consumer.ts";
 import { staleEpoch, unavailable } from "./failures.ts";
+import { hearBlocks } from "./hearing.ts";
 import { openConsumer } from "./open-consumer.ts";
 import type { Publisher } from "./publisher.ts";
 import { checkQueueName, sharesBlocks } from "./subjects.ts";
@@ -41,6 +42,11 @@ export class NatsQueue implements TaskQueue {
     const consumer = new NatsConsumer(this.#options, session, share);
     this.#consumers = [...this.#consumers.filter(({ hasEnded }) => !hasEnded), consumer];
     return consumer;
+  }
+
+  hear(partition: Partition, listener: (block: Block) => void): () => void {
+    checkQueueName(partition.queue);
+    return hearBlocks(this.#options, partition, listener);
   }
 
   /** Ends its consumers here; on the server they stay for their successors. */

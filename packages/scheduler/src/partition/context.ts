@@ -30,6 +30,7 @@ import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
+import type { Sights } from "./sights.ts";
 
 /** What every partition gets from its scheduler. */
 export interface PartitionDeps {
@@ -91,9 +92,9 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeSweep: Wake;
   readonly wakeHomes: Wake;
   readonly wakeExpire: Wake;
-  readonly wakeOverflow: Wake;
   readonly wakeResume: Wake;
   readonly wakeOperations: Wake;
+  readonly wakeOverflow: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -104,6 +105,11 @@ export interface PartitionContext extends PartitionDeps {
   blockedUntil: number;
   /** When a flow whose shard is full may use more agents, monotonic; Infinity: none waits for that. Written by `pick`. */
   growsAt: number;
+  readonly sights: Sights;
+  /** Attempts of flows that have parked rows, by flow key. Written by `pick`; its keys by `overflow`. */
+  readonly picks: Map<string, number>;
+  /** A task of this priority had expired when its turn came: more of them may be behind it. Written by `dispatch`, taken by `expire`. */
+  expiredAtTurn: Priority | undefined;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
@@ -144,15 +150,16 @@ export function createWakes(clock: Clock) {
     wakeUnpark: createWake(clock),
     wakeSweep: createWake(clock),
     wakeHomes: createWake(clock),
+    wakeMoves: createWake(clock),
     wakeExpire: createWake(clock),
+    wakeResume: createWake(clock),
+    wakeOperations: createWake(clock),
     wakeOverflow: createWake(clock),
   };
 }
 
 /** Puts numbers in order, by their urgency. */
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
-    wakeResume: createWake(clock),
-    wakeOperations: createWake(clock),
   const { origin, seqs } = waiting;
   context.order.add(origin, urgency(origin), waiting, seqs.length);
 }

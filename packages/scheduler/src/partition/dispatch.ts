@@ -361,5 +361,8 @@ function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "exp
           );
   pushWrite(context, { write, confirmTo: undefined });
   // More of them are behind it, and go faster in bulk.
-  if (kind === "expire") context.wakeExpire.notify();
+  if (kind === "expire") {
+    context.expiredAtTurn = task.origin.priority;
+    context.wakeExpire.notify();
+  }
 }

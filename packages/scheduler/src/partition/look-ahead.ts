@@ -16,9 +16,23 @@ export interface LookAhead {
   join(loads: readonly Load[]): () => void;
   /** Blocks that the consumer with this load may pull now; at least one if it holds none. */
   roomFor(load: Load): number;
+  /** Whether the consumer may pull nothing more, or soon will not. */
+  isTight(load: Load): boolean;
+  /** Whether it holds less than half of what it may. */
+  isCalm(load: Load): boolean;
+  /** Tasks that it should have less, so that it can pull freely for a while. */
+  excessOf(load: Load): number;
+  /** Whether something may be taken in beyond what may be pulled. */
+  hasReserve(): boolean;
 }
 
 const hogFactor = 4;
+/** Of what a consumer may hold: from where on it is tight, and to where its excess is cut down. */
+const tight = 7 / 8;
+const easy = 3 / 4;
+const calm = 1 / 2;
+/** On top of what may be pulled. */
+const reserve = 1 / 16;
 /** Less is not worth a round trip. */
 const roomMin = 8;
 
@@ -41,20 +55,47 @@ export function createLookAhead({ tasksMax, bytesMax }: { tasksMax: number; byte
     }
     return sum;
   };
+  /** What a consumer may hold beside what the others do. */
+  const limit = (own: number, used: number, max: number) => (hogFactor * (max - used + own)) / (hogFactor + 1);
   const room = (own: number, used: number, max: number) => Math.min(max - used, hogFactor * (max - used) - own);
 
+  const fillOf = (load: Load) => {
+    const all = total();
+    const bytes = bytesOf(load);
+    return Math.max(load.tasks / limit(load.tasks, all.tasks, tasksMax), bytes / limit(bytes, bytesOf(all), bytesMax));
+  };
+  const roomFor = (load: Load) => {
+    const all = total();
+    const tasks = room(load.tasks, all.tasks, tasksMax) / fullBlock.tasks;
+    const bytes = room(bytesOf(load), bytesOf(all), bytesMax) / bytesOf(fullBlock);
+    const blocks = Math.floor(Math.min(tasks, bytes));
+    if (load.blocks === 0) return Math.max(1, blocks);
+    return blocks < roomMin ? 0 : blocks;
+  };
+
   return {
+    roomFor,
+    isTight: (load) => load.blocks > 0 && (fillOf(load) >= tight || roomFor(load) === 0),
+    isCalm: (load) => fillOf(load) < calm,
+    excessOf(load) {
+      if (load.tasks === 0) return 0;
+      const all = total();
+      // Where little is allowed at all, what is not worth a pull counts.
+      const over = (own: number, used: number, max: number, worthIt: number) => {
+        const most = limit(own, used, max);
+        return own - Math.max(0, Math.min(easy * most, most - worthIt));
+      };
+      const tasks = over(load.tasks, all.tasks, tasksMax, 2 * roomMin * fullBlock.tasks);
+      const bytes = over(bytesOf(load), bytesOf(all), bytesMax, 2 * roomMin * bytesOf(fullBlock));
+      return Math.ceil(Math.max(0, tasks, bytes / (bytesOf(load) / load.tasks)));
+    },
+    hasReserve() {
+      const all = total();
+      return all.tasks < tasksMax * (1 + reserve) && bytesOf(all) < bytesMax * (1 + reserve);
+    },
     join(loads) {
       joined.add(loads);
       return () => joined.delete(loads);
-    },
-    roomFor(load) {
-      const all = total();
-      const tasks = room(load.tasks, all.tasks, tasksMax) / fullBlock.tasks;
-      const bytes = room(bytesOf(load), bytesOf(all), bytesMax) / bytesOf(fullBlock);
-      const blocks = Math.floor(Math.min(tasks, bytes));
-      if (load.blocks === 0) return Math.max(1, blocks);
-      return blocks < roomMin ? 0 : blocks;
     },
   };
 }

@@ -18,16 +18,22 @@ import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { type Demand, demandOf } from "./demand.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { expireLoop } from "./expire.ts";
+import { type AdaptiveGate, adaptiveGate } from "./gates/adaptive.ts";
 import { limitsGate } from "./gates/limits.ts";
 import { lostAgentsGate } from "./gates/lost-agents.ts";
 import { pausedGate } from "./gates/paused.ts";
 import { allGates } from "./gates.ts";
 import { createHomes, flowLimits } from "./homes.ts";
 import { createMemory, type Waiting } from "./memory.ts";
+import { moveLoop } from "./move.ts";
+import { operationsLoop } from "./operations.ts";
+import { overflowLoop } from "./overflow.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
 import { resumeLoop } from "./resume.ts";
 import { settleLoop } from "./settle.ts";
+import { createSights } from "./sights.ts";
 import { sweepLoop } from "./sweep.ts";
 import { marksLoop, purgeLoop, unparkLoop } from "./upkeep.ts";
 
@@ -92,6 +98,9 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     draining: false,
     dispatching: 0,
     payloadBytes: 0,
+    sights: createSights(deps.clock),
+    picks: new Map<string, number>(),
+    expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
     dispatched: 0,
@@ -121,6 +130,8 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       marksLoop(context, port),
       unparkLoop(context),
       sweepLoop(context),
+      expireLoop(context),
+      overflowLoop(context),
       purgeLoop(context),
       resumeLoop(context),
       context.homes.run,

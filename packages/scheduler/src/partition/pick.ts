@@ -2,8 +2,9 @@
 import type { Seq } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
-import type { ActiveTask, Memory, Waiting } from "./memory.ts";
+import type { ActiveTask, Waiting } from "./memory.ts";
 import { freeUpTo, placingOf, shardRoom } from "./room.ts";
+import { countWithoutTurn, hasNoTurn } from "./turn.ts";
 
 /** Rows of a partition that may be held, about; after that, flows that have some wait as a whole. */
 const heldMax = 10_000;
@@ -63,22 +64,13 @@ export function pick(context: PartitionContext): ActiveTask[] {
     const task = memory.activate(seq, waiting);
     task.dequeuedAt = now;
     task.cost = cost;
+    const picks = context.picks.size > 0 ? context.picks.get(flowKey) : undefined;
+    if (picks !== undefined) context.picks.set(flowKey, picks + 1);
     picked.push(task);
     room--;
   }
   if (looksAtAll) context.blockedUntil = startedAt + lookShare * (clock.monotonic() - startedAt);
   return picked;
-}
-
-function hasNoTurn(memory: Memory, seq: Seq): boolean {
-  return !memory.has(seq) || memory.active(seq) !== undefined;
-}
-
-/** How many of the item's numbers, from the next one on. */
-function countWithoutTurn(memory: Memory, { seqs, next }: Waiting): number {
-  let at = next;
-  while (at < seqs.length && hasNoTurn(memory, seqs[at] as Seq)) at++;
-  return at - next;
 }
 
 /** Many of its rows wait for agents that have not answered: reading more would only fill the memory. */

@@ -1,6 +1,6 @@
 // Loop, one per priority: blocks from the queue into memory, far ahead of what can be dispatched, so that a flow with a
 // million waiting tasks hides nobody behind it. Stops while its share of the scheduler's look-ahead is full.
-import { AppError, covers, type Loop, type OwnedPartition, type Priority, priorities } from "@sluice/core";
+import { AppError, covers, flowKey, type Loop, type OwnedPartition, type Priority, priorities } from "@sluice/core";
 import type { Block, Consumer } from "@sluice/queue";
 import { type PartitionContext, putInOrder } from "./context.ts";
 import type { Load } from "./look-ahead.ts";
@@ -22,11 +22,13 @@ export function pullLoop(context: PartitionContext, consumer: Consumer, priority
         if (signal.aborted) return;
         for (const delivery of deliveries) {
           if (!isOurs(delivery.block, context.owner, priority)) continue;
+          context.sights.see(flowKey(delivery.block));
           const waiting = context.memory.enter(delivery);
           if (waiting) putInOrder(context, waiting);
         }
         context.metrics.pulled.inc(deliveries.length);
         if (deliveries.length > 0) context.wakeDispatch.notify();
+        if (context.lookAhead.isTight(load)) context.wakeOverflow.notify();
       } catch (cause) {
         if (cause instanceof AppError && cause.reason === "STALE_EPOCH") {
           context.stepDown("a consumer of a higher epoch exists");

@@ -16,11 +16,11 @@ import { dispatchLoop } from "./dispatch.ts";
 import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
+import { createSights } from "./sights.ts";
 
 export const epoch = 5;
 export const echo = aFlow();
 
-export interface DispatchOptions {
 export const nothingPaused: BatchControl = {
   isUsable: () => true,
   holds: () => false,
@@ -33,8 +33,9 @@ export const nothingPaused: BatchControl = {
   run: async () => undefined,
 };
 
-  readonly unanswered?: readonly string[];
+export interface DispatchOptions {
   readonly batchControl?: BatchControl;
+  readonly unanswered?: readonly string[];
   /** Of every function; 0: none has room. */
   readonly instancesMax?: number;
   /** How long it takes to look for the room of a flow. */
@@ -68,7 +69,8 @@ export function startDispatching(options: DispatchOptions = {}) {
       usedWhenWarm: new Map<number, number>(),
       instancesMax: 10_000,
       memoryMaxMb: Number.POSITIVE_INFINITY,
-      isAttached: () => true,
+      isOpen: true,
+      isAttached: () => link.isOpen,
       dispatch(_port: PartitionPort, attempts: DispatchAttempt[]) {
         frames.push(attempts);
         for (const { seq } of attempts) sentTo.set(seq, agentId);
@@ -110,14 +112,17 @@ export function startDispatching(options: DispatchOptions = {}) {
     dispatching: 0,
     dispatched: 0,
     payloadBytes: 0,
+    sights: createSights(clock),
+    picks: new Map<string, number>(),
+    expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
     key: "q0/-",
+    batchControl: options.batchControl ?? nothingPaused,
     agents: { links },
     shards: createShards({ clock, links: () => links }),
     functions: {
       peek() {
-    batchControl: options.batchControl ?? nothingPaused,
         looks += 1;
         return record;
       },

@@ -14,7 +14,7 @@ const marksMax = 1_000;
 const unparkMax = 1_000;
 const purgeMax = 500;
 
-/** Stops what is marked, and expires what is parked past its expiry. */
+/** Stops what is marked. */
 export function marksLoop(context: PartitionContext, port: PartitionPort): Loop {
   const loop = every(
     context,
@@ -47,17 +47,12 @@ function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow)
     known.stopSent = known.link.stop(port, [ref]);
     return;
   }
+  // What is parked past its expiry ends in bulk.
+  if (!row.stopRequested) return;
   const isParked = row.dueAt !== undefined;
   if (!isParked && mayBeOld(row, context.owner.epoch) && context.unanswered.size > 0) return;
   const task = context.memory.activateRow(row, "settling");
-  const write = row.stopRequested
-    ? refusedWrite(task, "Stopped", undefined, context.clock.now())
-    : refusedWrite(
-        task,
-        "Expired",
-        { type: "Expired", message: "not started before its expiry", body: "" },
-        context.clock.now(),
-      );
+  const write = refusedWrite(task, "Stopped", undefined, context.clock.now());
   pushWrite(context, { write, confirmTo: undefined });
 }
 

@@ -27,7 +27,7 @@ export function describeMoving(subject: Subject): void {
     const [overflown = 0, runs = 0, final = 0, stopped = 0, retried = 0] = rest;
     await subject.insert(aNewTask({ delayMs: 1_000 }));
     await subject.own();
-    await subject.store.lanes.parkOverflow(owner, [overflown], { dueInMs: 1_000 });
+    await subject.store.lanes.parkOverflow(owner, [overflown], { dueInMs: 1_000, announcedUntil: subject.now });
     const stop = tasks[4];
     if (stop !== undefined) await subject.store.tasks.requestStop(stop);
     await subject.store.lanes.write(owner, [
@@ -82,7 +82,7 @@ export function describeMoving(subject: Subject): void {
   test("rows that were parked because they were too many are moved in one write, those parked for another reason are not", async () => {
     const [overflown = 0, delayed = 0] = await subject.insert(aNewTask(), aNewTask({ delayMs: 1_000 }));
     await subject.own();
-    await subject.store.lanes.parkOverflow(owner, [overflown], { dueInMs: 60_000 });
+    await subject.store.lanes.parkOverflow(owner, [overflown], { dueInMs: 60_000, announcedUntil: subject.now });
     expect(await subject.store.lanes.write(owner, [move(overflown), move(delayed)])).toEqual([true, false]);
     const target = { queue: "r", prefix: "", epoch: 9 };
     await subject.store.lanes.raiseFloor(target);

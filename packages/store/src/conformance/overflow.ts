@@ -4,7 +4,7 @@ import type { Stale } from "../index.ts";
 import { aNewTask, aSettle, flow, owner, type Subject } from "./subject.ts";
 import { aRunning } from "./writes.ts";
 
-const soon = { dueInMs: 1_000 };
+const soon = { dueInMs: 1_000, announcedUntil: Number.MAX_SAFE_INTEGER };
 
 export function describeOverflow(subject: Subject): void {
   const lanes = () => subject.store.lanes;
@@ -80,6 +80,17 @@ export function describeOverflow(subject: Subject): void {
     expect((await subject.row(delayed)).dueAt).toBeDefined();
     expect(await lanes().unparkOverflow(owner, flow, 10)).toEqual([]);
     expect(await lanes().unparkOverflow(owner, flow, 0)).toEqual([]);
+  });
+
+  test("what has been taken out again since is not parked by a call that comes late", async () => {
+    const [seq = 0] = await subject.insert(aNewTask());
+    await subject.own();
+    const late = { ...soon, announcedUntil: subject.now };
+    subject.passTime(1);
+    expect(await parked([seq], late)).toEqual([seq]);
+    await lanes().unparkOverflow(owner, flow, 1);
+
+    expect(await parked([seq], late)).toEqual([]);
   });
 
   test("every flow that has overflown is found, once, in its order", async () => {

@@ -1,0 +1,142 @@
+import type { Flow } from "@sluice/core";
+import { aFlow } from "@sluice/core/testing";
+import type { Consumer } from "@sluice/queue";
+import { expect, test } from "vitest";
+import { overflowLoop } from "./overflow.ts";
+import { pullLoop } from "./pull.ts";
+import { type RowsOptions, rowsWorld } from "./testing-rows.ts";
+
+const noisy = aFlow({ account: "noisy" });
+const quiet = aFlow({ account: "quiet" });
+/** About 1,900 tasks that were submitted one by one. */
+const small = { bytesMax: 2_500_000 };
+
+async function startWorld(options: RowsOptions = small) {
+  const world = await rowsWorld(options);
+  world.run(pullLoop(world.context, world.context.consumers[2] as Consumer, 2));
+  world.run(overflowLoop(world.context));
+  const sizeOf = (flow: Flow) => world.context.order.sizeOf(flow);
+  return { ...world, sizeOf };
+}
+const oneByOne = { together: 1 };
+
+test("whatever one flow submits one by one, the next task of another is in memory at once", async () => {
+  const world = await startWorld();
+  await world.submit(quiet, 1);
+  for (let round = 0; round < 10; round++) {
+    await world.submit(noisy, 1_000, oneByOne);
+    await world.clock.advance(100);
+  }
+  const before = world.sizeOf(quiet);
+
+  await world.submit(quiet, 1);
+  await world.clock.advance(300);
+
+  expect(world.sizeOf(quiet) - before).toBe(1);
+  expect(world.store.parkedRows().length).toBeGreaterThan(7_000);
+  expect(world.sizeOf(noisy)).toBeGreaterThan(500);
+  expect(world.sizeOf(noisy) + world.store.parkedRows().length).toBe(10_000);
+});
+
+test("the newest are parked: what stays in memory is what was submitted first", async () => {
+  const world = await startWorld();
+  await world.submit(quiet, 1);
+  for (let round = 0; round < 5; round++) {
+    await world.submit(noisy, 1_000, oneByOne);
+    await world.clock.advance(1_000);
+  }
+  const oldestParked = Math.min(...world.store.parkedRows().map(({ seq }) => seq));
+  const inMemory = [...world.store.rows.values()].filter(({ seq, dueAt }) => dueAt === undefined && seq < oldestParked);
+  expect(inMemory.length).toBeGreaterThan(500);
+});
+
+test("everything that was parked is dispatched, in order, parked once, and nobody waits for its due time", async () => {
+  const world = await startWorld();
+  await world.submit(quiet, 1);
+  for (let round = 0; round < 5; round++) {
+    await world.submit(noisy, 1_000, oneByOne);
+    await world.clock.advance(500);
+  }
+  const startedAt = world.clock.now();
+  const order: number[] = [];
+  while (order.length < 5_001 && world.clock.now() < startedAt + 50_000) {
+    for (let count = 0; count < 100; count++) {
+      const next = world.settleNext();
+      if (next) order.push(next.seq);
+    }
+    await world.clock.advance(100);
+  }
+  const seqs = order.filter((seq) => seq > 1);
+  expect(seqs).toHaveLength(5_000);
+  // Those that come out together share blocks, by lane.
+  const passed = seqs.map((seq, place) => Math.abs(seq - (place + 2)));
+  expect(Math.max(...passed)).toBeLessThan(1_500);
+  expect(Math.max(...[...world.store.rows.values()].map(({ parked }) => parked))).toBe(1);
+  expect(world.clock.now() - startedAt).toBeLessThan(10_000);
+  expect(world.memory.size).toBe(0);
+});
+
+test("a flow that is alone is never parked, and its tasks are all dispatched", async () => {
+  const world = await startWorld();
+  await world.submit(noisy, 1_000, oneByOne);
+  await world.clock.advance(5_000);
+  // Until what came before it listened is delivered, it cannot know that nobody else is there.
+  await world.submit(noisy, 1_000, oneByOne);
+  await world.clock.advance(5_000);
+  const parked = world.store.parkedRows().length;
+  for (let round = 0; round < 5; round++) {
+    await world.submit(noisy, 1_000, oneByOne);
+    await world.clock.advance(1_000);
+  }
+  expect(world.store.parkedRows().length).toBe(parked);
+
+  await world.submit(quiet, 1);
+  expect(world.sizeOf(quiet)).toBe(1);
+  await world.clock.advance(2_000);
+  expect(world.store.parkedRows().length).toBeGreaterThan(parked);
+});
+
+test("with a driver that hears nothing, the excess is parked, whoever else is there", async () => {
+  const world = await startWorld({ ...small, isDeaf: true });
+  await world.submit(noisy, 5_000, oneByOne);
+  await world.clock.advance(5_000);
+  await world.submit(quiet, 1);
+  await world.clock.advance(100);
+  expect(world.sizeOf(quiet)).toBe(1);
+});
+
+test("what earlier owners parked is taken out as the flow has room", async () => {
+  const world = await startWorld();
+  for (const { seq } of world.store.insert(noisy, 3_000)) {
+    Object.assign(world.store.rows.get(seq) ?? {}, { dueAt: 1e15 });
+  }
+  await world.clock.advance(31_000);
+  let settled = 0;
+  for (let round = 0; round < 100; round++) {
+    while (world.settleNext()) settled++;
+    await world.clock.advance(300);
+  }
+  expect(settled).toBe(3_000);
+});
+
+test("nothing is parked while an agent may be running rows of earlier owners", async () => {
+  const world = await startWorld({ ...small, isDeaf: true });
+  world.context.unanswered.add("a1");
+  await world.submit(noisy, 5_000, oneByOne);
+  await world.clock.advance(5_000);
+  expect(world.store.calls.parkOverflow).toBe(0);
+});
+
+test("while the outcome is not known, nobody acts on the rows; they are parked once the store answers", async () => {
+  const world = await startWorld({ ...small, isDeaf: true });
+  world.store.failing.add("parkOverflow");
+  await world.submit(noisy, 5_000, oneByOne);
+  await world.clock.advance(5_000);
+  const { size } = world.memory;
+  expect(world.sizeOf(noisy)).toBeLessThan(size);
+
+  world.store.failing.delete("parkOverflow");
+  await world.clock.advance(5_000);
+  expect(world.store.parkedRows().length).toBeGreaterThan(2_000);
+  expect([...world.memory.activeTasks()]).toEqual([]);
+});
