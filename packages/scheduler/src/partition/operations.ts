@@ -1,0 +1,191 @@
+// Loop: works off operations that stop or delete many tasks, in the lanes of this partition.
+//
+//   pass: page after page of what matches ──▶ who waits or is parked ends in bulk, unread
+//    ▲    │                               └─▶ who is being worked on is marked, and stopped as any other task
+//    │    ├── something was found ──▶ another pass
+//    │    └── nothing was found ──▶ wait for the marked ones to end ──▶ none is left ──▶ the lanes are done
+//    └── nobody knows where an owner before this one stopped: what it did is not found any more
+//
+// A row that moves, or changes its status behind the pass, may slip through. Whoever finishes the operation, when all lanes are
+// done, looks once more at all of them at one moment, and opens the lanes where something is left.
+import { type Loop, lanesOf, type Seq, type TaskStatus } from "@sluice/core";
+import { changedTopic, controlTopic } from "@sluice/queue";
+import type { MatchingPage, MatchingTask, OpenOperation, OperationRecord, Stale } from "@sluice/store";
+import type { PartitionContext } from "./context.ts";
+import { every } from "./every.ts";
+import { restoreAll } from "./bulk.ts";
+import { ackFinished } from "./pull.ts";
+import { dropFinished } from "./turn.ts";
+
+/** Rows that are looked at, and written, in one statement: up to 150 ms, for which it holds the floor. */
+const pageMax = 5_000;
+const collectMax = 1_000;
+/** Numbers in one hint. */
+const hintMax = 1_000;
+/** After so many numbers that will have no turn any more, they are taken out of the order. */
+const dropAt = 50_000;
+
+const openStatuses: readonly TaskStatus[] = ["Enqueued", "Retrying", "Running", "Stopping"];
+
+export function operationsLoop(context: PartitionContext): Loop {
+  const { batchControl, owner, memory, store } = context;
+  /** Operations of which only marked rows are left. */
+  const waiting = new Set<number>();
+  /** Operations whose lanes were closed here, and what was known then. */
+  const closed = new Map<number, number>();
+  let dropped = 0;
+
+  const loop = every(
+    context,
+    "work off an operation",
+    (signal) => context.wakeOperations.wait(signal, context.config.marksEveryMs),
+    async (signal) => {
+      forgetEnded();
+      // Rows of earlier owners may be running where nobody has answered from.
+      if (context.unanswered.size > 0) return undefined;
+      for (const open of batchControl.operations) {
+        if (!concerns(open) || closed.get(open.operation.number) === batchControl.version) continue;
+        if ((await workOff(open.operation, signal)) === "stale") return "stale";
+      }
+      if (dropped > 0) dropFinished(context);
+      dropped = 0;
+      return undefined;
+    },
+  );
+
+  function forgetEnded(): void {
+    for (const numbers of [waiting, closed]) {
+      for (const number of [...numbers.keys()]) if (!isOpen(number)) numbers.delete(number);
+    }
+  }
+
+  function isOpen(number: number): boolean {
+    return batchControl.operations.some(({ operation }) => operation.number === number);
+  }
+
+  function concerns({ openLanes }: OpenOperation): boolean {
+    const { from, until } = lanesOf(owner.prefix);
+    return openLanes.some(
+      ({ queue, lanes }) => queue === owner.queue && lanes.some((lane) => lane >= from && lane < until),
+    );
+  }
+
+  /** Until nothing is found, or the operation, or this partition, ends. */
+  async function workOff(operation: OperationRecord, signal: AbortSignal): Promise<Stale | undefined> {
+    const { number } = operation;
+    let found = waiting.has(number) ? 0 : await pass(operation, signal);
+    let left = await collect(operation);
+    // What was marked has ended: something may have come behind the passes before.
+    if (waiting.has(number) && left === 0) found = await pass(operation, signal);
+    while (found !== "stale" && left !== "stale" && found > 0 && !hasEnded(operation, signal)) {
+      found = await pass(operation, signal);
+      left = await collect(operation);
+    }
+    if (found === "stale" || left === "stale") return "stale";
+    if (hasEnded(operation, signal) || found > 0) return undefined;
+    if (left > 0) {
+      waiting.add(number);
+      return undefined;
+    }
+    waiting.delete(number);
+    if ((await store.batches.closeLanes(owner, operation)) === "stale") return "stale";
+    closed.set(number, batchControl.version);
+    context.signals.send(controlTopic, "");
+    return undefined;
+  }
+
+  function hasEnded({ number }: OperationRecord, signal: AbortSignal): boolean {
+    return signal.aborted || context.draining || context.unanswered.size > 0 || !isOpen(number);
+  }
+
+  /** Returns how many were found of which nothing was known. */
+  async function pass(operation: OperationRecord, signal: AbortSignal): Promise<number | Stale> {
+    let found = 0;
+    for (const status of statusesOf(operation)) {
+      let after: MatchingPage["last"];
+      do {
+        if (hasEnded(operation, signal)) return found;
+        const page = await store.batches.matching(owner, operation, { status, after, limit: pageMax });
+        const fresh = page.tasks.filter(({ isMarked }) => !isMarked);
+        found += fresh.length;
+        if (fresh.length > 0 && !hasEnded(operation, signal) && (await act(operation, fresh)) === "stale")
+          return "stale";
+        after = page.last;
+      } while (after);
+    }
+    return found;
+  }
+
+  async function act(operation: OperationRecord, tasks: readonly MatchingTask[]): Promise<Stale | undefined> {
+    const free = tasks.filter(({ seq }) => !context.suspects.has(seq)).map(({ seq }) => seq);
+    const aside = memory.setAside(free);
+    if (aside.length > 0 && (await endAll(operation, aside)) === "stale") return "stale";
+    if (aside.length === tasks.length) return undefined;
+    const isAside = new Set(aside);
+    const busy = tasks.map(({ seq }) => seq).filter((seq) => !isAside.has(seq));
+    const numbers = batchControl.operations.map(({ operation: { number } }) => number);
+    const marked = await store.batches.mark(owner, operation, busy, numbers);
+    if (marked === "stale") return "stale";
+    context.metrics.batches.inc({ did: "marked" }, marked.length);
+    context.wakeMarks.notify();
+    return undefined;
+  }
+
+  /** In one write; nobody else decides about them meanwhile. */
+  async function endAll(operation: OperationRecord, seqs: readonly Seq[]): Promise<Stale | undefined> {
+    const left = new Set(seqs);
+    try {
+      const { batches } = store;
+      const write = operation.kind === "stop" ? batches.stop : batches.delete;
+      const ended = await write(owner, operation, seqs);
+      if (ended === "stale") return ended;
+      for (const seq of ended) {
+        left.delete(seq);
+        memory.forget(seq);
+      }
+      noteEnded(operation, ended);
+      return undefined;
+    } finally {
+      // Somebody else ended them, or nobody knows: their rows are read at their turn.
+      restoreAll(context, left);
+    }
+  }
+
+  function noteEnded({ kind }: OperationRecord, seqs: readonly Seq[]): void {
+    if (kind === "stop") context.metrics.settled.inc({ status: "Stopped" }, seqs.length);
+    context.metrics.batches.inc({ did: kind === "stop" ? "stopped" : "deleted" }, seqs.length);
+    ackFinished(context);
+    for (let start = 0; start < seqs.length; start += hintMax) {
+      context.signals.send(changedTopic, seqs.slice(start, start + hintMax).join(","));
+    }
+    dropped += seqs.length;
+    if (dropped < dropAt) return;
+    dropFinished(context);
+    dropped = 0;
+  }
+
+  /** Returns how many marked rows have not ended. */
+  async function collect(operation: OperationRecord): Promise<number | Stale> {
+    for (;;) {
+      const answer = await store.batches.collect(owner, operation, collectMax);
+      if (answer === "stale") return answer;
+      const { collected, left } = answer;
+      if (operation.kind === "delete") context.metrics.batches.inc({ did: "deleted" }, collected.length);
+      if (collected.length < collectMax) return left;
+    }
+  }
+
+  return async (signal) => {
+    const stop = batchControl.watch(() => context.wakeOperations.notify());
+    try {
+      await loop(signal);
+    } finally {
+      stop();
+    }
+  };
+}
+
+/** One index range after the other; undefined: whatever it is. */
+function statusesOf({ kind, filter: { status } }: OperationRecord): readonly (TaskStatus | undefined)[] {
+  return kind === "stop" && status === undefined ? openStatuses : [status];
+}
