@@ -9,18 +9,18 @@ export const rows: readonly Mutation[] = [
     edits: [
       {
         file: "packages/scheduler/src/partition/memory.ts",
-        find: "if (before === undefined) fresh.push(seq);\n        else if (before === noBlock)",
+        find: "if (before === undefined) fresh.push(seq);\n      else if (before === noBlock)",
         replace:
-          'const state = active.get(seq)?.state ?? "reading";\n        if (before === undefined || state === "reading") fresh.push(seq);\n        else if (before === noBlock)',
+          'const state = active.get(seq)?.state ?? "reading";\n      if (before === undefined || state === "reading") fresh.push(seq);\n      else if (before === noBlock)',
       },
       {
         file: "packages/scheduler/src/partition/memory.ts",
-        find: "const same = sameBlock(delivery);",
+        find: "const same = sameBlock(brought);",
         replace: "const same = undefined as OpenBlock | undefined;",
       },
       {
         file: "packages/scheduler/src/partition/pick.ts",
-        find: "if (!memory.has(seq) || memory.active(seq)) {",
+        find: "if (hasNoTurn(memory, seq)) {",
         replace: 'if (!memory.has(seq) || (memory.active(seq)?.state ?? "reading") !== "reading") {',
       },
       {
