@@ -2,9 +2,9 @@
 // or kill their agents so leave other flows most of theirs. The order depends on the flow and the agents alone, so every
 // scheduler has the same one; the size is all that a scheduler remembers.
 //
-//   start size ──no room in it while tasks wait, and others have some──▶ doubled, and so on, up to all
-//       ▲                                                                  │
-//       └──────────half of it would do, for `quietMs` each─────────────────┘
+//   start size ──no room in it for a while, tasks wait, others have some──▶ doubled, and so on, up to all
+//       ▲                                                                    │
+//       └──────────half of it would do, for `quietMs` each───────────────────┘
 //
 // A flow whose attempts were lost with their agents may be what kills them. For `chargedMs` its shard does not grow, and the
 // agents that it lost keep their places in it until they are back: nobody else takes them, so within that time it reaches
@@ -31,8 +31,8 @@ export interface Shard<T extends ShardMember = AgentLink> {
 export interface Shards<T extends ShardMember = AgentLink> {
   of(flowKey: string): Shard<T>;
   /**
-   * Nobody in the shard has room. `grown`: to at least the nearest agent that has some. `later`: it has grown a moment ago,
-   * and may again after `growEveryMs`. `no`: it is charged, or nobody else has room either.
+   * Nobody in the shard has room. `grown`: to at least the nearest agent that has some. `later`: it has not been so for long,
+   * or has grown a moment ago. `no`: it is charged, or nobody else has room either.
    */
   grow(flowKey: string, hasRoom: (link: T) => boolean): "grown" | "later" | "no";
   /** Lets a shard shrink that has been larger than needed for a while. */
@@ -50,6 +50,10 @@ export interface ShardsDeps<T extends ShardMember> {
 
 /** 300 agents are reached from 18 in a second: a burst may wait so long, and isolation is worth it. */
 export const growEveryMs = 200;
+/** A shard that is full for a moment, until agents have told what they have room for, is large enough. */
+const fullForMs = 100;
+/** One that was not full for so long is full anew. */
+const fullAgainMs = 1_000;
 /** Longer than a pause between two bursts, so that instances stay warm. */
 const quietMs = 30_000;
 /** Longer than an agent takes to come back, and a task to be tried again. */
@@ -66,6 +70,9 @@ interface FlowShard<T extends ShardMember> {
   /** When it was last asked to grow, monotonic. */
   grownAt: number;
   hasGrown: boolean;
+  /** When it began to be full again and again, and was last, monotonic. */
+  fullSince: number;
+  fullAt: number;
   /** Since when it has been as it is, or was looked at. */
   easedAt: number;
   /** Agents that attempts were lost with, and until when they count, monotonic. */
@@ -96,8 +103,11 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
     const known = flows.get(flowKey);
     if (known) return known;
     if (flows.size >= flowsMax) flows.delete(flows.keys().next().value as string);
-    const [grownAt, easedAt] = [Number.NEGATIVE_INFINITY, clock.monotonic()];
-    const fresh = { size: 0, shard: undefined, generation, grownAt, hasGrown: false, easedAt, lost: undefined };
+    const never = Number.NEGATIVE_INFINITY;
+    const fresh: FlowShard<T> = {
+      ...{ size: 0, shard: undefined, generation, grownAt: never, hasGrown: false, fullSince: never, fullAt: never },
+      ...{ easedAt: clock.monotonic(), lost: undefined },
+    };
     flows.set(flowKey, fresh);
     return fresh;
   }
@@ -163,6 +173,9 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       const size = sizeOf(flow);
       const now = clock.monotonic();
       if (size >= links.length) return "no";
+      if (now - flow.fullAt > fullAgainMs) flow.fullSince = now;
+      flow.fullAt = now;
+      if (now - flow.fullSince < fullForMs) return "later";
       if (now - flow.grownAt < growEveryMs) return flow.hasGrown ? "later" : "no";
       flow.grownAt = now;
       flow.easedAt = now;

@@ -103,16 +103,32 @@ test("attempts of a flow go to the agents of its shard, and to more of them only
 
   deliver(240, { flow });
   await clock.advance(1);
-  expect(sentTo.size).toBe(120);
-  await clock.advance(500);
+  expect(sentTo.size).toBe(60);
+  await clock.advance(900);
   expect(sentTo.size).toBe(300);
   expect(shard().slice(0, 6)).toEqual(start);
+});
+
+test("a flow whose agents are away with its attempts gets no others until it is known what became of them", async () => {
+  const { clock, context, links, sentTo, deliver } = startDispatching({ agents: 30, slots: 10 });
+  const shard = context.shards.of("main/busy").links;
+  deliver(60, { flow: flowNamed("busy") });
+  await clock.advance(1);
+  for (const link of shard) Object.assign(link, { isOpen: false });
+  deliver(60, { flow: flowNamed("busy") });
+  deliver(10, { flow: flowNamed("other") });
+  await clock.advance(5_000);
+  expect(context.shards.of("main/busy").links).toEqual(shard);
+  expect(sentTo.size).toBe(70);
+  expect(links.filter(({ used }) => used > 0).length).toBeGreaterThan(shard.length);
 });
 
 test("a task that was lost with an agent keeps to where its flow began", async () => {
   const { clock, context, sentTo, deliver } = startDispatching({ agents: 30, slots: 10 });
   const first = context.shards.of("main/busy").links.map(({ agentId }) => agentId);
   context.shards.grow("main/busy", () => true);
+  await clock.advance(100);
+  expect(context.shards.grow("main/busy", () => true)).toBe("grown");
   deliver(20, { flow: flowNamed("busy"), lostAttempts: 1 });
   await clock.advance(1);
   expect([...sentTo.values()].filter((agentId) => !first.includes(agentId))).toEqual([]);

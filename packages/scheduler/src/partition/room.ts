@@ -15,7 +15,8 @@ export function shardRoom(context: PartitionContext, flowKey: string, placing: P
     if (shard.mayShrink) shards.ease(flowKey, shrinking(key, placing));
     return room;
   }
-  if (!shard.mayGrow) return 0;
+  // Agents that are away with attempts of the flow may be so because of them: others must not follow before that is known.
+  if (!shard.mayGrow || shard.links.some((link) => isAwayWith(link, placing.revision))) return 0;
   const growth = shards.grow(flowKey, (link) => roomOn(link, key, placing) > 0);
   if (growth === "later") context.growsAt = Math.min(context.growsAt, context.clock.monotonic() + growEveryMs);
   return growth === "grown" ? roomIn(shards.of(flowKey).links, key, placing, max) : 0;
@@ -47,6 +48,10 @@ function roomIn(links: readonly AgentLink[], key: string, placing: Placing, max:
 
 function roomOn(link: AgentLink, key: string, placing: Placing): number {
   return link.isAttached(key) ? roomFor(link, placing) : 0;
+}
+
+function isAwayWith(link: AgentLink, revision: number): boolean {
+  return !link.isOpen && link.usedOfRevision.has(revision);
 }
 
 function shrinking(key: string, placing: Placing) {
