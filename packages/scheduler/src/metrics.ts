@@ -68,6 +68,18 @@ export function schedulerMetrics(registry: Registry) {
       ["kind"],
     ),
     moved: counter("moved_tasks_total", "Tasks given to the one lane in which their limited flow lies."),
+    flowControlErrors: counter("flow_control_errors_total", "Attempts that ended with a flow-control error."),
+    slowedFlows: counter("slowed_flows_total", "Times that a flow was slowed down because too much of it was refused."),
+    throttledFlows: new Gauge({
+      name: "sluice_scheduler_throttled_flows",
+      help: "Flows that are held back now because their downstream refused too much, or asked for a pause.",
+      registers,
+    }),
+    throttledRate: new Gauge({
+      name: "sluice_scheduler_throttled_rate_attempts_per_second",
+      help: "Sum of the rates of those flows.",
+      registers,
+    }),
     fenced: counter("fenced_agents_total", "Agents fenced because they did not answer."),
     settleSize: new Histogram({
       name: "sluice_scheduler_settle_size_tasks",

@@ -257,6 +257,7 @@ function refusedAttempt(
       return;
     default:
       link.pause(busyPauseMs);
+      if (refused.reason === RefusalReason.BUSY) context.gates.onBusy(task);
       putBack(context, task);
   }
 }

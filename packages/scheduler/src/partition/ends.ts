@@ -9,7 +9,7 @@ import { lostWrite, outcomeWrite } from "./outcome.ts";
 /** The agent that had the attempt is gone. */
 export function loseTask(context: PartitionContext, task: ActiveTask): void {
   const write = lostWrite(task, factsOf(context, task));
-  context.gates.onEnded(task, { kind: OutcomeKind.LOST, retryAfterMs: 0 });
+  context.gates.onEnded(task, { kind: OutcomeKind.LOST, retryAfterMs: 0, errorType: "" });
   leaveAgent(task);
   task.state = "settling";
   pushWrite(context, { write, confirmTo: undefined });
@@ -28,7 +28,7 @@ export function endTask(
 ): void {
   leaveAgent(task);
   context.order.unblock(task.origin);
-  context.gates.onEnded(task, { kind: ended.outcome.kind, retryAfterMs: ended.outcome.retryAfterMs });
+  context.gates.onEnded(task, ended.outcome);
   task.state = "settling";
   const { outcome, startedAtMs, instanceId } = ended;
   if (task.function && startedAtMs > 0 && outcome.endedAtMs >= startedAtMs) {

@@ -21,6 +21,8 @@ export interface EndedAttempt {
   readonly kind: OutcomeKind;
   /** As asked for by whoever refused the attempt; 0: nothing was. */
   readonly retryAfterMs: number;
+  /** Empty: none. */
+  readonly errorType: string;
 }
 
 /** Attempts that have been sent, or wait for an answer of agents or of the store, in this partition. */
@@ -42,6 +44,8 @@ export interface Gate {
   admits?(flow: GatedFlow, task: ActiveTask, others: Others): boolean;
   /** A picked attempt was not sent after all, and waits again. */
   onReleased?(task: ActiveTask): void;
+  /** An agent had no room for the attempt; `onReleased` follows. */
+  onBusy?(task: ActiveTask): void;
   /** An attempt ended, with whatever outcome. */
   onEnded?(task: ActiveTask, ended: EndedAttempt): void;
   /** When time alone may give a flow room again, monotonic ms; Infinity: never. */
@@ -67,6 +71,9 @@ export function allGates(gates: readonly Gate[]): Required<Gate> {
     admits: (flow, task, others) => gates.every((gate) => gate.admits?.(flow, task, others) ?? true),
     onReleased(task) {
       for (const gate of gates) gate.onReleased?.(task);
+    },
+    onBusy(task) {
+      for (const gate of gates) gate.onBusy?.(task);
     },
     onEnded(task, ended) {
       for (const gate of gates) gate.onEnded?.(task, ended);

@@ -47,6 +47,8 @@ export interface Partition {
   backlog(): Backlog;
   /** What it could have running. */
   demand(): Demand;
+  /** Flows that flow-control errors hold back. */
+  throttled: AdaptiveGate["throttled"];
   /** Whether every agent that existed at the take-over has answered or died. */
   readonly allAnswered: boolean;
   /**
@@ -67,6 +69,7 @@ const handOffLookMs = 3;
 export function createPartition(deps: PartitionDeps, owner: OwnedPartition, consumers: readonly Consumer[]): Partition {
   const ended = new AbortController();
   const log = deps.log.child({ partition: partitionKey(owner), epoch: owner.epoch });
+  const adaptive = adaptiveGate({ ...deps, log });
   const context: PartitionContext = {
     ...deps,
     ...createWakes(deps.clock),
@@ -81,6 +84,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     gates: allGates([
       pausedGate(deps.batchControl, owner.queue),
       lostAgentsGate(deps.shards),
+      adaptive,
       limitsGate({
         now: () => deps.clock.monotonic(),
         queue: owner.queue,
@@ -148,6 +152,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     },
     backlog: () => backlogOf(context),
     demand: () => demandOf(context),
+    throttled: () => adaptive.throttled(),
     get allAnswered() {
       return context.unanswered.size === 0;
     },

@@ -1,0 +1,145 @@
+// Adaptive dispatch: each flow of the partition is given what its downstream takes, by explicit flow-control errors alone
+// (`core/flow/adaptive.ts` has the formulas). Flows of other partitions are not known here: each owner finds its share.
+import { type AdaptiveFlow, type Clock, createAdaptiveFlow, type Flow } from "@sluice/core";
+import { OutcomeKind } from "@sluice/protocol";
+import type { Logger } from "@sluice/runtime";
+import type { SchedulerMetrics } from "../../metrics.ts";
+import type { Gate, GatedFlow } from "../gates.ts";
+import type { ActiveTask } from "../memory.ts";
+
+export interface AdaptiveGateDeps {
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly log: Logger;
+  readonly metrics: Pick<SchedulerMetrics, "flowControlErrors" | "slowedFlows">;
+}
+
+export interface AdaptiveGate extends Gate {
+  /** Flows that are held back now, and the sum of their rates per second. */
+  throttled(): { readonly flows: number; readonly rate: number };
+}
+
+/** Flows that are remembered; those without a rate, a pause or attempts are forgotten first. About 500 bytes each. */
+const flowsMax = 10_000;
+const sweepMin = 256;
+
+interface Entry {
+  readonly flow: Flow;
+  readonly state: AdaptiveFlow;
+  /** Times that it was slowed down, as far as that was told. */
+  told: number;
+}
+
+export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): AdaptiveGate {
+  const entries = new Map<string, Entry>();
+  /** Flows without room, and when time gives them some. */
+  const waits = new Map<string, { readonly flow: Flow; readonly at: number }>();
+  let firstAt = Number.POSITIVE_INFINITY;
+  let sweepAt = sweepMin;
+  /** Monotonic; attempts that an agent reported without having been sent from here are not in it. */
+  const sentAt = new WeakMap<ActiveTask, number>();
+  const busy = new WeakSet<ActiveTask>();
+
+  function entryOf({ origin, flowKey }: Pick<GatedFlow, "origin" | "flowKey">): Entry {
+    const known = entries.get(flowKey);
+    if (known) return known;
+    const { accountId, functionName } = origin;
+    const entry = { flow: { accountId, functionName }, state: createAdaptiveFlow(clock.monotonic()), told: 0 };
+    if (entries.size >= sweepAt) forgetIdle();
+    entries.set(flowKey, entry);
+    return entry;
+  }
+
+  function forgetIdle(): void {
+    const now = clock.monotonic();
+    for (const [key, { state }] of entries) if (state.isIdle(now)) entries.delete(key);
+    for (const key of entries.keys()) {
+      if (entries.size < flowsMax) break;
+      entries.delete(key);
+    }
+    // Twice what must be kept, so that looking through them costs nothing per attempt.
+    sweepAt = Math.min(flowsMax, Math.max(sweepMin, 2 * entries.size));
+  }
+
+  function tell(entry: Entry): void {
+    const { flow, state, told } = entry;
+    if (state.shrinks === told) return;
+    metrics.slowedFlows.inc(state.shrinks - told);
+    entry.told = state.shrinks;
+    log.debug("slowed a flow down", { ...flow, rate: state.rate, concurrency: state.concurrency });
+  }
+
+  return {
+    room(flow) {
+      const entry = entries.get(flow.flowKey);
+      if (!entry) return Number.POSITIVE_INFINITY;
+      const now = clock.monotonic();
+      entry.state.atMost(flow.active);
+      const room = entry.state.room(now);
+      tell(entry);
+      if (room > 0) return room;
+      const at = entry.state.roomAt(now);
+      if (at !== undefined) {
+        waits.set(flow.flowKey, { flow: entry.flow, at });
+        firstAt = Math.min(firstAt, at);
+      }
+      return 0;
+    },
+    onPicked(flow) {
+      entryOf(flow).state.started(clock.monotonic());
+    },
+    admits(_flow, task) {
+      sentAt.set(task, clock.monotonic());
+      return true;
+    },
+    onBusy: (task) => {
+      busy.add(task);
+    },
+    onReleased(task) {
+      const now = clock.monotonic();
+      const isBusy = busy.delete(task);
+      entries.get(task.flowKey)?.state.released(now, sentAt.get(task) ?? now, { isBusy });
+      sentAt.delete(task);
+    },
+    onEnded(task, { kind, retryAfterMs, errorType }) {
+      // An agent that shuts down hands its attempts back in the same way; that says nothing about their downstream.
+      const isThrottled = kind === OutcomeKind.FLOW_CONTROL && errorType !== "AgentDraining";
+      if (isThrottled) metrics.flowControlErrors.inc();
+      const startedAt = sentAt.get(task);
+      sentAt.delete(task);
+      const now = clock.monotonic();
+      if (startedAt === undefined) {
+        if (isThrottled && retryAfterMs > 0) entryOf(task).state.hold(now, retryAfterMs);
+        return;
+      }
+      const entry = entries.get(task.flowKey);
+      entry?.state.ended(now, startedAt, isThrottled ? { retryAfterMs } : undefined);
+      if (entry) tell(entry);
+    },
+    dueAt: () => firstAt,
+    due() {
+      const now = clock.monotonic();
+      if (now < firstAt) return [];
+      const ready: Flow[] = [];
+      firstAt = Number.POSITIVE_INFINITY;
+      for (const [key, { flow, at }] of waits) {
+        if (at > now) firstAt = Math.min(firstAt, at);
+        else {
+          waits.delete(key);
+          ready.push(flow);
+        }
+      }
+      return ready;
+    },
+    throttled() {
+      const now = clock.monotonic();
+      let flows = 0;
+      let rate = 0;
+      for (const { state } of entries.values()) {
+        if (state.isIdle(now) || (state.rate === undefined && now >= state.heldUntil)) continue;
+        flows += 1;
+        rate += state.rate ?? 0;
+      }
+      return { flows, rate };
+    },
+  };
+}
