@@ -11,9 +11,9 @@
 import { type Loop, lanesOf, type Seq, type TaskStatus } from "@sluice/core";
 import { changedTopic, controlTopic } from "@sluice/queue";
 import type { MatchingPage, MatchingTask, OpenOperation, OperationRecord, Stale } from "@sluice/store";
+import { restoreAll, untilKnown } from "./bulk.ts";
 import type { PartitionContext } from "./context.ts";
 import { every } from "./every.ts";
-import { restoreAll } from "./bulk.ts";
 import { ackFinished } from "./pull.ts";
 import { dropFinished } from "./turn.ts";
 
@@ -70,24 +70,27 @@ export function operationsLoop(context: PartitionContext): Loop {
     );
   }
 
-  /** Until nothing is found, or the operation, or this partition, ends. */
+  /** Until a pass finds nothing to do, or the operation, or this partition, ends. */
   async function workOff(operation: OperationRecord, signal: AbortSignal): Promise<Stale | undefined> {
     const { number } = operation;
-    let found = waiting.has(number) ? 0 : await pass(operation, signal);
     let left = await collect(operation);
+    if (left === "stale") return left;
+    if (waiting.has(number) && left > 0) return undefined;
     // What was marked has ended: something may have come behind the passes before.
-    if (waiting.has(number) && left === 0) found = await pass(operation, signal);
-    while (found !== "stale" && left !== "stale" && found > 0 && !hasEnded(operation, signal)) {
-      found = await pass(operation, signal);
-      left = await collect(operation);
-    }
-    if (found === "stale" || left === "stale") return "stale";
-    if (hasEnded(operation, signal) || found > 0) return undefined;
+    waiting.delete(number);
+    let passed: Passed;
+    do {
+      const answer = await pass(operation, signal);
+      if (answer === "stale") return answer;
+      passed = answer;
+    } while (passed.done > 0 && !hasEnded(operation, signal));
+    left = await collect(operation);
+    if (left === "stale") return left;
+    if (passed.found > 0 || hasEnded(operation, signal)) return undefined;
     if (left > 0) {
       waiting.add(number);
       return undefined;
     }
-    waiting.delete(number);
     if ((await store.batches.closeLanes(owner, operation)) === "stale") return "stale";
     closed.set(number, batchControl.version);
     context.signals.send(controlTopic, "");
@@ -98,57 +101,64 @@ export function operationsLoop(context: PartitionContext): Loop {
     return signal.aborted || context.draining || context.unanswered.size > 0 || !isOpen(number);
   }
 
-  /** Returns how many were found of which nothing was known. */
-  async function pass(operation: OperationRecord, signal: AbortSignal): Promise<number | Stale> {
-    let found = 0;
+  async function pass(operation: OperationRecord, signal: AbortSignal): Promise<Passed | Stale> {
+    const passed = { found: 0, done: 0 };
     for (const status of statusesOf(operation)) {
       let after: MatchingPage["last"];
       do {
-        if (hasEnded(operation, signal)) return found;
+        if (hasEnded(operation, signal)) return passed;
         const page = await store.batches.matching(owner, operation, { status, after, limit: pageMax });
         const fresh = page.tasks.filter(({ isMarked }) => !isMarked);
-        found += fresh.length;
-        if (fresh.length > 0 && !hasEnded(operation, signal) && (await act(operation, fresh)) === "stale")
-          return "stale";
+        passed.found += fresh.length;
+        if (hasEnded(operation, signal)) return passed;
+        const done = fresh.length > 0 ? await act(operation, fresh, signal) : 0;
+        if (done === "stale") return done;
+        passed.done += done ?? 0;
         after = page.last;
       } while (after);
     }
-    return found;
+    return passed;
   }
 
-  async function act(operation: OperationRecord, tasks: readonly MatchingTask[]): Promise<Stale | undefined> {
+  /** Returns how many have ended, or were marked; undefined: the partition has ended. */
+  async function act(
+    operation: OperationRecord,
+    tasks: readonly MatchingTask[],
+    signal: AbortSignal,
+  ): Promise<number | Stale | undefined> {
     const free = tasks.filter(({ seq }) => !context.suspects.has(seq)).map(({ seq }) => seq);
     const aside = memory.setAside(free);
-    if (aside.length > 0 && (await endAll(operation, aside)) === "stale") return "stale";
-    if (aside.length === tasks.length) return undefined;
+    const ended = aside.length > 0 ? await endAll(operation, aside, signal) : 0;
+    if (ended === undefined || ended === "stale" || aside.length === tasks.length) return ended;
     const isAside = new Set(aside);
     const busy = tasks.map(({ seq }) => seq).filter((seq) => !isAside.has(seq));
-    const numbers = batchControl.operations.map(({ operation: { number } }) => number);
+    const numbers = batchControl.operations.map((open) => open.operation.number);
     const marked = await store.batches.mark(owner, operation, busy, numbers);
-    if (marked === "stale") return "stale";
+    if (marked === "stale") return marked;
     context.metrics.batches.inc({ did: "marked" }, marked.length);
-    context.wakeMarks.notify();
-    return undefined;
+    if (marked.length > 0) context.wakeMarks.notify();
+    return ended + marked.length;
   }
 
-  /** In one write; nobody else decides about them meanwhile. */
-  async function endAll(operation: OperationRecord, seqs: readonly Seq[]): Promise<Stale | undefined> {
+  /** In one write; nobody else decides about them meanwhile. Returns how many. */
+  async function endAll(
+    operation: OperationRecord,
+    seqs: readonly Seq[],
+    signal: AbortSignal,
+  ): Promise<number | Stale | undefined> {
+    const { batches } = store;
+    const write = operation.kind === "stop" ? batches.stop : batches.delete;
+    const ended = await untilKnown(context, signal, () => write(owner, operation, seqs));
+    if (ended === undefined || ended === "stale") return ended;
     const left = new Set(seqs);
-    try {
-      const { batches } = store;
-      const write = operation.kind === "stop" ? batches.stop : batches.delete;
-      const ended = await write(owner, operation, seqs);
-      if (ended === "stale") return ended;
-      for (const seq of ended) {
-        left.delete(seq);
-        memory.forget(seq);
-      }
-      noteEnded(operation, ended);
-      return undefined;
-    } finally {
-      // Somebody else ended them, or nobody knows: their rows are read at their turn.
-      restoreAll(context, left);
+    for (const seq of ended) {
+      left.delete(seq);
+      memory.forget(seq);
     }
+    // An earlier try has ended them, or somebody else: their rows are read at their turn.
+    restoreAll(context, left);
+    noteEnded(operation, ended);
+    return ended.length;
   }
 
   function noteEnded({ kind }: OperationRecord, seqs: readonly Seq[]): void {
@@ -183,6 +193,13 @@ export function operationsLoop(context: PartitionContext): Loop {
       stop();
     }
   };
+}
+
+interface Passed {
+  /** Those about which nothing was done before. */
+  readonly found: number;
+  /** Those about which something was done now. */
+  readonly done: number;
 }
 
 /** One index range after the other; undefined: whatever it is. */

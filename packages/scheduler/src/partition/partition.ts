@@ -138,6 +138,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       overflowLoop(context),
       purgeLoop(context),
       resumeLoop(context),
+      operationsLoop(context),
       context.homes.run,
     );
   }
