@@ -15,6 +15,11 @@ exports.thrown = async () => { throw new TypeError("oops"); };
 exports.thrownSync = () => { throw new TypeError("oops"); };
 exports.fatal = async () => { throw Object.assign(new Error("never"), { retryable: false }); };
 exports.flow = async () => { class FlowControlError extends Error { retryAfterMs = 250; } throw new FlowControlError("slow down"); };
+const headers = { "retry-after": "3" };
+exports.http = async () => { throw Object.assign(new Error("Too Many Requests"), { status: 429, headers: new Headers(headers) }); };
+exports.client = async () => { throw Object.assign(new Error("429"), { response: { status: 429, headers } }); };
+exports.dated = async () => { throw Object.assign(new Error("429"), { statusCode: 429, headers: { "Retry-After": "Wed, 21 Oct 2037 07:28:00 GMT" } }); };
+exports.unavailable = async () => { throw Object.assign(new Error("503"), { statusCode: 503, headers }); };
 exports.circular = async () => { const a = {}; a.a = a; return a; };
 exports.func = async () => () => {};
 exports.environment = async () => process.env;
@@ -41,6 +46,10 @@ class NoRetry(Exception): retryable = False
 def fatal(event, context): raise NoRetry("never")
 class FlowControlError(Exception): retry_after = 2
 def flow(event, context): raise FlowControlError("slow down")
+class HttpError(Exception):
+    def __init__(self, code): super().__init__(str(code)); self.response = type("Response", (), {"status_code": code, "headers": {"Retry-After": "3"}})
+def http(event, context): raise HttpError(429)
+def unavailable(event, context): raise HttpError(503)
 def unserialisable(event, context): return object()
 def environment(event, context): return {"env": dict(os.environ), "cwd": os.getcwd(), "path": sys.path}
 def log(event, context):
@@ -123,6 +132,29 @@ test("a flow-control error says when to come back", async () => {
 
   expect(fromNode).toMatchObject({ errorType: "FlowControlError", class: "flow_control", retryAfterMs: 250 });
   expect(fromPython).toMatchObject({ errorType: "FlowControlError", class: "flow_control", retryAfterMs: 2000 });
+});
+
+test.each([
+  ["index.http", "nodejs20", 3_000],
+  ["index.client", "nodejs20", 3_000],
+  ["index.dated", "nodejs20", undefined],
+  ["main.http", "python3", 3_000],
+])(
+  "the error of an answer 429 is flow control, with the seconds of its Retry-After: %s",
+  async (handler, runtime, ms) => {
+    await using world = startPool(files);
+    const failure = failureOf(await world.run(world.spec({ handler, runtime })));
+    expect(failure).toMatchObject({ errorType: "FlowControlError", class: "flow_control" });
+    expect(failure.retryAfterMs).toBe(ms);
+  },
+);
+
+test.each([
+  ["index.unavailable", "nodejs20"],
+  ["main.unavailable", "python3"],
+])("the error of another answer is a failure of the handler: %s", async (handler, runtime) => {
+  await using world = startPool(files);
+  expect(failureOf(await world.run(world.spec({ handler, runtime })))).toMatchObject({ class: "retryable" });
 });
 
 test("a Python handler gets its event as bytes and the documented context", async () => {

@@ -282,7 +282,7 @@ def to_bytes(value):
 
 def failure_of(error):
     name = type(error).__name__
-    is_flow_control = "FlowControlError" in (name, getattr(error, "error_type", None), getattr(error, "errorType", None))
+    is_flow_control = is_flow_control_error(error)
     deterministic = isinstance(error, DeterministicError) or getattr(error, "is_deterministic", False)
     is_fatal = getattr(error, "retryable", None) is False or getattr(error, "fatal", None) is True or deterministic
     failure = {
@@ -290,13 +290,49 @@ def failure_of(error):
         "isFatal": bool(is_fatal) and not is_flow_control,
         "body": {"errorMessage": cut(str(error)), "errorType": name, "stackTrace": stack_of(error)},
     }
-    after_ms = getattr(error, "retry_after_ms", None)
-    after_s = getattr(error, "retry_after", None)
-    if isinstance(after_ms, (int, float)):
+    after_ms = retry_after_ms_of(error)
+    if after_ms is not None:
         failure["retryAfterMs"] = after_ms
-    elif isinstance(after_s, (int, float)):
-        failure["retryAfterMs"] = after_s * 1000
     return failure
+
+
+# By name, or an HTTP client's error of an answer 429: the downstream takes less, which is no failure of the task.
+def is_flow_control_error(error):
+    names = (type(error).__name__, attribute(error, "error_type"), attribute(error, "errorType"))
+    if "FlowControlError" in names:
+        return True
+    response = attribute(error, "response")
+    sources = ((error, "status_code"), (error, "statusCode"), (error, "status"), (error, "code"))
+    sources += ((response, "status_code"), (response, "status"))
+    return any(str(attribute(owner, key)) == "429" for owner, key in sources)
+
+
+# In ms as the error says it, or in seconds as it or the header of its answer does. A date is left out: clocks differ.
+def retry_after_ms_of(error):
+    seconds = [attribute(error, "retry_after"), header_of(error), header_of(attribute(error, "response"))]
+    for value, factor in [(attribute(error, "retry_after_ms"), 1)] + [(value, 1000) for value in seconds]:
+        try:
+            ms = float(value) * factor
+        except (TypeError, ValueError):
+            continue
+        if 0 <= ms < float("inf"):
+            return ms
+    return None
+
+
+def header_of(owner):
+    headers = attribute(owner, "headers")
+    try:
+        return headers.get("retry-after") or headers.get("Retry-After")
+    except Exception:  # noqa: B902 - an object of the user's that is not what it looks like
+        return None
+
+
+def attribute(owner, key):
+    try:
+        return getattr(owner, key, None)
+    except Exception:  # noqa: B902 - a property of the user's
+        return None
 
 
 def stack_of(error):
