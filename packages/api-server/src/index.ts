@@ -6,3 +6,9 @@ export { type ApiServerConfig, defaultApiServerConfig } from "./config.ts";
 export type { InspectZip } from "./functions/code.ts";
 export { apiServerMetrics } from "./metrics.ts";
 export { type ServeOptions, serveApi } from "./serve.ts";
+export {
+  type Arrival,
+  createSubmitThrottle,
+  type SubmitThrottle,
+  type SubmitThrottleOptions,
+} from "./submit/throttle/throttle.ts";

@@ -58,6 +58,13 @@ test("whoever has few tasks waiting is not refused for the backlog of others", (
   expect(othersDrop).toBe(0);
 });
 
+test("whoever fills the queue just now is cut although he has had nothing waiting", () => {
+  const burst = anAccount("burst", 16_000, { waiting: 0 });
+  const { drops, othersDrop } = judge(among([burst, anAccount("good", 100, { waiting: 0 })], 100));
+  expect(drops.map(({ accountId }) => accountId)).toEqual(["burst"]);
+  expect(othersDrop).toBe(0);
+});
+
 test("small ones are refused alike when they alone are more than what leaves", () => {
   const { drops, othersDrop } = judge(among([], 2_000));
   expect(drops).toEqual([]);

@@ -2,7 +2,8 @@
 //
 // Two rules keep a throttled queue from hurting those who did not fill it. Whoever has few tasks waiting is not refused: a
 // backlog may be old, held back by a limit or a pause, and is then not the doing of those who submit now. And the drain is
-// always left to them: what works off the backlog is taken from those who have it.
+// always left to them: what works off the backlog is taken from those who have it. Both end where they alone send more than
+// leaves: then they are what fills it, and everybody gets the fair share.
 
 import type { Drop } from "@sluice/coordination";
 import {
@@ -68,23 +69,30 @@ export function judgeQueue(
   const isAlone = arrivals.total - largest < config.aloneShare * arrivals.total;
   const limits = isAlone ? { ...config, backlogMin: Math.max(config.backlogMin, config.aloneBacklogMin) } : config;
   if (!isThrottled(wasThrottled, pressure, limits)) return open;
-  const waitingShare = backlogReference(pressure, limits) / Math.max(1, arrivals.accounts.length);
-  const offenders = arrivals.accounts.filter(({ waiting = Infinity }) => waiting > waitingShare);
-  const others = Math.max(0, arrivals.total - offenders.reduce((sum, { perSecond }) => sum + perSecond, 0));
   const admissible = admissibleRate(pressure, limits);
+  const room = Math.max(admissible, pressure.drainPerSecond);
+  const waitingShare = backlogReference(pressure, limits) / Math.max(1, arrivals.accounts.length);
+  const known = arrivals.accounts.filter(({ waiting = Number.POSITIVE_INFINITY }) => waiting > waitingShare);
+  const offenders = restOf(arrivals, known) > room ? arrivals.accounts : known;
+  const others = restOf(arrivals, offenders);
   const { dropMax } = config;
   const demands = offenders.map(({ perSecond }) => ({ rate: perSecond, weight: 1 }));
   const { share, drops } = fairShares(demands, { admissible, others, dropMax });
   return {
     isThrottled: true,
     drops: offenders.flatMap((account, index) => dropsOf(queue, account, { share, drop: drops[index] ?? 0, dropMax })),
-    othersDrop: uniformDrop(others, Math.max(admissible, pressure.drainPerSecond), dropMax),
+    othersDrop: uniformDrop(others, room, dropMax),
   };
 }
 export interface QueueFacts {
   readonly wasThrottled: boolean;
   readonly pressure: QueuePressure;
   readonly arrivals: QueueArrivals;
+}
+
+/** Submissions per second of all others. */
+function restOf({ total }: QueueArrivals, accounts: readonly AccountArrivals[]): number {
+  return Math.max(0, total - accounts.reduce((sum, { perSecond }) => sum + perSecond, 0));
 }
 
 /** Inside an account that is refused, the share of the account is divided in the same way among its functions. */

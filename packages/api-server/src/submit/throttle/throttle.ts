@@ -4,12 +4,12 @@
 //
 // Nothing waits for the load-balancer. When it is gone, its last document holds until it is overdue, and then half of every
 // drop goes each second.
-import type { Admission, AdmissionFollower, QueueLoad } from "@sluice/coordination";
+import type { Admission, AdmissionFollower } from "@sluice/coordination";
 import { type AccountId, type AppError, type Clock, type Flow, type Random, spreadDelayMs } from "@sluice/core";
 import { arrivalsTopic, formatArrivals, type Signals } from "@sluice/queue";
 import type { ApiServerMetrics } from "../../metrics.ts";
 import { createArrivalMeter } from "./arrival-meter.ts";
-import { type Chance, createDropTable, type DropTable } from "./drop-table.ts";
+import { createDropTable, type DropTable } from "./drop-table.ts";
 import { queueFull, throttled } from "./throttled.ts";
 
 /** A submission before it is recorded. */
@@ -38,6 +38,7 @@ export interface SubmitThrottleOptions {
 export const reportEveryMs = 1_000;
 /** One submission per account is let through in this time, so that whoever is refused learns when that ends. */
 const floorMs = 1_000;
+const refusalsPerReason = 16;
 /** Longer ago nobody knows how full a queue is. */
 const backlogOverdueMsMax = 30_000;
 
@@ -47,6 +48,8 @@ interface Followed {
   readonly drops: DropTable;
   /** Admitted here since it came, by queue: it does not know of them yet. */
   readonly admitted: Map<string, number>;
+  /** Errors that were given, by reason. They differ in their delays, so that not all come back together. */
+  readonly refusals: Map<string, readonly AppError[]>;
 }
 
 export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThrottle {
@@ -60,31 +63,49 @@ export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThro
     const current = admission.current();
     if (current === undefined) return undefined;
     if (followed?.admission !== current.admission) {
-      followed = { admission: current.admission, drops: createDropTable(current.admission), admitted: new Map() };
+      followed = {
+        admission: current.admission,
+        drops: createDropTable(current.admission),
+        admitted: new Map(),
+        refusals: new Map(),
+      };
       metrics.throttleDrops.set(current.admission.drops.length);
     }
     return { followed, overdueMs: current.ageMs - current.admission.validForMs };
   }
 
-  function judgeOne(arrival: Arrival, { followed: { admission: said, drops, admitted }, overdueMs }: Facts) {
-    const load = said.queues.get(arrival.queue);
+  function judgeOne(arrival: Arrival, { followed, overdueMs }: Facts): AppError | undefined {
+    const { admission: said, drops, admitted } = followed;
+    const { accountId, functionName, queue } = arrival;
+    const load = said.queues.get(queue);
     if (load !== undefined && overdueMs < backlogOverdueMsMax) {
-      const waiting = load.waiting + (admitted.get(arrival.queue) ?? 0);
-      if (waiting >= queueBacklogMax) return refused("queue", queueFull(load, queueBacklogMax, delayOf(load)));
+      const waiting = load.waiting + (admitted.get(queue) ?? 0);
+      if (waiting >= queueBacklogMax) {
+        return refuse(followed, {
+          scope: "queue",
+          key: queue,
+          make: (delayMs) => queueFull(load, queueBacklogMax, delayMs),
+        });
+      }
     }
     const chance = isOn ? drops.chanceOf(arrival, overdueMs) : undefined;
-    if (chance === undefined || random.next() >= chance.probability || floor.admits(arrival.accountId))
-      return undefined;
-    return refused(scopeOf(chance), throttled(chance, load, delayOf(load)));
+    if (chance === undefined || random.next() >= chance.probability || floor.admits(accountId)) return undefined;
+    const make = (delayMs: number) => throttled(chance, load, delayMs);
+    if (chance.drop === undefined) return refuse(followed, { scope: "others", key: queue, make });
+    return refuse(followed, { scope: chance.scope, key: `${queue} ${accountId} ${functionName}`, make });
   }
 
-  function refused(scope: string, error: AppError): AppError {
+  /** From a few errors for each reason and document: making one costs as much as judging a hundred submissions. */
+  function refuse({ admission: said, refusals }: Followed, { scope, key, make }: Refusal): AppError {
     metrics.throttled.inc({ scope });
+    const made = refusals.get(`${scope} ${key}`) ?? [];
+    const known = made[Math.floor(random.next() * refusalsPerReason)];
+    if (known !== undefined) return known;
+    const queue = key.split(" ", 1)[0] ?? "";
+    const delayMs = Math.max(1_000, said.queues.get(queue)?.retryAfterMs ?? 0);
+    const error = make(spreadDelayMs(delayMs, random.next()));
+    if (made.length < refusalsPerReason) refusals.set(`${scope} ${key}`, [...made, error]);
     return error;
-  }
-
-  function delayOf(load: QueueLoad | undefined): number {
-    return spreadDelayMs(Math.max(1_000, load?.retryAfterMs ?? 0), random.next());
   }
 
   return {
@@ -110,9 +131,11 @@ export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThro
   };
 }
 type Facts = { readonly followed: Followed; readonly overdueMs: number };
-
-function scopeOf({ scope }: Chance): string {
-  return scope === "small accounts" ? "others" : scope;
+interface Refusal {
+  readonly scope: string;
+  /** Begins with the queue. */
+  readonly key: string;
+  readonly make: (retryAfterMs: number) => AppError;
 }
 
 /** A message has few flows, and many tasks of each. */
