@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { editsOf, mutated, mutationFlags, mutations, withoutVariable } from "./index.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -25,6 +25,7 @@ test.each(mutations)("without $name: each edit matches exactly once", ({ name })
 
 test("what comes of the edits can be parsed", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-mutations-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   const files = mutations.flatMap(({ name }) =>
     [...editsOf([name])].map(([file, edits]) => {
       const path = join(folder, `${name} ${file.replaceAll("/", "-")}`);
@@ -35,7 +36,6 @@ test("what comes of the edits can be parsed", async () => {
   // Syntax only: types may be broken, nobody looks at them when the source is loaded.
   const flags = ["--noEmit", "--noCheck", "--noResolve", "--target", "esnext", "--module", "esnext"];
   await run(join(root, "node_modules/.bin/tsc"), [...flags, ...files], { cwd: folder });
-  rmSync(folder, { recursive: true });
 });
 
 test("a text that occurs twice, or not at all, is no match", () => {
