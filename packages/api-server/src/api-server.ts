@@ -8,7 +8,7 @@ import {
   OperationServiceService,
   TaskServiceService,
 } from "@sluice/protocol";
-import { changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
+import { accountTopic, changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { Registry } from "prom-client";
@@ -28,6 +28,7 @@ import { createReadiness } from "./readiness.ts";
 import { stoppingError } from "./stopping.ts";
 import { createAnnouncer } from "./submit/announcer.ts";
 import { createBudget } from "./submit/budget.ts";
+import { createKnownAccounts } from "./submit/known-accounts.ts";
 import { createKnownFunctions } from "./submit/known-functions.ts";
 import { createRecorder } from "./submit/recorder.ts";
 import { createRouting } from "./submit/routing/routing.ts";
@@ -94,6 +95,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const authenticate = createAuthenticate({ ...config, store, clock, masterKey });
   const watches = createWatches({ clock, metrics, max: config.watchersMax });
   const known = createKnownFunctions({ store, clock, ageMsMax: config.functionCacheMs });
+  const knownAccounts = createKnownAccounts({ store, clock, ageMsMax: config.functionCacheMs });
   const admission = createAdmissionFollower({ coordinator, clock, log });
   const routes = createRouteFollower({ coordinator, clock, log });
   const readiness = createReadiness({ store, clock, log, metrics });
@@ -130,6 +132,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     metrics,
     recorder,
     functions: known,
+    accounts: knownAccounts,
     routing: createRouting({ clock, metrics, routes, admission, queues: options.queues ?? sharedQueues() }),
     throttle,
     knownTasks: createKnownTasks({ store, clock }),
@@ -194,6 +197,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         for (const seq of payload.split(",")) watches.hint(Number(seq));
       }),
       signals.listen(functionTopic, (key) => known.forget(key)),
+      signals.listen(accountTopic, (accountId) => knownAccounts.forget(accountId)),
     ];
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

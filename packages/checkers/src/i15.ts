@@ -4,7 +4,7 @@
 import { type EpochMs, urgency } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { AgentEvent, CalmPhase, StoreEvent, Violation } from "./history.ts";
-import { groupBy } from "./rows.ts";
+import { groupBy, movedIn } from "./rows.ts";
 
 const invariant = "I15";
 
@@ -39,11 +39,9 @@ function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): W
     if (event.kind === "dispatched" && !sent.has(event.seq)) sent.set(event.seq, event.at);
   }
   const ready = new Map<number, number>();
-  const moved = new Set<number>();
+  const moved = movedIn(store);
   for (const event of store) {
     if (event.kind === "inserted" && event.dueAt === undefined) ready.set(event.seq, event.at);
-    if (event.kind === "written" && event.applied && event.write.kind === "park" && event.write.moveTo !== undefined)
-      moved.add(event.write.seq);
     if (event.kind !== "unparked") continue;
     for (const seq of event.seqs) {
       if (event.at <= (sent.get(seq) ?? Number.POSITIVE_INFINITY)) ready.set(seq, event.at);

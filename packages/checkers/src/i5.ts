@@ -3,7 +3,7 @@ import { laneCount, lanesOf } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { StoreEvent, Violation } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
-import { groupBy, insertsOf } from "./rows.ts";
+import { groupBy, insertsOf, movedIn } from "./rows.ts";
 
 const invariant = "I5";
 
@@ -11,7 +11,7 @@ export const i5 = createChecker({
   invariant,
   about: "Attempts and epochs never go down.",
   needs: ["executions"],
-  check: ({ store = [], executions }) => [...floorsGrow(store), ...rowsGrow(store), ...startsGrow(executions)],
+  check: ({ store = [], executions }) => [...floorsGrow(store), ...rowsGrow(store), ...startsGrow(executions, store)],
 });
 
 /** Of each lane in the store. */
@@ -45,11 +45,18 @@ function rowsGrow(store: readonly StoreEvent[]): Violation[] {
   });
 }
 
-/** Nothing starts after a later attempt, or under a lower epoch than before. */
-function startsGrow(executions: readonly Execution[]): Violation[] {
+/**
+ * Nothing starts after a later attempt, or under a lower epoch than before. Epochs are those of lanes: a task that was given
+ * to another lane between two attempts may meet a lower one there.
+ */
+function startsGrow(executions: readonly Execution[], store: readonly StoreEvent[]): Violation[] {
+  const moved = movedIn(store);
   return [...groupBy(executions, ({ seq }) => seq).values()].flatMap((runs) =>
     runs.flatMap((later, index) => {
-      const earlier = runs.slice(0, index).find(({ attempt, epoch }) => attempt > later.attempt || epoch > later.epoch);
+      const isComparable = ({ seq, attempt }: Execution) => attempt === later.attempt || !moved.has(seq);
+      const earlier = runs
+        .slice(0, index)
+        .find((run) => run.attempt > later.attempt || (run.epoch > later.epoch && isComparable(run)));
       if (!earlier) return [];
       const message = `${describeExecution(later)} started at ${later.startedAt} ms, after ${describeExecution(earlier)}`;
       return [{ invariant, seq: later.seq, message }];

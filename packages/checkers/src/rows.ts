@@ -21,6 +21,17 @@ export function insertsOf(store: readonly StoreEvent[]): Map<number, Inserted> {
   return new Map(store.flatMap((event) => (event.kind === "inserted" ? [[event.seq, event] as const] : [])));
 }
 
+/** Tasks that were given to another lane. */
+export function movedIn(store: readonly StoreEvent[]): Set<number> {
+  return new Set(
+    store.flatMap((event) =>
+      event.kind === "written" && event.applied && event.write.kind === "park" && event.write.moveTo !== undefined
+        ? [event.write.seq]
+        : [],
+    ),
+  );
+}
+
 export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const item of items) {

@@ -32,6 +32,12 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** A number, 0 or more. */
+export function parseNumber(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Use a number, 0 or more.");
+}
+
 /** `NAME=VALUE`, added to those before it. */
 export function parseVariable(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const split = text.indexOf("=");

@@ -1,6 +1,7 @@
 // The command tree: what can be typed. What happens then is in `actions/`.
 import { priorities, taskStatuses } from "@sluice/client";
 import { Argument, Command, Option } from "commander";
+import { getAccount, listAccounts, setAccount } from "./actions/accounts.ts";
 import {
   clusterAgents,
   clusterMembers,
@@ -24,6 +25,7 @@ import {
   type PartitionName,
   parseCount,
   parseDuration,
+  parseNumber,
   parsePartition,
   parseTag,
   parseTime,
@@ -63,6 +65,7 @@ export function createProgram(runner: Runner): Command {
   addTasks(program, runner);
   addFunctions(program, runner);
   addCluster(program, runner);
+  addAccounts(program, runner);
   program
     .command("status")
     .description("show whether the server answers, its health and its counts")
@@ -214,4 +217,43 @@ function addCluster(program: Command, runner: Runner): void {
     .action((partition: PartitionName, options: { to: string }) =>
       runner.connected((context) => movePartition(context, partition, options)),
     );
+}
+
+function addAccounts(program: Command, runner: Runner): void {
+  const accounts = program.command("accounts").description("limits of accounts; for operators");
+  accounts
+    .command("list")
+    .description("list the accounts with their limits")
+    .action(() => runner.connected(listAccounts));
+  accounts
+    .command("get")
+    .description("show the limits of an account")
+    .argument("<account>", "its id")
+    .action((id: string) => runner.connected((context) => getAccount(context, id)));
+  const set = accounts
+    .command("set")
+    .description("change the limits of an account, of all its functions together")
+    .argument("<account>", "its id")
+    .option("--concurrency <n>", "attempts at the same time in the whole cluster; 0: no limit", parseCount)
+    .option("--rate <n>", "attempts that start per second; 0: no limit", parseNumber)
+    .option("--burst <n>", "attempts that may start at once; 0: those of one second", parseCount)
+    .option("--weight <n>", "share among the accounts, 1 to 100", parseCount);
+  set.action((id: string, options: AccountOptions) => {
+    const { concurrency, rate, burst, weight } = options;
+    const settings = {
+      ...(concurrency !== undefined && { concurrencyMax: concurrency }),
+      ...(rate !== undefined && { rateMax: rate }),
+      ...(burst !== undefined && { rateBurst: burst }),
+      ...(weight !== undefined && { weight }),
+    };
+    if (Object.keys(settings).length === 0) set.error("error: name a limit to change, such as --concurrency 10");
+    return runner.connected((context) => setAccount(context, id, settings));
+  });
+}
+
+interface AccountOptions {
+  readonly concurrency?: number;
+  readonly rate?: number;
+  readonly burst?: number;
+  readonly weight?: number;
 }

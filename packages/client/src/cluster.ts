@@ -1,4 +1,5 @@
 import {
+  type Account as WireAccount,
   type ClusterAgent as WireAgent,
   AgentState as WireAgentState,
   type PartitionChange as WireChange,
@@ -62,6 +63,25 @@ export interface PartitionChange {
   readonly changed: boolean;
 }
 
+/** Limits of an account, of all its functions together. */
+export interface AccountSettings {
+  /** Attempts at the same time in the whole cluster; 0: no limit. */
+  readonly concurrencyMax: number;
+  /** Attempts that start per second in the whole cluster; 0: no limit. */
+  readonly rateMax: number;
+  /** Attempts that may start at once after a quiet time; 0: those of one second, at least one. */
+  readonly rateBurst: number;
+  /** Share among the accounts, 1 to 100. */
+  readonly weight: number;
+}
+export interface Account {
+  readonly id: string;
+  readonly settings: AccountSettings;
+  /** When it last became limited or unlimited; undefined: never. */
+  readonly limitsChangedAtMs: number | undefined;
+  readonly createdAtMs: number;
+}
+
 /** For accounts of operators; others get `Forbidden`. Every command may be repeated. */
 export interface ClusterClient {
   get(options?: CallOptions): Promise<Cluster>;
@@ -71,6 +91,12 @@ export interface ClusterClient {
   merge(queue: string, prefix: string, options?: CallOptions): Promise<PartitionChange>;
   /** Gives a partition to the scheduler `to`, where it stays for an hour. Throws `NotFound` and `FailedPrecondition`. */
   move(queue: string, prefix: string, to: string, options?: CallOptions): Promise<PartitionChange>;
+  /** Throws `NotFound`. */
+  account(id: string, options?: CallOptions): Promise<Account>;
+  /** Changes the limits that are named. Throws `NotFound`. */
+  updateAccount(id: string, settings: Partial<AccountSettings>, options?: CallOptions): Promise<Account>;
+  /** Every account, by id. */
+  accounts(options?: CallOptions): AsyncGenerator<Account>;
 }
 
 export function createClusterClient(connection: Connection): ClusterClient {
@@ -86,7 +112,28 @@ export function createClusterClient(connection: Connection): ClusterClient {
       changeFromWire(await repeat(connection, options, (context) => api.mergePartition({ queue, prefix }, context))),
     move: async (queue, prefix, to, options = {}) =>
       changeFromWire(await repeat(connection, options, (context) => api.movePartition({ queue, prefix, to }, context))),
+    account: async (account, options = {}) =>
+      accountFromWire(await repeat(connection, options, (context) => api.getAccount({ account }, context))),
+    updateAccount: async (account, settings, options = {}) =>
+      accountFromWire(
+        await repeat(connection, options, (context) => api.updateAccount({ account, settings }, context)),
+      ),
+    async *accounts(options = {}) {
+      for (let pageToken = ""; ; ) {
+        const request = { pageSize: 0, pageToken };
+        const page = await repeat(connection, options, (context) => api.listAccounts(request, context));
+        yield* page.accounts.map(accountFromWire);
+        pageToken = page.nextPageToken;
+        if (pageToken === "") return;
+      }
+    },
   };
+}
+
+function accountFromWire({ id, settings, limitsChangedAtMs, createdAtMs }: WireAccount): Account {
+  const { concurrencyMax = 0, rateMax = 0, rateBurst = 0, weight = 1 } = settings ?? {};
+  const limits = { concurrencyMax, rateMax, rateBurst, weight };
+  return { id, settings: limits, limitsChangedAtMs: limitsChangedAtMs || undefined, createdAtMs };
 }
 
 const states = new Map<number, ClusterAgent["state"]>([

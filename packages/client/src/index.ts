@@ -1,5 +1,7 @@
 export type { SluiceClient, SubmitOptions } from "./client.ts";
 export type {
+  Account,
+  AccountSettings,
   Cluster,
   ClusterAgent,
   ClusterClient,

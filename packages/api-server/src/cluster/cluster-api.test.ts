@@ -29,7 +29,10 @@ beforeEach(async () => {
   await writeWish(coordinator, { queue: "q0", partitions: [{ prefix: "", ownerId: "s1" }], modRevision: 0 });
 });
 afterAll(async () => {
-  await api.stop();
+  const stopped = api.stop();
+  // A call that hangs ends at its deadline.
+  await clock.advance(5_000);
+  await stopped;
   await store[Symbol.asyncDispose]();
 });
 
@@ -131,6 +134,41 @@ test("only operators may look and command; without authentication everybody on t
   await using open = startTestApi({ store, clock, coordinator, config: { auth: "none" } });
   const { members } = await open.cluster.getCluster({}, { signal: new AbortController().signal });
   expect(members.map(({ id }) => id)).toEqual(["s1", "s2"]);
+});
+
+test("an operator sees and changes the limits of accounts; what is changed is told to everybody", async () => {
+  const tenant = await anAccount(store);
+  const account = tenant.accountId;
+  const heard: string[] = [];
+  const stop = api.signals.listen("account", (id) => heard.push(id));
+  const created = { settings: { concurrencyMax: 0, rateMax: 0, rateBurst: 0, weight: 1 }, limitsChangedAtMs: 0 };
+  expect(await api.cluster.getAccount({ account }, operator.call())).toMatchObject({ id: account, ...created });
+  const settings = { concurrencyMax: 3, rateMax: 0.5 };
+  const changed = await api.cluster.updateAccount({ account, settings }, operator.call());
+  expect(changed).toMatchObject({ settings: { ...created.settings, ...settings }, limitsChangedAtMs: clock.now() });
+  expect(await api.cluster.getAccount({ account }, operator.call())).toEqual(changed);
+  expect(heard).toEqual([account]);
+  stop();
+
+  const pages: string[] = [];
+  for (let pageToken = ""; ; ) {
+    const page = await api.cluster.listAccounts({ pageSize: 1, pageToken }, operator.call());
+    pages.push(...page.accounts.map(({ id }) => id));
+    pageToken = page.nextPageToken;
+    if (pageToken === "") break;
+  }
+  expect(pages).toEqual([...pages].sort());
+  expect(pages).toEqual(expect.arrayContaining([account, operator.accountId]));
+});
+
+test.each([
+  ["an account that is not there", { account: "nobody", settings: { weight: 2 } }, "ACCOUNT_NOT_FOUND"],
+  ["an id that is none", { account: "a b", settings: { weight: 2 } }, "INVALID_ACCOUNT_ID"],
+  ["nothing to change", { account: "main", settings: {} }, "NOTHING_TO_CHANGE"],
+  ["a weight of 0", { account: "main", settings: { weight: 0 } }, "INVALID_SETTING"],
+  ["a rate below 0", { account: "main", settings: { rateMax: -1 } }, "INVALID_SETTING"],
+])("limits of %s are refused", async (_, request, reason) => {
+  await expect(api.cluster.updateAccount(request, operator.call())).rejects.toMatchObject({ reason });
 });
 
 test("a command whose answer was lost is recognised; one that meets another writer is tried again", async () => {

@@ -3,11 +3,13 @@
 import { type Coordinator, readMembers, readWishes, withDeadlines, writeWish } from "@sluice/coordination";
 import { AppError, type Clock, invalid, type Prefix } from "@sluice/core";
 import type { Api, CallContext, ClusterServiceService, PartitionChange } from "@sluice/protocol";
+import type { Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { Authenticate } from "../accounts/authenticate.ts";
 import type { ApiServerConfig } from "../config.ts";
 import type { ApiServerMetrics } from "../metrics.ts";
+import { createAccountCalls } from "./accounts.ts";
 import { type Change, merge, move, split } from "./change-wish.ts";
 import { createAuthorizeOperator } from "./operators.ts";
 import { readCluster, toWireQueue } from "./read-cluster.ts";
@@ -16,7 +18,8 @@ export interface ClusterApiOptions {
   readonly config: Pick<ApiServerConfig, "auth" | "operatorAccounts">;
   readonly authenticate: Authenticate;
   readonly coordinator: Coordinator;
-  readonly store: Pick<Store, "lanes" | "agents">;
+  readonly store: Pick<Store, "lanes" | "agents" | "accounts">;
+  readonly signals: Signals;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: ApiServerMetrics;
@@ -61,6 +64,7 @@ export function createClusterApi(options: ClusterApiOptions): Api<typeof Cluster
       await authorize(context);
       return readCluster({ coordinator, store, clock });
     },
+    ...createAccountCalls({ ...options, authorize }),
     splitPartition: ({ queue, prefix }, context) => command("split", { queue, prefix }, split(prefix), context),
     mergePartition: ({ queue, prefix }, context) => command("merge", { queue, prefix }, merge(prefix), context),
     movePartition: ({ queue, prefix, to }, context) => command("move", { queue, prefix }, move(prefix, to), context),

@@ -95,7 +95,8 @@ const ranges: Readonly<Record<RangedName, Range>> = {
   weight: { field: "weight", min: 1, max: 100 },
 };
 
-function parseRate(rate: number): number {
+/** Throws unless it is a rate. */
+export function parseRate(rate: number): number {
   if (rate === 0 || (rate >= rateRange.min && rate <= rateRange.max)) return rate;
   throw invalid(
     "INVALID_SETTING",

@@ -16,6 +16,7 @@ import type { Logger } from "@sluice/runtime";
 import type { ApiServerConfig } from "../config.ts";
 import type { ApiServerMetrics } from "../metrics.ts";
 import type { Budget } from "./budget.ts";
+import type { KnownAccounts } from "./known-accounts.ts";
 import type { KnownFunctions } from "./known-functions.ts";
 import { type Draft, parseSubmission } from "./parse-submission.ts";
 import type { Recorder } from "./recorder.ts";
@@ -51,6 +52,7 @@ export interface SubmitOptions {
   readonly log: Logger;
   readonly metrics: ApiServerMetrics;
   readonly functions: KnownFunctions;
+  readonly accounts: KnownAccounts;
   readonly routing: Routing;
   readonly throttle: SubmitThrottle;
   readonly knownTasks: KnownTasks;
@@ -88,9 +90,11 @@ export function createSubmit(options: SubmitOptions): Submit {
 
   /** Each task as a draft, or what is wrong with it. */
   async function admit({ accountId, tasks, pathOf }: Message): Promise<(Draft | AppError)[]> {
-    const functions = await options.functions.find(accountId, namesOf(tasks));
-    const routeOf = (flow: Flow, settings: Limits) =>
-      options.routing.routeOf(flow, { function: settings, account: undefined });
+    const [functions, account] = await Promise.all([
+      options.functions.find(accountId, namesOf(tasks)),
+      options.accounts.find(accountId),
+    ]);
+    const routeOf = (flow: Flow, settings: Limits) => options.routing.routeOf(flow, { function: settings, account });
     const context = { accountId, functions, config, routeOf, newTaskId };
     const submitted = tasks.map((task, index) => orError(() => parseSubmission(task, pathOf(index), context)));
     const parsed = await throttle(submitted);

@@ -1,4 +1,5 @@
 import {
+  type Account,
   AgentState,
   type Api,
   type Cluster,
@@ -48,6 +49,8 @@ export function aCluster(): Cluster {
   };
 }
 
+const noLimits = { concurrencyMax: 0, rateMax: 0, rateBurst: 0, weight: 1 };
+
 /** Does at once what it is told, on `state.cluster`. */
 export function clusterApi(state: { cluster: Cluster }): Api<typeof ClusterServiceService> {
   const find = (name: string): ClusterQueue => {
@@ -61,7 +64,21 @@ export function clusterApi(state: { cluster: Cluster }): Api<typeof ClusterServi
     queue.partitions = queue.partitions.flatMap((partition) => (partition.prefix === at ? by : [partition]));
     return { queue, changed: true };
   };
+  const accounts = new Map<string, Account>();
   return {
+    async getAccount({ account }) {
+      const found = accounts.get(account);
+      if (!found) throw failure("NOT_FOUND", `there is no account ${account}`);
+      return found;
+    },
+    async updateAccount({ account: id, settings }) {
+      const before = accounts.get(id)?.settings ?? noLimits;
+      const given = Object.entries(settings ?? {}).filter(([, value]) => value !== undefined);
+      const after = { ...before, ...Object.fromEntries(given) };
+      accounts.set(id, { id, settings: after, limitsChangedAtMs: 0, createdAtMs: 1_700_000_000_000 });
+      return accounts.get(id) as Account;
+    },
+    listAccounts: async () => ({ accounts: [...accounts.values()], nextPageToken: "" }),
     getCluster: async () => state.cluster,
     async splitPartition({ queue, prefix }) {
       const halves = [`${prefix}0`, `${prefix}1`].map((half) => aPartition({ queue, prefix: half }));
