@@ -57,7 +57,10 @@ test("an attempt that still waits when its expiry passes is never started", asyn
   const onStarted = () => {
     hasStarted = true;
   };
-  const late = await world.run(world.spec({ handler: "index.pid" }), { startBefore: performance.now() + 100, onStarted });
+  const late = await world.run(world.spec({ handler: "index.pid" }), {
+    startBefore: performance.now() + 100,
+    onStarted,
+  });
 
   expect([late.kind, hasStarted]).toEqual(["expired", false]);
   expect((await busy).kind).toBe("succeeded");
