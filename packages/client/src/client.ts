@@ -2,6 +2,7 @@ import type { ClusterClient } from "./cluster.ts";
 import type { CallOptions } from "./connection.ts";
 import type { FunctionsClient } from "./functions.ts";
 import type { Health } from "./health.ts";
+import type { OperationsClient } from "./operations.ts";
 import type { SubmitManyOptions, SubmitResult } from "./submit-many.ts";
 import type { LogOptions, PageOptions, WaitOptions } from "./tasks.ts";
 import type { Accepted, LogChunk, Submission, Task, TaskFilter, TaskPage } from "./types.ts";
@@ -52,6 +53,8 @@ export interface SluiceClient extends AsyncDisposable {
   readonly functions: FunctionsClient;
   /** For operators: who is there, who owns what, and how the queues are split. */
   readonly cluster: ClusterClient;
+  /** Pauses what waits, and stops or deletes many tasks at once. */
+  readonly operations: OperationsClient;
   /** What the server says of itself; tried once, for at most 5 s. */
   health(options?: CallOptions): Promise<Health>;
   /** Waits for the answers of all submissions, then disconnects. End your own watches first. */

@@ -3,6 +3,7 @@ import {
   ClusterServiceService,
   type Definition,
   FunctionServiceService,
+  OperationServiceService,
   TaskServiceService,
 } from "@sluice/protocol";
 import { Aborts } from "./aborts.ts";
@@ -12,6 +13,7 @@ import { type Connection, once } from "./connection.ts";
 import { InvalidArgument } from "./errors.ts";
 import { createFunctionsClient } from "./functions.ts";
 import { HealthService } from "./health.ts";
+import { createOperationsClient } from "./operations.ts";
 import { addPatiently } from "./patience.ts";
 import { createPreparer } from "./prepare.ts";
 import { submitMany } from "./submit-many.ts";
@@ -55,8 +57,12 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     return { api: explainClosing(definition, api, { address, tls: options.tls }), close };
   };
   const [tasks, functions] = [open(TaskServiceService), open(FunctionServiceService)];
-  const [cluster, health] = [open(ClusterServiceService), open(HealthService)];
-  const apis = { tasks: tasks.api, functions: functions.api, cluster: cluster.api };
+  const [cluster, operations, health] = [
+    open(ClusterServiceService),
+    open(OperationServiceService),
+    open(HealthService),
+  ];
+  const apis = { tasks: tasks.api, functions: functions.api, cluster: cluster.api, operations: operations.api };
   const connection: Connection = { ...apis, system, retryTimeoutMs };
   const submitter = new Submitter(tasks.api, system, { ...defaults, ...options.submit, retryTimeoutMs });
   const prepare = createPreparer(system);
@@ -64,7 +70,7 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
 
   const close = async () => {
     await submitter.close();
-    for (const client of [tasks, functions, cluster, health]) client.close();
+    for (const client of [tasks, functions, cluster, operations, health]) client.close();
   };
   return {
     submit: async (submission, { signal, waitMs = 0 } = {}) => {
@@ -97,6 +103,7 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
     log: (function_, taskId, logOptions = {}) => log(connection, { function: function_, taskId }, logOptions),
     functions: createFunctionsClient(connection),
     cluster: createClusterClient(connection),
+    operations: createOperationsClient(connection),
     health: (callOptions = {}) =>
       once(callOptions, (context) => health.api.check({}, { ...context, timeoutMs: 5_000 })),
     close,

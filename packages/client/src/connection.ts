@@ -1,4 +1,10 @@
-import type { Api, ClusterServiceService, FunctionServiceService, TaskServiceService } from "@sluice/protocol";
+import type {
+  Api,
+  ClusterServiceService,
+  FunctionServiceService,
+  OperationServiceService,
+  TaskServiceService,
+} from "@sluice/protocol";
 import { toSluiceError } from "./errors.ts";
 import { retrying } from "./retry.ts";
 import type { System } from "./system.ts";
@@ -8,6 +14,7 @@ export interface Connection {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly functions: Api<typeof FunctionServiceService>;
   readonly cluster: Api<typeof ClusterServiceService>;
+  readonly operations: Api<typeof OperationServiceService>;
   readonly system: System;
   readonly retryTimeoutMs: number;
 }

@@ -35,6 +35,14 @@ export {
 } from "./errors.ts";
 export type { Deployment, FunctionChange, FunctionDefinition, FunctionFilter, FunctionsClient } from "./functions.ts";
 export type { Health } from "./health.ts";
+export type {
+  Operation,
+  OperationsClient,
+  Pause,
+  PauseTarget,
+  StartOptions,
+  WatchOperationOptions,
+} from "./operations.ts";
 export type { SubmitManyOptions, SubmitResult } from "./submit-many.ts";
 export type { LogOptions, PageOptions, WaitOptions } from "./tasks.ts";
 export type { TlsOptions } from "./tls.ts";

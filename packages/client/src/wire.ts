@@ -57,6 +57,21 @@ export function selectionToWire(selection: TaskSelection): TaskSelector {
   };
 }
 
+/** Without what does not filter. */
+export function selectionFromWire(wire: TaskSelector): TaskSelection {
+  const status = statusFromWire.get(wire.status);
+  const priority = priorityFromWire.get(wire.priority);
+  return {
+    ...(wire.function !== "" && { function: wire.function }),
+    ...(status !== undefined && status !== "Unknown" && { status }),
+    ...(wire.enqueuedFromMs !== 0 && { enqueuedFromMs: wire.enqueuedFromMs }),
+    ...(wire.enqueuedUntilMs !== 0 && { enqueuedUntilMs: wire.enqueuedUntilMs }),
+    ...(wire.taskIdPrefix !== "" && { taskIdPrefix: wire.taskIdPrefix }),
+    ...(wire.tag !== "" && { tag: wire.tag }),
+    ...(priority !== undefined && { priority }),
+  };
+}
+
 /** Throws `INVALID_PRIORITY`. */
 export function wirePriority(priority: Priority | undefined): WirePriority {
   if (priority === undefined) return WirePriority.UNSPECIFIED;

@@ -10,6 +10,7 @@ import {
   ClusterServiceService,
   type FunctionMessage,
   FunctionServiceService,
+  OperationServiceService,
   type Rejected,
   type SubmitStreamRequest,
   serverCredentials,
@@ -23,6 +24,7 @@ import {
 } from "@sluice/protocol";
 import { HealthService } from "../health.ts";
 import { aCluster, clusterApi } from "./fake-cluster.ts";
+import { aPlace, type FakeOperations, operationApi } from "./fake-operations.ts";
 import { FakeTasks, failure } from "./fake-tasks.ts";
 
 export interface Faults {
@@ -35,6 +37,8 @@ export interface Faults {
   becomes?: (submission: TaskSubmission) => Partial<Task>;
   /** Called for every unary call with its name; throwing fails it. */
   beforeCall?: (name: string) => Promise<void> | void;
+  /** Called once a unary call has taken effect; throwing loses its answer. */
+  afterCall?: (name: string) => void;
   /** Called after each state that a watcher was sent; throwing breaks the stream. */
   afterWatchState?: (task: Task) => void;
 }
@@ -56,6 +60,8 @@ export interface FakeServer extends AsyncDisposable {
   readonly functions: Map<string, FunctionMessage>;
   /** What operators see; commands change it at once. */
   cluster: Cluster;
+  /** Pauses and operations. */
+  readonly place: FakeOperations;
   /** Sizes of the batches that came. */
   readonly batches: number[];
   readonly logs: Map<string, TaskLogChunk[]>;
@@ -73,6 +79,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     tasks: new FakeTasks(faults),
     functions: new Map(),
     cluster: aCluster(),
+    place: aPlace(),
     batches: [],
     logs: new Map(),
     streamCount: 0,
@@ -92,7 +99,10 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   });
 }
 
-type State = Pick<FakeServer, "faults" | "tasks" | "functions" | "cluster" | "batches" | "logs" | "streamCount">;
+type State = Pick<
+  FakeServer,
+  "faults" | "tasks" | "functions" | "cluster" | "place" | "batches" | "logs" | "streamCount"
+>;
 
 async function listen(state: State, options: FakeServerOptions, port: number): Promise<[Server, number]> {
   const server = new Server(serverOptions);
@@ -101,6 +111,7 @@ async function listen(state: State, options: FakeServerOptions, port: number): P
     messageBytesMax: { createFunction: 64 * 1024 * 1024, updateFunction: 64 * 1024 * 1024 },
   });
   addApi(server, ClusterServiceService, guarded(clusterApi(state), state, options));
+  addApi(server, OperationServiceService, guarded(operationApi(state), state, options));
   addApi(server, HealthService, { check: async () => "serving" as const });
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, serverCredentials(options.tls), (cause, value) =>
@@ -126,7 +137,9 @@ function guarded<T extends object>(api: T, { faults }: State, { authorization }:
       return (async () => {
         check();
         await faults.beforeCall?.(name);
-        return handler(input, context);
+        const answer = await (handler(input, context) as Promise<unknown>);
+        faults.afterCall?.(name);
+        return answer;
       })();
     },
   ]);
