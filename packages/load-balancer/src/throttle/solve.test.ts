@@ -69,6 +69,16 @@ test("small ones are refused alike when they alone are more than what leaves", (
   const { drops, othersDrop } = judge(among([], 2_000));
   expect(drops).toEqual([]);
   expect(othersDrop).toBeCloseTo(0.75);
+  const spared = judge(among([anAccount("good", 10, { waiting: 3 })], 2_000));
+  expect(spared.drops).toMatchObject([{ accountId: "good", probability: 0 }]);
+});
+
+test("while nothing leaves, those who have little waiting are still taken", () => {
+  const away = { backlog: 50_000, drainPerSecond: 0 };
+  const arrivals = among([anAccount("noisy", 300, { waiting: 50_000 }), anAccount("good", 20, { waiting: 100 })]);
+  const { drops, othersDrop } = judge(arrivals, away);
+  expect(drops.map(({ accountId }) => accountId)).toEqual(["noisy"]);
+  expect(othersDrop).toBe(0);
 });
 
 test("an account that is alone may fill its queue, until another one comes", () => {

@@ -1,9 +1,8 @@
 // Whose submissions to a queue are refused, and how many of them. Pure.
 //
-// Two rules keep a throttled queue from hurting those who did not fill it. Whoever has few tasks waiting is not refused: a
-// backlog may be old, held back by a limit or a pause, and is then not the doing of those who submit now. And the drain is
-// always left to them: what works off the backlog is taken from those who have it. Both end where they alone send more than
-// leaves: then they are what fills it, and everybody gets the fair share.
+// A backlog may be old, held back by a limit, a pause, or for want of agents, and is then not the doing of all who submit now.
+// So whoever has less waiting than its part of the reference, also in a second, is not refused: all of them together cannot
+// fill more than the reference, and what works off the backlog is taken from those who have it.
 
 import type { Drop } from "@sluice/coordination";
 import {
@@ -70,24 +69,34 @@ export function judgeQueue(
   const limits = isAlone ? { ...config, backlogMin: Math.max(config.backlogMin, config.aloneBacklogMin) } : config;
   if (!isThrottled(wasThrottled, pressure, limits)) return open;
   const admissible = admissibleRate(pressure, limits);
-  const room = Math.max(admissible, pressure.drainPerSecond);
   const waitingShare = backlogReference(pressure, limits) / Math.max(1, arrivals.accounts.length);
-  const known = arrivals.accounts.filter(({ waiting = Number.POSITIVE_INFINITY }) => waiting > waitingShare);
-  const offenders = restOf(arrivals, known) > room ? arrivals.accounts : known;
-  const others = restOf(arrivals, offenders);
+  const isOffender = ({ waiting, perSecond }: AccountArrivals) =>
+    waiting === undefined || waiting + perSecond > waitingShare;
+  const offenders = arrivals.accounts.filter(isOffender);
   const { dropMax } = config;
   const demands = offenders.map(({ perSecond }) => ({ rate: perSecond, weight: 1 }));
-  const { share, drops } = fairShares(demands, { admissible, others, dropMax });
+  const { share, drops } = fairShares(demands, { admissible, others: restOf(arrivals, offenders), dropMax });
+  const small = restOf(arrivals, arrivals.accounts);
+  const othersDrop = uniformDrop(small, Math.max(admissible, pressure.drainPerSecond), dropMax);
+  const spared = othersDrop > 0 ? arrivals.accounts.filter((account) => !isOffender(account)) : [];
   return {
     isThrottled: true,
-    drops: offenders.flatMap((account, index) => dropsOf(queue, account, { share, drop: drops[index] ?? 0, dropMax })),
-    othersDrop: uniformDrop(others, room, dropMax),
+    drops: [
+      ...offenders.flatMap((account, index) => dropsOf(queue, account, { share, drop: drops[index] ?? 0, dropMax })),
+      ...spared.map(({ accountId, perSecond }) => spare(queue, accountId, perSecond)),
+    ],
+    othersDrop,
   };
 }
 export interface QueueFacts {
   readonly wasThrottled: boolean;
   readonly pressure: QueuePressure;
   readonly arrivals: QueueArrivals;
+}
+
+/** Says by name that it is not one of the small ones that are refused alike. */
+function spare(queue: string, accountId: AccountId, rate: number): Drop {
+  return { accountId, functionName: undefined, queue, probability: 0, share: rate, rate };
 }
 
 /** Submissions per second of all others. */
