@@ -204,6 +204,7 @@ function adoptEntry(
   rememberRow(task, row);
   task.state = "dispatched";
   task.attempt = ref.attempt;
+  task.stopMarked = row.stopRequested;
   task.function = read.functions.get(flowKey(row));
   joinAgent(task, link);
   context.metrics.adopted.inc();

@@ -30,6 +30,7 @@ import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
+import { type Preempting, urgentPriority } from "./preempting.ts";
 import type { Sights } from "./sights.ts";
 
 /** What every partition gets from its scheduler. */
@@ -95,6 +96,7 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeResume: Wake;
   readonly wakeOperations: Wake;
   readonly wakeOverflow: Wake;
+  readonly wakePreempt: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -110,6 +112,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly picks: Map<string, number>;
   /** A task of this priority had expired when its turn came: more of them may be behind it. Written by `dispatch`, taken by `expire`. */
   expiredAtTurn: Priority | undefined;
+  /** Who may have others stopped. Written by `preempt`. */
+  readonly preempting: Preempting;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
@@ -155,6 +159,7 @@ export function createWakes(clock: Clock) {
     wakeResume: createWake(clock),
     wakeOperations: createWake(clock),
     wakeOverflow: createWake(clock),
+    wakePreempt: createWake(clock),
   };
 }
 
@@ -162,6 +167,9 @@ export function createWakes(clock: Clock) {
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
   const { origin, seqs } = waiting;
   context.order.add(origin, urgency(origin), waiting, seqs.length);
+  if (origin.priority > urgentPriority) return;
+  context.preempting.urgent.add(waiting);
+  context.wakePreempt.notify();
 }
 
 /** Back in order after it could not be dispatched; its row will be read again. */

@@ -86,12 +86,13 @@ async function dispatchBatch(
 
 /** A change of weights counts from the next batch of the flow on. */
 function weigh(
-  { order }: PartitionContext,
+  { order, accounts }: PartitionContext,
   flows: ReadonlyMap<string, Flow>,
   functions: ReadonlyMap<string, FunctionRecord | undefined>,
 ): void {
   for (const [key, flow] of flows) {
-    order.weigh(flow, { account: 1, flow: functions.get(key)?.settings.weight ?? 1 });
+    const account = accounts.peek(flow.accountId)?.settings.weight ?? 1;
+    order.weigh(flow, { account, flow: functions.get(key)?.settings.weight ?? 1 });
   }
 }
 
@@ -148,6 +149,7 @@ function act(
       continue;
     }
     rememberRow(task, row);
+    task.stopMarked = row.stopRequested;
     if (plan === "dispatch") {
       if (mayStart(context, task, undecided)) assignments.add(task, row, limits?.version ?? []);
       else putBack(context, task);

@@ -25,7 +25,7 @@ export function outcomeWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts
     case OutcomeKind.SUCCEEDED:
       return finalWrite(task, "Succeeded", ended, facts.now);
     case OutcomeKind.STOPPED:
-      return finalWrite(task, "Stopped", ended, facts.now);
+      return task.stopMarked ? finalWrite(task, "Stopped", ended, facts.now) : preemptedWrite(task, ended, facts);
     case OutcomeKind.EXPIRED:
       return finalWrite(task, "Expired", ended, facts.now);
     case OutcomeKind.INVALID:
@@ -39,6 +39,17 @@ export function outcomeWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts
     default:
       return failedWrite(task, ended, "retryable", facts);
   }
+}
+
+/**
+ * Stopped, and no user asked for it: an owner stopped it for a task that is urgent. It goes on as the next attempt, like one that
+ * met flow control. If a user has asked meanwhile, the mark on its row ends it where it is parked.
+ */
+function preemptedWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts): SettleWrite | ParkWrite {
+  const errorType = "Preempted";
+  const errorMessage = "stopped to make room for a task that is urgent";
+  const outcome = { ...ended.outcome, errorType, errorMessage };
+  return failedWrite(task, { ...ended, outcome }, "flow_control", facts);
 }
 
 /** The end of a task that was never started, or whose attempt ended it. */

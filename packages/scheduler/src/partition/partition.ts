@@ -30,6 +30,8 @@ import { moveLoop } from "./move.ts";
 import { operationsLoop } from "./operations.ts";
 import { overflowLoop } from "./overflow.ts";
 import { PendingWrites } from "./pending-writes.ts";
+import { preemptLoop } from "./preempt.ts";
+import { createPreempting } from "./preempting.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
 import { resumeLoop } from "./resume.ts";
 import { settleLoop } from "./settle.ts";
@@ -107,6 +109,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
+    preempting: createPreempting(),
     dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;
@@ -137,6 +140,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       expireLoop(context),
       overflowLoop(context),
       purgeLoop(context),
+      preemptLoop(context, port),
       resumeLoop(context),
       operationsLoop(context),
       context.homes.run,

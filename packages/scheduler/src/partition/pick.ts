@@ -3,6 +3,7 @@ import type { Seq } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
+import { takeClaimed } from "./preempt.ts";
 import { freeUpTo, placingOf, shardRoom } from "./room.ts";
 import { countWithoutTurn, hasNoTurn } from "./turn.ts";
 
@@ -34,6 +35,8 @@ export function pick(context: PartitionContext): ActiveTask[] {
   const startedAt = clock.monotonic();
   const looksAtAll = startedAt >= context.blockedUntil;
   context.growsAt = Number.POSITIVE_INFINITY;
+  picked.push(...takeClaimed(context, room));
+  room -= picked.length;
   if (looksAtAll) order.unblockAll();
   while (room > 0) {
     const waiting = order.peek();

@@ -1,6 +1,6 @@
-import { type Clock, createExpectedCosts, createFairOrder, type Seq, TaskId } from "@sluice/core";
+import { type Clock, createExpectedCosts, createFairOrder, type Priority, type Seq, TaskId } from "@sluice/core";
 import { aFlow, FakeClock, seededRandom } from "@sluice/core/testing";
-import type { DispatchAttempt } from "@sluice/protocol";
+import type { AttemptRef, DispatchAttempt } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import { Registry } from "prom-client";
@@ -16,6 +16,7 @@ import { dispatchLoop } from "./dispatch.ts";
 import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { PendingWrites } from "./pending-writes.ts";
+import { createPreempting } from "./preempting.ts";
 import { createSights } from "./sights.ts";
 
 export const epoch = 5;
@@ -45,6 +46,8 @@ export interface DispatchOptions {
   /** Agents, each with so many slots. Default: one with 1,000. */
   readonly agents?: number;
   readonly slots?: number;
+  /** Whether tasks of every function may be stopped for urgent ones. */
+  readonly preemptible?: boolean;
 }
 
 /** A partition that only dispatches, to one agent that takes everything. Ends with the test. */
@@ -56,6 +59,7 @@ export function startDispatching(options: DispatchOptions = {}) {
   const reads: Seq[][] = [];
   const frames: DispatchAttempt[][] = [];
   const { agents = 1, slots = 1_000 } = options;
+  const stops: AttemptRef[] = [];
   const sentTo = new Map<Seq, string>();
   function aLink(agentId: string) {
     const link = {
@@ -76,6 +80,10 @@ export function startDispatching(options: DispatchOptions = {}) {
         for (const { seq } of attempts) sentTo.set(seq, agentId);
         return true;
       },
+      stop(_port: PartitionPort, attempts: AttemptRef[]) {
+        stops.push(...attempts);
+        return true;
+      },
     };
     return link as unknown as AgentLink;
   }
@@ -88,7 +96,7 @@ export function startDispatching(options: DispatchOptions = {}) {
   };
   const record = {
     revision: 1,
-    settings: { instanceConcurrency: 1_000, instancesMax, memoryMb: 128 },
+    settings: { instanceConcurrency: 1_000, instancesMax, memoryMb: 128, preemptible: options.preemptible ?? false },
   } as FunctionRecord;
   const context = {
     pace: createPace(),
@@ -113,6 +121,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     dispatched: 0,
     payloadBytes: 0,
     sights: createSights(clock),
+    preempting: createPreempting(),
     picks: new Map<string, number>(),
     expiredAtTurn: undefined,
     blockedUntil: 0,
@@ -146,11 +155,14 @@ export function startDispatching(options: DispatchOptions = {}) {
 
   let lastSeq = 0;
   /** Tasks in one block, whose rows have this payload and stamp. */
-  function deliver(count: number, { flow = echo, bytes = 1, stamp = epoch, lostAttempts = 0 } = {}): void {
+  function deliver(
+    count: number,
+    { flow = echo, bytes = 1, stamp = epoch, lostAttempts = 0, priority = 2 as Priority } = {},
+  ): void {
     const seqs = Array.from({ length: count }, () => ++lastSeq);
     for (const seq of seqs)
       rows.set(seq, { ...aRow(seq), ...flow, stamp, lostAttempts, payload: new Uint8Array(bytes) });
-    const block = { ...flow, queue: "q0", lane: 0, priority: 2 as const, seqs, enqueuedAt: lastSeq };
+    const block = { ...flow, queue: "q0", lane: 0, priority, seqs, enqueuedAt: lastSeq };
     const waiting = context.memory.enter({ block, deliveryCount: 1 });
     if (waiting) putInOrder(context, waiting);
     context.wakeDispatch.notify();
@@ -163,7 +175,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     await done;
   });
   return {
-    ...{ clock, context, reads, frames, sentTo, links, deliver },
+    ...{ clock, context, reads, frames, stops, sentTo, links, deliver },
     get looks() {
       return looks;
     },

@@ -42,6 +42,7 @@ function actOnMark(context: PartitionContext, port: PartitionPort, row: TaskRow)
   const known = context.memory.active(row.seq);
   if (known) {
     // One that is being read or written is decided there; one that is held may be running.
+    if (row.stopRequested && known.attempt === row.attempt) known.stopMarked = true;
     if (known.state !== "dispatched" || known.stopSent || !known.link || !row.stopRequested) return;
     const ref = { seq: row.seq, attempt: known.attempt, queue: context.owner.queue, lane: row.lane };
     known.stopSent = known.link.stop(port, [ref]);
