@@ -46,6 +46,19 @@ test("a million numbers pass through in blocks of 256", { timeout: 5_000 }, asyn
   expect([pulled, await consumer.caughtUpTo()]).toEqual([blocks, Number.POSITIVE_INFINITY]);
 });
 
+test("who hears a partition is told of its blocks when they are published, and takes nothing", async () => {
+  await using queue = createMemoryQueue({ clock: new FakeClock() });
+  const heard: Block[] = [];
+  const stop = queue.hear?.({ queue: "q0", prefix: "0" }, (block) => heard.push(block));
+  await queue.publish([aBlock({ seqs: [1] }), aBlock({ seqs: [2], lane: 31 }), aBlock({ seqs: [3], queue: "q1" })]);
+  stop?.();
+  await queue.publish([aBlock({ seqs: [4] })]);
+
+  expect(heard).toEqual([aBlock({ seqs: [1] })]);
+  const consumer = await queue.open(owned);
+  expect(await consumer.pull(9, forever)).toHaveLength(3);
+});
+
 test("it runs a timer only while a pull waits for a block in other hands", async () => {
   const clock = new FakeClock();
   await using queue = createMemoryQueue({ clock, ackWaitMs: 100 });

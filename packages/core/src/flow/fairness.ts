@@ -13,7 +13,12 @@ import { IndexedHeap, type Ranked } from "./indexed-heap.ts";
  * An item holds one or more units, each of which is picked by itself: a block of 256 tasks costs as little here as a task.
  *
  * Bound: between two picks of an account that always has something to do, every other account b is picked at most
- * ⌊weight of b / its own weight⌋ + 1 times (at unit cost); the same holds between the flows of one account.
+ * ⌊weight of b / its own weight⌋ + 1 times (at unit cost); the same holds between the flows of one account. With other costs,
+ * b is charged at most weight of b / its own weight × what the first of the two picks cost, plus its own dearest pick.
+ *
+ * So nothing starves. From when nothing in its flow is more urgent, an item waits for one pick of its flow: at most
+ * F × (⌊w⌋ + 1) picks of its account, F being the flows of its account that wait and w the largest ratio of their weights to its
+ * own, each of which waits for that many picks of each other account that waits. See `urgency` for when that is.
  */
 export interface FairOrder<T> {
   /** Units that wait, also those of blocked flows. */

@@ -6,7 +6,8 @@ export const patienceMs: Readonly<Record<Priority, number>> = { 0: 0, 1: 10_000,
 
 /**
  * Rank inside a flow, smallest first. A task is passed only by tasks that were enqueued less than its patience after it, so
- * low priority is delayed, never starved.
+ * low priority is delayed, never starved: 600 s after it was enqueued nothing that comes can pass it any more, and what could
+ * has been enqueued. The rest is up to the fair order between flows (`FairOrder` states its bound).
  */
 export function urgency(task: { readonly enqueuedAt: EpochMs; readonly priority: Priority }): number {
   return task.enqueuedAt + patienceMs[task.priority];
