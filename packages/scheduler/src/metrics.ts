@@ -67,10 +67,12 @@ export function schedulerMetrics(registry: Registry) {
       "Shards of flows that got more agents (grown) or fewer (shrunk), or needed more and got none because the flow had lost agents (withheld).",
       ["kind"],
     ),
-    moved: counter("moved_tasks_total", "Tasks given to the one lane in which their limited flow lies."),
+    moved: counter(
+      "moved_tasks_total",
+      "Tasks given to another lane: to the one in which their limited flow lies, or to or from a queue of their flow's own.",
+    ),
     flowControlErrors: counter("flow_control_errors_total", "Attempts that ended with a flow-control error."),
     slowedFlows: counter("slowed_flows_total", "Times that a flow was slowed down because too much of it was refused."),
-    preempted: counter("preempted_attempts_total", "Attempts that were told to stop to make room for urgent tasks."),
     throttledFlows: new Gauge({
       name: "sluice_scheduler_throttled_flows",
       help: "Flows that are held back now because their downstream refused too much, or asked for a pause.",

@@ -3,12 +3,13 @@
 // something new.
 import {
   type Coordinator,
+  type FlowLoad,
   type LoadReport,
   type Membership,
   reportedPartitionsMax,
   writeLoads,
 } from "@sluice/coordination";
-import { AppError, type Clock, type Loop, type OwnedPartition, partitionKey } from "@sluice/core";
+import { AppError, type Clock, flowKey, type Loop, type OwnedPartition, partitionKey } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { Partition } from "./partition/partition.ts";
 
@@ -19,6 +20,8 @@ export interface ReportLoadsDeps {
   readonly membership: Membership;
   /** Owned now. */
   readonly partitions: () => readonly Pick<Partition, "owner" | "dispatched" | "backlog">[];
+  /** What is to be said of flows since it was asked last. Default: nothing. */
+  readonly flows?: () => readonly FlowLoad[];
 }
 
 const everyMs = 2_000;
@@ -33,7 +36,9 @@ export function reportLoadsLoop(deps: ReportLoadsDeps): Loop {
   return async (signal) => {
     let said: { readonly report: LoadReport; readonly leaseId: string } | undefined;
     while (!signal.aborted) {
-      const report = reportOf(membership.id, meter.measure(deps.partitions()));
+      const flows = deps.flows?.() ?? [];
+      const busy = reportOf(membership.id, meter.measure(deps.partitions()));
+      const report = { ...busy, ...(flows.length > 0 && { flows }) };
       const { lease } = membership;
       const isNew = said === undefined || said.leaseId !== lease?.id || saysMore(report, said.report);
       if (lease !== undefined && membership.isTrusted() && isNew) {
@@ -101,6 +106,7 @@ function reportOf(memberId: string, loads: readonly Load[]): LoadReport {
 /** Whether other partitions are named, or a number has changed by more than a fifth. */
 function saysMore(now: LoadReport, said: LoadReport): boolean {
   if (now.isCut !== said.isCut || now.partitions.length !== said.partitions.length) return true;
+  if (saysMoreOfFlows(now.flows ?? [], said.flows ?? [])) return true;
   const before = new Map(said.partitions.map((load) => [partitionKey(load), load]));
   return now.partitions.some((load) => {
     const old = before.get(partitionKey(load));
@@ -111,6 +117,22 @@ function saysMore(now: LoadReport, said: LoadReport): boolean {
       isOther(load.dispatchedPerSecond, old.dispatchedPerSecond, 5)
     );
   });
+}
+
+function saysMoreOfFlows(now: readonly FlowLoad[], said: readonly FlowLoad[]): boolean {
+  const before = new Map(said.map((load) => [flowKey(load), load]));
+  return (
+    now.length !== said.length ||
+    now.some((load) => {
+      const old = before.get(flowKey(load));
+      return (
+        old === undefined ||
+        old.asksFor !== load.asksFor ||
+        isOther(load.waiting, old.waiting, 1_000) ||
+        isOther(load.dispatchedPerSecond, old.dispatchedPerSecond, 100)
+      );
+    })
+  );
 }
 
 /** `least`: changes that are smaller never count. */

@@ -20,6 +20,7 @@ import { createPace } from "./agents/pace.ts";
 import { createShards } from "./agents/shards.ts";
 import { createBatchControl } from "./batch-control.ts";
 import type { SchedulerConfig } from "./config.ts";
+import { createFlowMeter } from "./flow-meter.ts";
 import { createAccountCache, createFunctionCache, usableMs } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
@@ -82,11 +83,13 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     registry: deps.registry,
     queues: deps.queues,
     isCalm: () => agents.links.every(({ lastHeardAt }) => clock.monotonic() - lastHeardAt < calmMs),
+    queuesInUse: () => store.lanes.queuesInUse(),
     ...(deps.balancer && { config: deps.balancer }),
   });
   const functions = createFunctionCache({ clock, store, signals });
   const accounts = createAccountCache({ clock, store, signals });
   const routes = createRouteFollower({ coordinator, clock, log });
+  const flowMeter = createFlowMeter({ clock, accounts, isRouted: (flow) => routes.routeOf(flow) !== undefined });
   const batchControl = createBatchControl({ clock, log, store, signals });
   const agents = createAgentDirectory({
     ...config,
@@ -124,6 +127,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       functions,
       accounts,
       routes: knownRoutes(routes),
+      followedRoutes: routes,
+      flowMeter,
       queues: deps.queues,
       pace: createPace(),
       shards: createShards({
@@ -182,7 +187,11 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
           isLeading: () => balancer.isLeading,
           links: () => agents.links,
         }),
-        reportLoadsLoop({ clock, log, coordinator, membership, partitions: () => own.owned }),
+        reportLoadsLoop({
+          ...{ clock, log, coordinator, membership },
+          partitions: () => own.owned,
+          flows: () => flowMeter.measure(waitingFlows(own.owned)),
+        }),
       );
       const failed = new AbortController();
       const fail = (cause: unknown) => {
@@ -192,6 +201,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       await Promise.all([others.catch(fail), owning(failed.signal)]);
     },
   };
+}
+
+function* waitingFlows(partitions: readonly Partition[]) {
+  for (const partition of partitions) yield* partition.flows();
 }
 
 function knownRoutes(follower: RouteFollower): KnownRoutes {

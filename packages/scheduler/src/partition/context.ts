@@ -1,4 +1,5 @@
 // What the loops of one owned partition share. Each field names who writes it.
+import type { RouteFollower } from "@sluice/coordination";
 import {
   type Clock,
   createWake,
@@ -22,6 +23,7 @@ import type { Pace } from "../agents/pace.ts";
 import type { Shards } from "../agents/shards.ts";
 import type { BatchControl } from "../batch-control.ts";
 import type { SchedulerConfig } from "../config.ts";
+import type { FlowMeter } from "../flow-meter.ts";
 import type { AccountCache, FunctionCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
 import type { Gate } from "./gates.ts";
@@ -30,7 +32,6 @@ import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
-import { type Preempting, urgentPriority } from "./preempting.ts";
 import type { Sights } from "./sights.ts";
 
 /** What every partition gets from its scheduler. */
@@ -46,8 +47,11 @@ export interface PartitionDeps {
   readonly functions: FunctionCache;
   readonly accounts: AccountCache;
   readonly routes: KnownRoutes;
+  /** The routes themselves, for moving rows. */
+  readonly followedRoutes: Pick<RouteFollower, "routes" | "watch">;
   /** The shared ones. */
   readonly queues: readonly string[];
+  readonly flowMeter: Pick<FlowMeter, "gate">;
   readonly agents: AgentDirectory;
   /** What is paused, and what is to be stopped or deleted. */
   readonly batchControl: BatchControl;
@@ -92,11 +96,11 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeUnpark: Wake;
   readonly wakeSweep: Wake;
   readonly wakeHomes: Wake;
+  readonly wakeMoves: Wake;
   readonly wakeExpire: Wake;
   readonly wakeResume: Wake;
   readonly wakeOperations: Wake;
   readonly wakeOverflow: Wake;
-  readonly wakePreempt: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -112,8 +116,6 @@ export interface PartitionContext extends PartitionDeps {
   readonly picks: Map<string, number>;
   /** A task of this priority had expired when its turn came: more of them may be behind it. Written by `dispatch`, taken by `expire`. */
   expiredAtTurn: Priority | undefined;
-  /** Who may have others stopped. Written by `preempt`. */
-  readonly preempting: Preempting;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
@@ -159,7 +161,6 @@ export function createWakes(clock: Clock) {
     wakeResume: createWake(clock),
     wakeOperations: createWake(clock),
     wakeOverflow: createWake(clock),
-    wakePreempt: createWake(clock),
   };
 }
 
@@ -167,9 +168,6 @@ export function createWakes(clock: Clock) {
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
   const { origin, seqs } = waiting;
   context.order.add(origin, urgency(origin), waiting, seqs.length);
-  if (origin.priority > urgentPriority) return;
-  context.preempting.urgent.add(waiting);
-  context.wakePreempt.notify();
 }
 
 /** Back in order after it could not be dispatched; its row will be read again. */

@@ -62,13 +62,17 @@ export interface ActiveTask {
   agentId: string | undefined;
   dequeuedAt: EpochMs | undefined;
   stopSent: boolean;
-  /** Its row says that a user wants it to stop; without that, an attempt that was stopped goes on as the next one. */
-  stopMarked: boolean;
   /** What its flow was charged for it. Written by `pick` and `ends`. */
   cost: number;
   /** Of other agents that hold this attempt as lost; they may forget it when it has ended. Written by `adopt`. */
   witnesses: Set<AgentLink> | undefined;
 }
+
+/** What is remembered of a row. */
+export type KnownRow = Pick<
+  TaskRow,
+  "accountId" | "functionName" | "lane" | "priority" | "enqueuedAt" | "seq" | "attempt" | "retries" | "lostAttempts"
+>;
 
 export interface Memory {
   /** Numbers, waiting and active. */
@@ -96,7 +100,7 @@ export interface Memory {
   /** Makes a number that waits active: the reading of its row starts. */
   activate(seq: Seq, waiting: Pick<Waiting, "origin" | "flowKey">): ActiveTask;
   /** Makes a number active that an agent or a mark named, and whose row was read. */
-  activateRow(row: TaskRow, state: ActiveTask["state"]): ActiveTask;
+  activateRow(row: KnownRow, state: ActiveTask["state"]): ActiveTask;
   /** Back to waiting; the caller puts it in order again. */
   deactivate(task: ActiveTask): Waiting;
   /** Finished: settled, parked or not ours. Blocks without open numbers can be taken from `takeAckable`. */
@@ -323,7 +327,6 @@ function aTask(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["sta
     agentId: undefined,
     dequeuedAt: undefined,
     stopSent: false,
-      stopMarked: false,
     cost: 0,
     witnesses: undefined,
   };
@@ -336,7 +339,7 @@ function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
 }
 
 /** What settling needs of a row. The rest is not kept: its payload may be large. */
-export function rememberRow(task: ActiveTask, { attempt, retries, lostAttempts }: TaskRow): void {
+export function rememberRow(task: ActiveTask, { attempt, retries, lostAttempts }: KnownRow): void {
   task.attempt = attempt;
   task.retries = retries;
   task.lostAttempts = lostAttempts;

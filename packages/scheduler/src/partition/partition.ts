@@ -5,6 +5,7 @@
 import {
   createExpectedCosts,
   createFairOrder,
+  type Flow,
   type OwnedPartition,
   partitionKey,
   priorities,
@@ -30,8 +31,6 @@ import { moveLoop } from "./move.ts";
 import { operationsLoop } from "./operations.ts";
 import { overflowLoop } from "./overflow.ts";
 import { PendingWrites } from "./pending-writes.ts";
-import { preemptLoop } from "./preempt.ts";
-import { createPreempting } from "./preempting.ts";
 import { pullLoop, renewLoop } from "./pull.ts";
 import { resumeLoop } from "./resume.ts";
 import { settleLoop } from "./settle.ts";
@@ -47,6 +46,8 @@ export interface Partition {
   readonly dispatched: number;
   /** What waits now. */
   backlog(): Backlog;
+  /** Flows of which anything waits, and how much. */
+  flows(): Iterable<{ readonly flow: Flow; readonly size: number }>;
   /** What it could have running. */
   demand(): Demand;
   /** Flows that flow-control errors hold back. */
@@ -86,6 +87,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     gates: allGates([
       pausedGate(deps.batchControl, owner.queue),
       lostAgentsGate(deps.shards),
+      deps.flowMeter.gate,
       adaptive,
       limitsGate({
         now: () => deps.clock.monotonic(),
@@ -109,7 +111,6 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,
-    preempting: createPreempting(),
     dispatched: 0,
     stepDown(reason) {
       if (ended.signal.aborted) return;
@@ -140,10 +141,10 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       expireLoop(context),
       overflowLoop(context),
       purgeLoop(context),
-      preemptLoop(context, port),
       resumeLoop(context),
       operationsLoop(context),
       context.homes.run,
+      moveLoop(context),
     );
   }
 
@@ -156,6 +157,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       return context.dispatched;
     },
     backlog: () => backlogOf(context),
+    flows: () => context.order.flows(),
     demand: () => demandOf(context),
     throttled: () => adaptive.throttled(),
     get allAnswered() {
