@@ -36,6 +36,7 @@ import type {
 } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { AgentRecord, FunctionRecord } from "@sluice/store";
+import { AgentRoom } from "./agent-room.ts";
 import { functionSpec } from "./function-spec.ts";
 
 export type AgentApi = Api<typeof AgentServiceService>;
@@ -84,33 +85,14 @@ interface PartitionState {
   readonly sent: Set<number>;
 }
 
-export class AgentLink {
+export class AgentLink extends AgentRoom {
   readonly agentId: string;
   readonly incarnation: number;
   readonly address: string;
-  slots: number;
-  /** Attempts that it had of all schedulers when it last told. */
-  slotsUsed = 0;
-  /** Instances that it runs at the same time; unbounded until it has told. */
-  instancesMax = Number.POSITIVE_INFINITY;
-  /** MiB of memory that they may take together; the same. */
-  memoryMaxMb = Number.POSITIVE_INFINITY;
-  draining = false;
   /** Whether it answers questions about flows; it has said so with its first answer to an attach. */
   answersFlows = false;
-  warm: ReadonlySet<number> = new Set();
-  /** Attempts of a warm revision that it had of this scheduler when it said so. */
-  readonly usedWhenWarm = new Map<number, number>();
-  /** Attempts of this scheduler that the agent has; kept by the partitions. */
-  used = 0;
-  /** The same per revision of a function. */
-  readonly usedOfRevision = new Map<number, number>();
   /** When the agent was last heard of, monotonic. */
   lastHeardAt: number;
-  #usedElsewhere = 0;
-  /** Attempts that this scheduler may have there, its own included; undefined: an agent of an older release, which does not say. */
-  #offered: number | undefined;
-  #pausedUntil = 0;
   #out: Channel<ToAgent> | undefined;
   #generation = 0;
   /** Why the last stream broke, if that was told to people. */
@@ -121,11 +103,11 @@ export class AgentLink {
   readonly #deps: AgentLinkDeps;
 
   constructor(deps: AgentLinkDeps, record: AgentRecord) {
+    super(deps.clock, record.slots);
     this.#deps = deps;
     this.agentId = record.agentId;
     this.incarnation = record.incarnation;
     this.address = record.address;
-    this.slots = record.slots;
     this.lastHeardAt = deps.clock.monotonic();
   }
 
@@ -134,16 +116,10 @@ export class AgentLink {
     return this.#out !== undefined;
   }
 
-  /** Attempts that it may be given now. */
-  get free(): number {
-    if (this.draining || (this.#pausedUntil > 0 && this.#deps.clock.monotonic() < this.#pausedUntil)) return 0;
-    return Math.max(0, (this.#offered ?? this.slots - this.#usedElsewhere) - this.used);
-  }
-
   /** It said that it is full: it is given nothing for `ms`. */
   pause(ms: number): void {
     const { clock } = this.#deps;
-    this.#pausedUntil = clock.monotonic() + ms;
+    this.pausedUntil = clock.monotonic() + ms;
     clock.timer(ms, () => {
       for (const { port } of this.#partitions.values()) port.onRoom();
     });
@@ -365,19 +341,7 @@ export class AgentLink {
   }
 
   #receiveStatus(status: AgentStatus): void {
-    this.slots = status.slots;
-    this.slotsUsed = status.slotsUsed;
-    if (status.instancesMax > 0) this.instancesMax = status.instancesMax;
-    if (status.memoryMaxMb > 0) this.memoryMaxMb = status.memoryMaxMb;
-    this.#offered = status.slotsOffered;
-    this.draining = status.draining;
-    this.warm = new Set(status.warmRevisions);
-    this.usedWhenWarm.clear();
-    for (const revision of status.warmRevisions) {
-      const used = this.usedOfRevision.get(revision);
-      if (used !== undefined) this.usedWhenWarm.set(revision, used);
-    }
-    this.#usedElsewhere = Math.max(0, status.slotsUsed - this.used);
+    this.followStatus(status);
     for (const { port } of this.#partitions.values()) port.onRoom();
   }
 
