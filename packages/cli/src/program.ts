@@ -16,6 +16,19 @@ import { deleteFunction, getFunction, listFunctions } from "./actions/functions.
 import { type InvokeOptions, invoke } from "./actions/invoke.ts";
 import { invokeLines } from "./actions/invoke-lines.ts";
 import { logs } from "./actions/logs.ts";
+import {
+  type BatchOptions,
+  batch,
+  cancelOperation,
+  listOperations,
+  type PauseOptions,
+  pause,
+  pauses,
+  resume,
+  showOperation,
+  type TargetOptions,
+  watchOperation,
+} from "./actions/operations.ts";
 import { status } from "./actions/status.ts";
 import { get, list, stop, watch } from "./actions/tasks.ts";
 import { completionScript, type Shell, shells } from "./completion.ts";
@@ -64,6 +77,9 @@ export function createProgram(runner: Runner): Command {
   addInvoke(program, runner);
   addTasks(program, runner);
   addFunctions(program, runner);
+  addPauses(program, runner);
+  addBatches(program, runner);
+  addOperations(program, runner);
   addCluster(program, runner);
   addAccounts(program, runner);
   program
@@ -153,14 +169,77 @@ function addTasks(program: Command, runner: Runner): void {
 
 /** The argument and the options that say which tasks are meant. */
 function addSelection(command: Command): Command {
+  return addFilters(command.argument("[function]", "name of the function; default: all"));
+}
+
+function addFilters(command: Command): Command {
   return command
-    .argument("[function]", "name of the function; default: all")
     .addOption(new Option("--status <status>", "only this status").choices(taskStatuses))
     .option("--since <time>", "accepted at or after this time, or so long ago (2h)", parseTime)
     .option("--until <time>", "accepted before this time", parseTime)
     .option("--prefix <text>", "only ids that begin so")
     .option("--tag <tag>", "only tasks with this tag")
     .addOption(new Option("--priority <priority>", "only this priority").choices(priorities));
+}
+
+function addPauses(program: Command, runner: Runner): void {
+  const onTarget = (name: string, description: string, argument: string) =>
+    addFilters(program.command(name).description(description).argument("[function]", argument))
+      .option("--account [id]", "everything of the account, or of another one (for operators)")
+      .option("--queue <queue>", "everything in a queue; for operators");
+  onTarget("pause", "start nothing of a function, an account, a queue or a filter until it is resumed", "its name")
+    .option("--reason <text>", "why, for people")
+    .action((functionName: string | undefined, options: PauseOptions) =>
+      runner.connected((context) => pause(context, functionName, options)),
+    );
+  onTarget("resume", "end a pause: what waited goes on", "name of the function, or id of the pause").action(
+    (named: string | undefined, options: TargetOptions) =>
+      runner.connected((context) => resume(context, named, options)),
+  );
+  program
+    .command("pauses")
+    .description("list what is paused")
+    .action(() => runner.connected(pauses));
+}
+
+function addBatches(program: Command, runner: Runner): void {
+  const tasks = program.command("tasks").description("stop or delete many tasks");
+  for (const kind of ["stop", "delete"] as const) {
+    const what =
+      kind === "stop"
+        ? "stop tasks that have not ended"
+        : "delete tasks with their logs; those that run are stopped first";
+    addSelection(tasks.command(kind).description(`${what}; those that were accepted before`))
+      .option("--all", "every task of the account")
+      .option("--async", "only start it, and write the operation")
+      .option("--account <id>", "of another account; for operators")
+      .option("--operation-id <id>", "start it only once, however often the command is run with this id")
+      .action((functionName: string | undefined, options: BatchOptions) =>
+        runner.connected((context) => batch(context, kind, functionName, options)),
+      );
+  }
+}
+
+function addOperations(program: Command, runner: Runner): void {
+  const operations = program.command("operations").description("look after operations that stop or delete many tasks");
+  operations
+    .command("list", { isDefault: true })
+    .description("list operations, newest first")
+    .option("--limit <count>", "at most so many", parseCount, 20)
+    .action((options: { limit: number }) => runner.connected((context) => listOperations(context, options.limit)));
+  const onOperation = (
+    name: string,
+    description: string,
+    action: (context: Context, id: string) => Promise<ExitCode>,
+  ) =>
+    operations
+      .command(name)
+      .description(description)
+      .argument("<operation>", "its id")
+      .action((id: string) => runner.connected((context) => action(context, id)));
+  onOperation("get", "show how far an operation is", showOperation);
+  onOperation("watch", "show how far an operation is until it has ended", watchOperation);
+  onOperation("cancel", "end an operation early; what it has done stays done", cancelOperation);
 }
 
 function addFunctions(program: Command, runner: Runner): void {
