@@ -39,6 +39,15 @@ const facts = (changes: Partial<PlanFacts & RowContext> = {}): PlanFacts & RowCo
 describe("a row whose turn has come", () => {
   test.each<[string, TaskRow | undefined, PlanFacts & RowContext, RowPlan]>([
     ["is dispatched", row(), facts(), "dispatch"],
+    ["is dispatched in the one lane of its flow", row(), facts({ home: { queue: "q0", lane: 3 } }), "dispatch"],
+    ["is moved to that lane", row(), facts({ home: { queue: "q0", lane: 4 } }), "move"],
+    ["is moved to that queue", row(), facts({ home: { queue: "q1", lane: 3 } }), "move"],
+    [
+      "is not moved while an agent may be running it",
+      row({ stamp: 4 }),
+      facts({ home: { queue: "q1", lane: 3 }, allAnswered: false }),
+      "hold",
+    ],
     ["is forgotten when it is gone", undefined, facts(), "forget"],
     ["is forgotten when it is final", row({ status: "Succeeded", endedAt: 1 }), facts(), "forget"],
     ["is left alone when its status is one of a newer release", row({ status: "Unknown" }), facts(), "forget"],

@@ -1,0 +1,62 @@
+import { AccountId, FunctionName, flowKey } from "@sluice/core";
+import { FakeClock } from "@sluice/core/testing";
+import { createMemorySignals } from "@sluice/queue/memory";
+import type { FunctionRecord, Store } from "@sluice/store";
+import { expect, test } from "vitest";
+import { createFunctionCache, usableMs } from "./functions.ts";
+
+const flow = (name: string) => ({ accountId: AccountId("main"), functionName: FunctionName(name) });
+
+function startCache() {
+  const clock = new FakeClock();
+  const signals = createMemorySignals();
+  const world = { revision: 1, reads: [] as string[][], beforeAnswer: async () => {} };
+  const read = async (flows: ReturnType<typeof flow>[]) => {
+    world.reads.push(flows.map(({ functionName }) => functionName));
+    const { revision } = world;
+    await world.beforeAnswer();
+    return flows.map((one) => ({ ...one, revision }) as FunctionRecord);
+  };
+  const cache = createFunctionCache({ clock, signals, store: { functions: { read } } as unknown as Store });
+  const stop = new AbortController();
+  void cache.run(stop.signal);
+  return { clock, signals, world, cache, stop };
+}
+
+test("a record is read once in ten seconds, and at once when it changed", async () => {
+  const { clock, signals, world, cache } = startCache();
+  await cache.read([flow("f")]);
+  await clock.advance(9_999);
+  await cache.read([flow("f"), flow("g")]);
+  expect(world.reads).toEqual([["f"], ["g"]]);
+  signals.send("function", "main/f");
+  await clock.settle();
+  expect((await cache.read([flow("f"), flow("g")])).size).toBe(2);
+  await clock.advance(10_000);
+  await cache.read([flow("g")]);
+  expect(world.reads).toEqual([["f"], ["g"], ["f"], ["g"]]);
+});
+
+test("a hint that comes while others are read does not make a function vanish that is there", async () => {
+  const { clock, signals, world, cache } = startCache();
+  await cache.read([flow("f")]);
+  world.beforeAnswer = async () => {
+    signals.send("function", "main/f");
+    await clock.settle();
+  };
+  const answer = await cache.read([flow("f"), flow("g")]);
+  expect(answer.get(flowKey(flow("f")))).toMatchObject({ functionName: "f" });
+});
+
+test("what is sent may depend on a record only while it is young, and the one that is remembered", async () => {
+  const { clock, cache, world } = startCache();
+  const first = (await cache.read([flow("f")])).get("main/f");
+  await clock.advance(usableMs - 1);
+  expect(cache.isUsable(flow("f"), first)).toBe(true);
+  await clock.advance(1);
+  expect(cache.isUsable(flow("f"), first)).toBe(false);
+  world.revision = 2;
+  const second = (await cache.read([flow("f")])).get("main/f");
+  expect(cache.isUsable(flow("f"), first)).toBe(false);
+  expect(cache.isUsable(flow("f"), second)).toBe(true);
+});

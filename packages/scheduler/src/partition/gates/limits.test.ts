@@ -1,0 +1,123 @@
+import { AccountId, FunctionName, flowKey } from "@sluice/core";
+import { expect, test } from "vitest";
+import type { GatedFlow } from "../gates.ts";
+import type { FlowLimits, Limit } from "../limits.ts";
+import type { ActiveTask } from "../memory.ts";
+import { limitsGate } from "./limits.ts";
+
+const home = { queue: "q0", lane: 3 };
+const origin = {
+  accountId: AccountId("main"),
+  functionName: FunctionName("echo"),
+  lane: 3,
+  priority: 2 as const,
+  enqueuedAt: 0,
+};
+const flow = (active = 0, lane = 3): GatedFlow => ({
+  origin: { ...origin, lane },
+  flowKey: flowKey(origin),
+  function: undefined,
+  active,
+});
+const limit = (changes: Partial<Limit> = {}): Limit => ({
+  scope: "flow",
+  key: flowKey(origin),
+  concurrencyMax: 0,
+  rateMax: 0,
+  rateBurst: 0,
+  ...changes,
+});
+const aTask = (state: ActiveTask["state"] = "reading") => ({ state }) as ActiveTask;
+
+function start(limits: readonly Limit[], facts: { prefix?: string } = {}) {
+  const world = { now: 0, allAnswered: true, elsewhere: 0, ofAccount: 0, limits, isLimited: true };
+  const known = (): FlowLimits => ({
+    home: world.isLimited ? home : undefined,
+    limits: world.limits,
+    version: [],
+    routedMs: undefined,
+  });
+  const gate = limitsGate({
+    now: () => world.now,
+    queue: "q0",
+    prefix: facts.prefix ?? "",
+    limitsOf: known,
+    activeOfAccount: () => world.ofAccount,
+    runningElsewhere: () => world.elsewhere,
+    allAnswered: () => world.allAnswered,
+  });
+  const admits = (ofFlow: number, ofAccount = ofFlow, task = aTask()) =>
+    gate.admits?.(flow(ofFlow), task, { ofFlow, ofAccount });
+  return { world, gate, admits };
+}
+
+test("as many run as may, those elsewhere included", () => {
+  const { world, gate, admits } = start([limit({ concurrencyMax: 3 })]);
+  expect(gate.room(flow(1))).toBe(2);
+  expect([admits(2), admits(3)]).toEqual([true, false]);
+  world.elsewhere = 2;
+  expect(gate.room(flow(0))).toBe(1);
+  expect(gate.room(flow(1))).toBeLessThanOrEqual(0);
+  world.elsewhere = Number.POSITIVE_INFINITY;
+  expect([gate.room(flow(0)), admits(0)]).toEqual([0, false]);
+});
+
+test("a limit that is lowered lets nothing start until fewer run; one that is raised counts at once", () => {
+  const { world, admits } = start([limit({ concurrencyMax: 3 })]);
+  world.limits = [limit({ concurrencyMax: 1 })];
+  expect([admits(3), admits(1), admits(0)]).toEqual([false, false, true]);
+  world.limits = [limit({ concurrencyMax: 4 })];
+  expect(admits(3)).toBe(true);
+});
+
+test("an account counts all of its flows", () => {
+  const { world, gate, admits } = start([limit({ scope: "account", key: "main", concurrencyMax: 2 })]);
+  world.ofAccount = 1;
+  expect(gate.room(flow(0))).toBe(1);
+  expect([admits(0, 1), admits(0, 2)]).toEqual([true, false]);
+});
+
+test("nothing of a limited flow starts while an agent has not answered; others do not care", () => {
+  const { world, gate, admits } = start([limit({ concurrencyMax: 3 })]);
+  world.allAnswered = false;
+  expect([gate.room(flow()), admits(0)]).toEqual([0, false]);
+  world.isLimited = false;
+  expect([gate.room(flow()), admits(0)]).toEqual([Number.POSITIVE_INFINITY, true]);
+});
+
+test("what lies outside its home is read, so that it can be moved, and never sent", () => {
+  const { gate } = start([limit({ concurrencyMax: 1 })]);
+  expect(gate.room(flow(5, 4))).toBe(Number.POSITIVE_INFINITY);
+  const other = start([limit({ concurrencyMax: 1 })], { prefix: "1" });
+  expect(other.gate.room(flow(5))).toBe(Number.POSITIVE_INFINITY);
+  expect(other.admits(0)).toBe(false);
+});
+
+test("a rate begins with nothing, and says when the next token comes", () => {
+  const { world, gate, admits } = start([limit({ rateMax: 4, rateBurst: 2 })]);
+  expect([gate.room(flow()), admits(0)]).toEqual([0, false]);
+  expect(gate.dueAt?.()).toBe(250);
+  expect(gate.due?.()).toEqual([]);
+  world.now = 250;
+  expect(gate.due?.()).toEqual([{ accountId: "main", functionName: "echo" }]);
+  expect(gate.due?.()).toEqual([]);
+  expect(gate.dueAt?.()).toBe(Number.POSITIVE_INFINITY);
+  expect([gate.room(flow()), admits(0), admits(0)]).toEqual([1, true, false]);
+  world.now = 60_000;
+  expect(gate.room(flow())).toBe(2);
+});
+
+test("a token of an attempt that found no agent comes back; one of an attempt that was sent does not", () => {
+  const { world, gate, admits } = start([limit({ rateMax: 1, rateBurst: 1 })]);
+  gate.room(flow());
+  world.now = 1_000;
+  const unsent = aTask();
+  expect(admits(0, 0, unsent)).toBe(true);
+  gate.onReleased?.(unsent);
+  expect(gate.room(flow())).toBe(1);
+  const sent = aTask();
+  expect(admits(0, 0, sent)).toBe(true);
+  sent.state = "dispatched";
+  gate.onReleased?.(sent);
+  expect(gate.room(flow())).toBe(0);
+});
