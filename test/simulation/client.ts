@@ -154,7 +154,7 @@ export class Client {
     } else if (answer.$case === "duplicate") {
       entry.answer = "duplicate";
       world.counters.add("taken id refused");
-    } else if (!/BUSY|UNAVAILABLE|SHUTTING_DOWN/.test(answer.value.reason)) entry.answer = "rejected";
+    } else if (!/BUSY|UNAVAILABLE|SHUTTING_DOWN|THROTTLED/.test(answer.value.reason)) entry.answer = "rejected";
   }
 
   async #get(name: TaskName, by: string): Promise<void> {
