@@ -110,7 +110,7 @@ export async function parkOverflow(
   const sorted = [...new Set(seqs)].sort((a, b) => a - b);
   const parameters = [
     ...fenceParameters(owner),
-    ...[int8Array(sorted), Math.ceil(dueInMs), database.now(), announcedUntil],
+    ...[int8Array(sorted), Math.ceil(dueInMs), database.now(), Math.floor(announcedUntil)],
   ];
   const [row] = await database.sql.query<{ owned: boolean; seqs: readonly Seq[] }>(parkOverflowStatement, parameters);
   return row?.owned === true ? row.seqs : "stale";

@@ -55,3 +55,36 @@ test("who holds nothing may always pull a block; a little room is not worth a pu
   leave();
   expect(lookAhead.roomFor({ blocks: 0, tasks: 0 })).toBe(3);
 });
+
+test("who is cut down by its excess has room for many pulls, whatever its blocks are like and however little is allowed", () => {
+  for (const bytesMax of [200_000, 2_000_000, million.bytesMax]) {
+    for (const size of [1, 16, 256]) {
+      const lookAhead = createLookAhead({ ...million, bytesMax });
+      const [hog, other] = loadsOf(2) as [Load, Load];
+      lookAhead.join([hog, other]);
+      expect(lookAhead.isTight(hog)).toBe(false);
+      fill(hog, lookAhead.roomFor, size);
+      expect(lookAhead.isTight(hog)).toBe(true);
+
+      const blocks = Math.ceil(lookAhead.excessOf(hog) / size);
+      hog.blocks -= blocks;
+      hog.tasks -= blocks * size;
+
+      expect(blocks).toBeGreaterThan(0);
+      expect(lookAhead.isTight(hog)).toBe(false);
+      expect(lookAhead.roomFor(hog)).toBeGreaterThanOrEqual(8);
+      expect(lookAhead.excessOf(hog)).toBeLessThanOrEqual(size);
+    }
+  }
+});
+
+test("an empty consumer is calm and not tight, and there is a reserve until everything is full", () => {
+  const lookAhead = createLookAhead(million);
+  const [hog] = loadsOf(1) as [Load];
+  lookAhead.join([hog]);
+  expect([lookAhead.isCalm(hog), lookAhead.isTight(hog), lookAhead.hasReserve()]).toEqual([true, false, true]);
+  Object.assign(hog, { blocks: 4_000, tasks: 1_024_000 });
+  expect([lookAhead.isCalm(hog), lookAhead.isTight(hog), lookAhead.hasReserve()]).toEqual([false, true, true]);
+  Object.assign(hog, { blocks: 4_400, tasks: 1_126_400 });
+  expect(lookAhead.hasReserve()).toBe(false);
+});

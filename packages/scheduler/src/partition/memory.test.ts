@@ -99,3 +99,48 @@ test("whatever is repeated and in whatever order it ends, each block is acked ex
     }),
   );
 });
+
+test("a block that entered early is counted once, joined by its delivery, and acked with it", () => {
+  const memory = createMemory();
+  const { block } = delivery([1, 2]);
+  expect(memory.enterEarly(block)?.seqs).toEqual([1, 2]);
+  expect(memory.openDeliveries(2)).toEqual([]);
+  expect(memory.enter(delivery([1, 2]))).toBeUndefined();
+  expect(memory.loads[2]).toEqual({ blocks: 1, tasks: 2 });
+  expect(memory.openDeliveries(2)).toHaveLength(1);
+  memory.forget(1);
+  memory.forget(2);
+  expect(seqsOf(memory.takeAckable())).toEqual([[1, 2]]);
+  expect(memory.loads[2]).toEqual({ blocks: 0, tasks: 0 });
+});
+
+test("a block that entered early and was finished before its delivery leaves nothing, and comes once more", () => {
+  const memory = createMemory();
+  memory.enterEarly(delivery([1]).block);
+  memory.forget(1);
+  expect([memory.takeAckable(), memory.size, memory.loads[2]]).toEqual([[], 0, { blocks: 0, tasks: 0 }]);
+  expect(memory.enter(delivery([1]))?.seqs).toEqual([1]);
+});
+
+test("numbers that are set aside have no turn; they are forgotten with their blocks, or wait again", () => {
+  const memory = createMemory();
+  memory.enter(delivery([1, 2, 3]));
+  const waiting = { origin: delivery([1]).block, flowKey: "a/f" };
+  memory.activate(3, waiting);
+  expect(memory.setAside([1, 2, 3, 4])).toEqual([1, 2, 4]);
+  expect([memory.active(1)?.state, memory.active(3)?.state, memory.activeOf("a/f")]).toEqual(["leaving", "reading", 1]);
+  // What is delivered of one meanwhile joins.
+  expect(memory.enter(delivery([4]))).toBeUndefined();
+
+  memory.forget(1);
+  expect(memory.restore(2)).toMatchObject({ seqs: [2], next: 0 });
+  expect(memory.restore(3)).toBeUndefined();
+  expect(memory.restore(4)?.seqs).toEqual([4]);
+  expect(memory.setAside([9])).toEqual([9]);
+  expect(memory.restore(9)).toBeUndefined();
+  expect(memory.has(9)).toBe(false);
+
+  for (const seq of [2, 3, 4]) memory.forget(seq);
+  expect(seqsOf(memory.takeAckable())).toEqual([[1, 2, 3], [4]]);
+  expect([memory.size, memory.activeOf("a/f")]).toEqual([0, 0]);
+});

@@ -85,7 +85,7 @@ export function describeOverflow(subject: Subject): void {
   test("what has been taken out again since is not parked by a call that comes late", async () => {
     const [seq = 0] = await subject.insert(aNewTask());
     await subject.own();
-    const late = { ...soon, announcedUntil: subject.now };
+    const late = { ...soon, announcedUntil: subject.now + 0.5 };
     subject.passTime(1);
     expect(await parked([seq], late)).toEqual([seq]);
     await lanes().unparkOverflow(owner, flow, 1);
