@@ -44,14 +44,14 @@ test("services of the last release and of this one understand each other", () =>
 });
 
 test.each([
-  ["a field", agent, "  string scheduler_id = 4;\n", "  string scheduler_id = 4;\n  // New.\n  int32 colour = 5;\n"],
+  ["a field", agent, "  string scheduler_id = 4;\n", "  string scheduler_id = 4;\n  // New.\n  int32 colour = 99;\n"],
   [
     "a value",
     agent,
     "  OUTCOME_KIND_EXPIRED = 8;\n",
-    "  OUTCOME_KIND_EXPIRED = 8;\n  // New.\n  OUTCOME_KIND_NEW = 9;\n",
+    "  OUTCOME_KIND_EXPIRED = 8;\n  // New.\n  OUTCOME_KIND_NEW = 99;\n",
   ],
-  ["a frame", agent, "    Ping ping = 5;\n", "    Ping ping = 5;\n    // New.\n    Ping pong = 6;\n"],
+  ["a frame", agent, "    Ping ping = 5;\n", "    Ping ping = 5;\n    // New.\n    Ping pong = 99;\n"],
 ])("%s may be added", (_what, file, find, replacement) => {
   expect(problemsOf(changed(file, find, replacement))).toBe("");
 });
