@@ -50,6 +50,7 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
         instancesMax: dice.pick([2, 8]),
         instanceConcurrency: dice.pick([1, 1, 4]),
         maxAsyncRetryAttempts,
+        preemptible: name !== limitedName,
       };
       const ownLimits = name === limitedName ? drawLimits(dice) : undefined;
       if (ownLimits) limits.push({ at: 0, account, function: name, ...ownLimits });
