@@ -110,6 +110,7 @@ async function quiet(world: World, workload: Workload): Promise<void> {
     for (; seen < events.length; seen++) {
       const event = events[seen];
       if (event?.kind === "inserted") open.add(event.seq);
+      if (event?.kind === "batch") for (const seq of event.seqs) open.delete(seq);
       if (event?.kind === "written" && event.applied && event.write.kind === "settle") open.delete(event.write.seq);
     }
     return open.size === 0 && workload.isDone && world.ledger.runningCount === 0;

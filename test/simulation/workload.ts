@@ -3,6 +3,7 @@
 
 import type { FunctionFacts, LimitSet, Observation, Submission, View } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
+import { controlBatches } from "./batch-control.ts";
 import { type AccountState, Client } from "./client.ts";
 import { createFunction } from "./functions.ts";
 import { changeLimits, drawLimits } from "./limits.ts";
@@ -68,6 +69,22 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
         },
       );
     }
+  }
+  for (const account of accounts) {
+    if (!dice.chance(0.4)) continue;
+    busy++;
+    const control = {
+      world,
+      dice: dice.fork(`control ${account}`),
+      account,
+      functions: [...names, limitedName],
+      untilMs,
+    };
+    void controlBatches(control)
+      .catch((cause: unknown) =>
+        world.onBug(cause instanceof AppError ? new Error(`control failed: ${String(cause)}`, { cause }) : cause),
+      )
+      .finally(() => busy--);
   }
   const targets = accounts.flatMap((account) =>
     [undefined, "f0", limitedName].map((name) => ({ account, function: name })),

@@ -11,6 +11,7 @@ import {
   type Api,
   ClusterServiceService,
   type Definition,
+  OperationServiceService,
   TaskServiceService,
   type ToAgent,
 } from "@sluice/protocol";
@@ -169,6 +170,13 @@ export class World {
     return { node, tasks: this.#caller(TaskServiceService, { node, account, service: "tasks" }) };
   }
 
+  /** Of an account: what pauses, stops and deletes many tasks at once. */
+  operations(name: string, account: string): Api<typeof OperationServiceService> {
+    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
+    const repeatable = ["pause", "resume", "startOperation", "cancelOperation"];
+    return this.#caller(OperationServiceService, { node, account, service: "operations", repeatable });
+  }
+
   /** An operator, who calls them as well. */
   operator(name: string): Api<typeof ClusterServiceService> {
     const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
@@ -282,6 +290,7 @@ export class World {
     });
     this.#targets.set(`${node.host} tasks`, targetOf(node, server.tasks));
     this.#targets.set(`${node.host} cluster`, targetOf(node, server.cluster));
+    this.#targets.set(`${node.host} operations`, targetOf(node, server.operations));
     this.#targets.set(`${node.host} gateway`, targetOf(node, server.gateway));
     return server;
   }

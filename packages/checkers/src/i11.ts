@@ -2,7 +2,7 @@
 // a token of its own is never told that its own submission is a duplicate.
 import { createChecker } from "./checker.ts";
 import type { Inserted, StoreEvent, Submission, Violation } from "./history.ts";
-import { groupBy, keyOf, taskKeyOf } from "./rows.ts";
+import { batchesOf, deletedKeys, groupBy, keyOf, taskKeyOf } from "./rows.ts";
 
 const invariant = "I11";
 
@@ -12,19 +12,29 @@ export const i11 = createChecker({
   needs: ["rows", "submissions"],
   check: ({ rows, submissions, store = [] }) => {
     const byKey = groupBy(rows, taskKeyOf);
+    const deleted = deletedKeys(store);
     const twice = [...byKey].filter(([, same]) => same.length > 1);
     return [
       ...twice.map(([key, same]) => ({ invariant, message: `${key} is in ${same.length} rows` })),
       ...insertedTwice(store),
-      ...[...groupBy(submissions, keyOf)].flatMap(([key, same]) => answersOf(key, same, byKey.has(key))),
+      // What was deleted may be submitted again, and nobody can tell which of them an answer was about.
+      ...[...groupBy(submissions, keyOf)]
+        .filter(([key]) => !deleted.has(key))
+        .flatMap(([key, same]) => answersOf(key, same, byKey.has(key))),
     ];
   },
 });
 
 function insertedTwice(store: readonly StoreEvent[]): Violation[] {
   const inserts = store.filter((event): event is Inserted => event.kind === "inserted");
+  const batches = batchesOf(store);
+  const deletedAt = (seq: number) => batches.get(seq)?.find(({ did }) => did === "deleted")?.at;
   return [...groupBy(inserts, keyOf)].flatMap(([key, same]) => {
-    if (same.length === 1) return [];
+    const isFree = same.every(({ at }, index) => {
+      const before = same[index - 1];
+      return before === undefined || (deletedAt(before.seq) ?? Number.POSITIVE_INFINITY) <= at;
+    });
+    if (isFree) return [];
     const numbers = same.map(({ seq }) => seq).join(", ");
     return [{ invariant, message: `${key} was inserted ${same.length} times, as ${numbers}` }];
   });

@@ -1,9 +1,9 @@
 // I2: one final status per run of a task, never overwritten; and what it says has really happened.
 import { isFinal, type Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
-import type { Execution, Violation, Written } from "./history.ts";
+import type { Batch, Execution, Violation, Written } from "./history.ts";
 import { resultOf } from "./history.ts";
-import { groupBy } from "./rows.ts";
+import { batchesOf, deletedKeys, groupBy, keyOf } from "./rows.ts";
 
 const invariant = "I2";
 
@@ -19,12 +19,16 @@ export const i2 = createChecker({
     );
     const runs = groupBy(executions, ({ seq }) => seq);
     const bySeq = new Map(rows.map((row) => [row.seq, row]));
+    const batches = batchesOf(store);
     for (const [seq, ofTask] of writes)
       violations.push(...overwritten(seq, ofTask), ...differs(ofTask, bySeq.get(seq)));
+    for (const [seq, ofTask] of batches) violations.push(...overwrittenInBulk(seq, ofTask, writes.get(seq) ?? []));
+    const deleted = deletedKeys(store);
     for (const row of rows) violations.push(...invented(row, runs.get(row.seq) ?? []));
     const byKey = new Map(rows.map((row) => [`${row.accountId}/${row.functionName}/${row.taskId}`, row]));
     for (const seen of observations) {
       const row = byKey.get(`${seen.account}/${seen.function}/${seen.taskId}`);
+      if (deleted.has(keyOf(seen))) continue;
       if (row?.status === seen.status && row.attempt === seen.attempt) continue;
       const is = row ? `${row.status} at attempt ${row.attempt}` : "nowhere";
       const message = `a client read ${seen.taskId} as ${seen.status} at attempt ${seen.attempt}, now it is ${is}`;
@@ -41,6 +45,25 @@ function overwritten(seq: number, writes: readonly Written[]): Violation[] {
     if (!applied) return [];
     const what = write.kind === "settle" ? write.status : write.kind;
     return [{ invariant, seq, message: `task ${seq} was final when ${by} wrote ${what} at ${at} ms` }];
+  });
+}
+
+/** An operation ends what is open, once; only deleting comes after an end, and nothing after that. */
+function overwrittenInBulk(seq: number, batches: readonly Batch[], writes: readonly Written[]): Violation[] {
+  const applied = writes.filter((each) => each.applied);
+  return batches.flatMap(({ at, by, did }, index) => {
+    const later = applied.find((write) => write.at > at);
+    const before = applied.find((write) => write.write.kind === "settle" && write.at < at);
+    const others = batches.slice(0, index).find((other) => did === "stopped" || other.did === "deleted");
+    const what = did === "stopped" ? "stopped" : "deleted";
+    const facts = [
+      ...(later
+        ? [`${later.by} wrote ${later.write.kind} at ${later.at} ms, after ${by} had ${what} it at ${at} ms`]
+        : []),
+      ...(did === "stopped" && before ? [`${by} stopped it at ${at} ms, and it was final`] : []),
+      ...(others ? [`${by} ${what} it at ${at} ms, after ${others.by} had ${others.did} it`] : []),
+    ];
+    return facts.map((fact) => ({ invariant, seq, message: `task ${seq}: ${fact}` }));
   });
 }
 

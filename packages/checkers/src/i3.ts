@@ -29,13 +29,14 @@ function overlaps(runs: readonly Execution[]): Violation[] {
 
 function letGo(store: readonly StoreEvent[], runs: ReadonlyMap<number, readonly Execution[]>): Violation[] {
   return store.flatMap((event) => {
-    if (event.kind === "overflown") {
+    if (event.kind === "overflown" || event.kind === "batch") {
       const { at, by } = event;
+      const did = event.kind === "batch" ? event.did : "parked";
       return event.seqs.flatMap((seq) => {
         const running = runs.get(seq)?.find((run) => run.startedAt < at && runsAfter(run, at));
         if (!running) return [];
         return [
-          { invariant, seq, message: `${by} parked task ${seq} at ${at} ms, while ${describeExecution(running)} ran` },
+          { invariant, seq, message: `${by} ${did} task ${seq} at ${at} ms, while ${describeExecution(running)} ran` },
         ];
       });
     }

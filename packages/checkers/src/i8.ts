@@ -7,7 +7,7 @@ import type { EpochMs, Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { Inserted, StoreEvent, Submission } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
-import { groupBy, insertsOf, keyOf, taskKeyOf } from "./rows.ts";
+import { batchesOf, groupBy, insertsOf, keyOf, taskKeyOf } from "./rows.ts";
 
 /** Clocks differ by 2 %, and an instance takes a while to start. */
 const expiryToleranceMs = 3_000;
@@ -36,14 +36,27 @@ function fromStore(store: readonly StoreEvent[]): Judge {
     store.filter((event) => event.kind === "written").filter(({ applied }) => applied),
     ({ write }) => write.seq,
   );
+  const batches = batchesOf(store);
+  const unparked = new Map<number, number[]>();
+  for (const event of store) {
+    if (event.kind !== "unparked") continue;
+    for (const seq of event.seqs) unparked.set(seq, [...(unparked.get(seq) ?? []), event.at]);
+  }
   return (execution, startedAt) => {
     const row = inserts.get(execution.seq);
     if (!row) return "although it was never submitted";
+    const ended = batches.get(execution.seq)?.find(({ at }) => at < execution.startedAt);
+    if (ended) return `after operation ${ended.operationId} had ${ended.did} it at ${ended.at} ms`;
     let { dueAt } = row;
     for (const { at, write } of events.get(execution.seq) ?? []) {
       if (at > execution.startedAt) break;
       if (write.kind === "settle") return `after it was settled as ${write.status} at ${at} ms`;
-      if (write.kind === "park") dueAt = write.dueAt;
+      if (write.kind !== "park") continue;
+      dueAt = write.reason === "pause" ? undefined : write.dueAt;
+      // What a pause has parked comes out when that ends.
+      const resumedAt = unparked.get(execution.seq)?.find((time) => time >= at) ?? Number.POSITIVE_INFINITY;
+      if (write.reason === "pause" && resumedAt > execution.startedAt)
+        return `while a pause had it parked, at ${at} ms`;
     }
     return outside({ dueAt, expiresAt: row.expiresAt }, startedAt);
   };

@@ -1,6 +1,6 @@
 // What the recorded writes say that each row must be; several checkers compare with it.
 import type { Task } from "@sluice/core";
-import type { Inserted, StoreEvent } from "./history.ts";
+import type { Batch, Inserted, StoreEvent } from "./history.ts";
 
 /** What names a task to its client. */
 export interface TaskName {
@@ -19,6 +19,23 @@ export function taskKeyOf({ accountId, functionName, taskId }: Task): string {
 
 export function insertsOf(store: readonly StoreEvent[]): Map<number, Inserted> {
   return new Map(store.flatMap((event) => (event.kind === "inserted" ? [[event.seq, event] as const] : [])));
+}
+
+/** Rows that operations have stopped or deleted in bulk, with each write about them. */
+export function batchesOf(store: readonly StoreEvent[]): Map<number, Batch[]> {
+  const found = new Map<number, Batch[]>();
+  for (const event of store) {
+    if (event.kind !== "batch") continue;
+    for (const seq of event.seqs) found.set(seq, [...(found.get(seq) ?? []), event]);
+  }
+  return found;
+}
+
+/** Tasks of which a row was deleted: they have left the record by order of their account, and their ids are free again. */
+export function deletedKeys(store: readonly StoreEvent[]): Set<string> {
+  const inserts = insertsOf(store);
+  const deleted = store.flatMap((event) => (event.kind === "batch" && event.did === "deleted" ? event.seqs : []));
+  return new Set(deleted.flatMap((seq) => inserts.get(seq) ?? []).map(keyOf));
 }
 
 /** Tasks that were given to another lane. */

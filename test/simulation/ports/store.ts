@@ -233,7 +233,7 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
 }
 
 function controlRecorders({ network }: Port): Recorders {
-  const { trace } = network;
+  const { trace, counters } = network;
   return {
     pause(_parameters, result) {
       const { pauseId, number } = result as PauseRecord;
@@ -248,6 +248,7 @@ function controlRecorders({ network }: Port): Recorders {
     },
     finish([operation], result) {
       const { operationId } = operation as OperationRecord;
+      if (result === true) counters.add("operation finished");
       trace.add(`FINISH ${operationId} ${result}`);
     },
   };
@@ -267,6 +268,7 @@ function batchRecorders(server: StoreServer, { network, node }: Port): Recorders
         return;
       }
       if (seqs.length === 0) return;
+      counters.add(`${kind} in bulk`, seqs.length);
       server.events.push({ kind: "batch", at, by, owner, operationId: operation.operationId, did: kind, seqs });
       for (const seq of seqs) trace.add(`BATCH ${by} ${describeOwner(owner)} ${kind} task ${seq}`);
     };
@@ -283,6 +285,7 @@ function batchRecorders(server: StoreServer, { network, node }: Port): Recorders
       const found = result as Awaited<ReturnType<BatchRecords["collect"]>>;
       if (found === "stale" || operation.kind === "stop" || found.collected.length === 0) return;
       const seqs = found.collected;
+      counters.add("deleted when it had ended", seqs.length);
       server.events.push({ kind: "batch", at, by, owner, operationId: operation.operationId, did: "deleted", seqs });
       for (const seq of seqs) trace.add(`BATCH ${by} ${describeOwner(owner)} deleted task ${seq}`);
     },
@@ -291,6 +294,7 @@ function batchRecorders(server: StoreServer, { network, node }: Port): Recorders
       if (resumed === "stale" || resumed.length === 0) return;
       const [owner] = parameters as Parameters<BatchRecords["resume"]>;
       const seqs = resumed.map(({ seq }) => seq);
+      counters.add("resumed from its parking", seqs.length);
       server.events.push({ kind: "unparked", at, by, owner, seqs });
       trace.add(`UNPARK ${by} ${describeOwner(owner)} ${seqs.join(" ")}`);
     },

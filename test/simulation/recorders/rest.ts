@@ -6,7 +6,7 @@ import type { Gauge, Registry } from "prom-client";
 import type { World } from "../world.ts";
 import { lifeOf } from "./claims.ts";
 
-const timersPerLifeMax = 20;
+const timersPerLifeMax = 30;
 
 export async function findRest(world: World): Promise<Rest> {
   const { ledger, clock } = world;
