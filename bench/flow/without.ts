@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Edit } from "../../test/mutations/mutation.ts";
 
-export type Mechanism = "fair order" | "look-ahead" | "adaptive dispatch" | "urgency" | "queues";
+export const mechanisms = ["fair order", "look-ahead", "adaptive dispatch", "urgency", "queues"] as const;
+export type Mechanism = (typeof mechanisms)[number];
 
 /** In the environment of a service with `withoutFlags`: mechanisms that it runs without, separated by commas. */
 export const withoutVariable = "SLUICE_BENCH_WITHOUT";
