@@ -39,13 +39,13 @@ async function runScenario(scenario: Scenario): Promise<void> {
     const [loadNow = 0] = loadavg();
     table.push([variantNames[variant], ...cells, loadNow.toFixed(1)]);
     figures.push({ scenario: scenario.name, variant, ...namedCells(scenario, cells), load: loadNow });
-    console.error(`${scenario.name}, ${variantNames[variant]}: ${cells.filter(Boolean).join(", ")}`);
+    console.error(`${scenario.name}, ${variantNames[variant]}: ${cells.join(", ")}`);
   }
   console.log(`\n${scenario.about(size)}.\nWithout: ${scenario.without}.\n${table.toString()}`);
 }
 
 function namedCells({ head }: Scenario, cells: readonly string[]) {
-  return Object.fromEntries(cells.flatMap((cell, index) => (cell === "" ? [] : [[head[index] ?? "", cell]])));
+  return Object.fromEntries(cells.map((cell, index) => [head[index] ?? "", cell]));
 }
 
 function printConditions(): void {
