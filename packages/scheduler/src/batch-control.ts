@@ -51,7 +51,10 @@ const pendingMax = 3;
 
 export function createBatchControl({ clock, log, store, signals }: BatchControlDeps): BatchControl {
   let known: Known = know({ pauses: [], operations: [] });
+  /** Of the answer that is known: when it was asked for, and as the how-manieth. */
   let askedAt = Number.NEGATIVE_INFINITY;
+  let taken = 0;
+  let asked = 0;
   let version = 0;
   let pending = 0;
   const listeners = new Set<() => void>();
@@ -59,11 +62,15 @@ export function createBatchControl({ clock, log, store, signals }: BatchControlD
 
   async function ask(): Promise<void> {
     const at = clock.monotonic();
+    const nth = ++asked;
     pending += 1;
     try {
       const heeded = await store.control.heed();
       // Answers may overtake each other.
-      if (at > askedAt) take(heeded, at);
+      if (nth > taken) {
+        taken = nth;
+        take(heeded, at);
+      }
       await finish(heeded);
     } catch (cause) {
       log.warn("cannot read what is paused", { cause: String(cause) });
