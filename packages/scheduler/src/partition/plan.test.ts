@@ -39,6 +39,9 @@ const facts = (changes: Partial<PlanFacts & RowContext> = {}): PlanFacts & RowCo
 describe("a row whose turn has come", () => {
   test.each<[string, TaskRow | undefined, PlanFacts & RowContext, RowPlan]>([
     ["is dispatched", row(), facts(), "dispatch"],
+    ["is parked while it passes the filter of a pause", row(), facts({ isPaused: true }), "pause"],
+    ["is stopped although it is paused", row({ stopRequested: true }), facts({ isPaused: true }), "stop"],
+    ["expires although it is paused", row({ expiresAt: 1_000 }), facts({ isPaused: true }), "expire"],
     ["is dispatched in the one lane of its flow", row(), facts({ home: { queue: "q0", lane: 3 } }), "dispatch"],
     ["is moved to that lane", row(), facts({ home: { queue: "q0", lane: 4 } }), "move"],
     ["is moved to that queue", row(), facts({ home: { queue: "q1", lane: 3 } }), "move"],
