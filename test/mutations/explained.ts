@@ -19,7 +19,8 @@ export const explained: readonly Explained[] = [
   },
   {
     name: "lane check",
-    about: "Nothing moves a row to another lane yet. The plan of a row and the guard of a write have tests for it.",
+    about:
+      "A row that moved is parked until the owner of its new lane takes it out; the guards of the other writes name its lane. The plan of a row and the guard of a write have tests for it.",
   },
   {
     name: "held rows are neither parked nor moved",

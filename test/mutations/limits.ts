@@ -1,0 +1,46 @@
+// Limits that hold in the whole cluster: one lane for a limited flow, and what its owner must know before it starts anything.
+import type { Mutation } from "./mutation.ts";
+
+export const limits: readonly Mutation[] = [
+  {
+    name: "empty-bucket",
+    about: "A new owner begins with a full bucket, although the last one may have emptied its own a moment ago.",
+    edits: [
+      {
+        file: "packages/core/src/flow/token-bucket.ts",
+        find: "return { tokens: 0, at: now };",
+        replace: "return { tokens: Number.MAX_SAFE_INTEGER, at: now };",
+      },
+    ],
+    proof: { breaks: ["I10"], focus: ["scheduler hand-off", "scheduler crash"] },
+  },
+  {
+    name: "one-home",
+    about: "A task of a limited flow runs wherever it lies, and the owner of each lane counts its own.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/plan.ts",
+        find: 'return home && (home.queue !== facts.queue || home.lane !== row.lane) ? "move" : "dispatch";',
+        replace: 'return home ? "dispatch" : "dispatch";',
+      },
+      {
+        file: "packages/scheduler/src/partition/gates/limits.ts",
+        find: "if (!isHere(known) || roomOf(flow, known, others) <= 0) return false;",
+        replace: "if (isHere(known) && roomOf(flow, known, others) <= 0) return false;",
+      },
+    ],
+    proof: { breaks: ["I10"], focus: ["block late"], minutes: 1 },
+  },
+  {
+    name: "running-elsewhere",
+    about: "The owner of a flow that has become limited does not ask what runs of it in other lanes.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/homes.ts",
+        find: "if (version.length === 0 && !isRouted) return 0;",
+        replace: "if (version.length >= 0 || !isRouted) return 0;",
+      },
+    ],
+    proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
+  },
+];
