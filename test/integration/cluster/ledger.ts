@@ -41,16 +41,27 @@ exports.handler = (event, context) => new Promise((resolve) => {
   }, Number(event.toString()));
 });`;
 
-/** Deploys the function `work`, whose handlers write to the ledger. */
-export async function deployWork(client: SluiceClient, ledger: Ledger): Promise<void> {
+export interface WorkOptions {
+  /** Default: `work`. */
+  readonly name?: string;
+  readonly concurrencyMax?: number;
+}
+
+/** Deploys a function whose handlers write to the ledger. */
+export async function deployWork(
+  client: SluiceClient,
+  ledger: Ledger,
+  { name = "work", concurrencyMax = 0 }: WorkOptions = {},
+): Promise<void> {
   const settings = {
+    concurrencyMax,
     runtime: "nodejs20",
     handler: "index.handler",
     instanceConcurrency: 20,
     timeoutMs: 300_000,
     environment: { LEDGER: ledger.path },
   };
-  await client.functions.deploy({ name: "work", settings, codeZip: await functionZip({ "index.js": handler }) });
+  await client.functions.deploy({ name, settings, codeZip: await functionZip({ "index.js": handler }) });
 }
 
 /** The ledger's clock. */
