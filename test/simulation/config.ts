@@ -23,13 +23,20 @@ export function schedulerConfig(schedulerId: string, lease: LeaseProfile): Sched
   };
 }
 
-/** Splits at the slightest backlog, and merges soon: in half a minute a cautious one would do nothing. */
+/**
+ * Splits at the slightest backlog, and merges soon; gives queues of their own, and takes them back, as fast: in half a minute a
+ * cautious one would do nothing.
+ */
 export const eagerBalancer: NonNullable<SchedulerDeps["balancer"]> = {
   backlogAgeMaxMs: 300,
   waitingMin: 1,
   hotForMs: 500,
   quietForMs: 3_000,
   restMs: 2_000,
+  hotWaitingMin: 30,
+  hotRouteForMs: 2_000,
+  idleMs: 10_000,
+  foldMs: 16_000,
 };
 
 export function apiServerConfig(joinToken: string): ApiServerConfig {

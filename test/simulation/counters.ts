@@ -105,6 +105,10 @@ export const counterNames = [
   "retried",
   "timed out",
   "limit changed",
+  "queue asked for",
+  "route commanded",
+  "row moved to a queue of its flow",
+  "row moved back to a shared queue",
   "moved to its home",
   "asked what runs elsewhere",
 ] as const;

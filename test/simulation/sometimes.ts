@@ -2,7 +2,7 @@
 
 import type { FullHistory } from "@sluice/checkers";
 import { insertsOf } from "@sluice/checkers";
-import { covers } from "@sluice/core";
+import { covers, isDedicatedQueue } from "@sluice/core";
 import type { Counter } from "prom-client";
 import type { CounterName } from "./counters.ts";
 import type { World } from "./world.ts";
@@ -13,7 +13,6 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_scheduler_adopted_attempts_total: "adopted",
   sluice_scheduler_held_tasks_total: "held",
   sluice_load_balancer_reshaped_partitions_total: "split or merged by the rule",
-  sluice_scheduler_moved_tasks_total: "moved to its home",
   sluice_scheduler_paused_tasks_total: "parked by a pause",
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
@@ -30,6 +29,12 @@ export async function countSometimes(world: World, history: FullHistory): Promis
   for (const event of history.store) {
     if (event.kind === "raised" && runsIn(event, history, inserts)) world.counters.add("take-over while running");
     if (event.kind !== "written" || !event.applied || event.write.kind === "running") continue;
+    const moved = event.write.kind === "park" && event.write.moveTo !== undefined ? event.write : undefined;
+    if (moved?.reason === "throttle") world.counters.add("moved to its home");
+    if (moved?.reason === "overflow") {
+      const isOwn = isDedicatedQueue(moved.moveTo?.queue ?? "");
+      world.counters.add(isOwn ? "row moved to a queue of its flow" : "row moved back to a shared queue");
+    }
     if (event.write.error?.type === "AgentLost") world.counters.add("lost with agent");
     if (event.write.error?.type === "FunctionTimeout") world.counters.add("timed out");
   }

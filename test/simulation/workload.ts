@@ -3,6 +3,7 @@
 
 import type { FunctionFacts, LimitSet, Observation, Submission, View } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
+import { changeAsks } from "./asks.ts";
 import { controlBatches } from "./batch-control.ts";
 import { type AccountState, Client } from "./client.ts";
 import { createFunction } from "./functions.ts";
@@ -90,6 +91,7 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
     [undefined, "f0", limitedName].map((name) => ({ account, function: name })),
   );
   void changeLimits({ world, dice: dice.fork("limits"), targets, untilMs, record: limits }).catch(world.onBug);
+  void changeAsks({ world, dice: dice.fork("asks"), functions, untilMs }).catch(world.onBug);
   return {
     ...record,
     functions,

@@ -72,6 +72,8 @@ export interface LoadBalancerOptions {
   readonly isCalm?: () => boolean;
   /** Queues that have rows which are not final. Default: nobody can tell, and queues of flows are kept for ever. */
   readonly queuesInUse?: () => Promise<readonly string[]>;
+  /** Removes what a crash has left of the owners of these queues, which nobody owns any more. Default: nothing is left. */
+  readonly cleanUp?: (isGone: (queue: string) => boolean) => Promise<void>;
   readonly config?: Partial<LoadBalancerConfig>;
 }
 
@@ -116,6 +118,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       metrics: this.#metrics,
       config: this.#config,
       queuesInUse: options.queuesInUse,
+      cleanUp: options.cleanUp,
     });
   }
 

@@ -37,6 +37,12 @@ export interface TaskQueue extends AsyncDisposable {
    */
   open(options: OwnedPartition & { readonly priority: Priority }): Promise<Consumer>;
   /**
+   * Deletes the consumers of queues of which this is true: nobody owns them any more, so no successor would delete what a
+   * crash has left. Who owns one after all creates its consumer anew, or is told `STALE_EPOCH` and takes over again. Absent:
+   * consumers go with their process.
+   */
+  dropConsumers?(isGone: (queue: string) => boolean): Promise<void>;
+  /**
    * Calls `listener` for every block of the partition that is published from now on, when it is, and long before its delivery if
    * much waits. Lossy: it says nothing about what is delivered, and nothing is taken by it. Returns how to stop. Absent: the
    * driver cannot.

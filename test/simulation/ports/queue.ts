@@ -51,6 +51,7 @@ export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
       network.trace.add(`OPEN ${node.name} ${name}`);
       return nodeConsumer(consumer, port);
     },
+    dropConsumers: (isGone) => port.call("dropConsumers", () => queue.dropConsumers(isGone)),
     async [Symbol.asyncDispose]() {},
   };
 }

@@ -27,6 +27,8 @@ export interface RoutesOptions {
   readonly config: RoutesConfig;
   /** Queues that have rows which are not final. Undefined: nobody can tell, so no queue is ever given up. */
   readonly queuesInUse: (() => Promise<readonly string[]>) | undefined;
+  /** Removes what owners have left of queues that nobody owns any more. */
+  readonly cleanUp: ((isGone: (queue: string) => boolean) => Promise<void>) | undefined;
 }
 
 export interface Routes {
@@ -53,11 +55,15 @@ export interface RoutesRound {
 /** How often the store is asked which queues have rows: a few steps of two indexes for each queue that there ever was. */
 const usedEveryMs = 5_000;
 
+/** How often it is looked for what crashes have left of queues that were given up. */
+const cleanUpEveryMs = 20_000;
+
 export function createRoutes(options: RoutesOptions): Routes {
   const { coordinator, clock, log, metrics, config } = options;
   let memory: RouteMemory = noRouteMemory;
   let used: ReadonlySet<string> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
+  let cleanedAt = Number.NEGATIVE_INFINITY;
 
   async function askForUsed(): Promise<void> {
     if (options.queuesInUse === undefined || clock.monotonic() - askedAt < usedEveryMs) return;
@@ -91,6 +97,22 @@ export function createRoutes(options: RoutesOptions): Routes {
     if (succeeded) log.info("gave up a queue", { queue });
   }
 
+  /** Not what is claimed still: its owner cleans up by itself as it goes. */
+  async function cleanUp(wishes: readonly Wish[], routes: readonly FlowRoute[]): Promise<void> {
+    if (options.cleanUp === undefined || clock.monotonic() - cleanedAt < cleanUpEveryMs) return;
+    cleanedAt = clock.monotonic();
+    const claims = await coordinator.list(claimsPrefix);
+    const known = new Set([
+      ...[...wishes, ...routes].map(({ queue }) => queue),
+      ...claims.map(({ key }) => parsePartitionKey(key.slice(claimsPrefix.length)).queue),
+    ]);
+    try {
+      await options.cleanUp((queue) => isDedicatedQueue(queue) && !known.has(queue));
+    } catch (cause) {
+      log.debug("cannot clean up after owners", { cause: String(cause) });
+    }
+  }
+
   return {
     async read() {
       await askForUsed();
@@ -111,6 +133,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       for (const route of decision.ended) await end(route, leadership);
       const unneeded = new Set(decision.unneeded);
       for (const wish of wishes) if (unneeded.has(wish.queue)) await giveUp(wish, leadership);
+      await cleanUp(wishes, routes);
     },
     forget() {
       memory = noRouteMemory;

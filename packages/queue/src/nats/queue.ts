@@ -5,7 +5,7 @@ import { staleEpoch, unavailable } from "./failures.ts";
 import { hearBlocks } from "./hearing.ts";
 import { openConsumer } from "./open-consumer.ts";
 import type { Publisher } from "./publisher.ts";
-import { checkQueueName, sharesBlocks } from "./subjects.ts";
+import { checkQueueName, parseConsumerName, sharesBlocks } from "./subjects.ts";
 
 export interface NatsQueueOptions extends ConsumerDeps {
   readonly publisher: Publisher;
@@ -42,6 +42,16 @@ export class NatsQueue implements TaskQueue {
     const consumer = new NatsConsumer(this.#options, session, share);
     this.#consumers = [...this.#consumers.filter(({ hasEnded }) => !hasEnded), consumer];
     return consumer;
+  }
+
+  async dropConsumers(isGone: (queue: string) => boolean): Promise<void> {
+    if (this.#isClosed) throw closed();
+    const { api } = this.#options.connection.require();
+    const gone = (await api.consumerNames()).filter((name) => {
+      const share = parseConsumerName(name);
+      return share !== undefined && isGone(share.queue);
+    });
+    await Promise.all(gone.map((name) => api.deleteConsumer(name)));
   }
 
   hear(partition: Partition, listener: (block: Block) => void): () => void {

@@ -92,6 +92,24 @@ describe("a stream or consumer that goes", () => {
     await expect(idle.pull(1, never())).rejects.toMatchObject({ reason: "STALE_EPOCH" });
     await expect(old.queue.open(partition("01", 8))).rejects.toMatchObject({ reason: "STALE_EPOCH" });
   });
+
+  test("the consumers that a crash has left, of a queue that nobody has any more: they are dropped, and no others", async () => {
+    await using driver = await upDriver();
+    await using meddler = await openMeddler(server());
+    const namesNow = async () => (await meddler.manager.consumers.list(streamName).next()).map(({ name }) => name);
+    const kept = await driver.queue.open({ ...partition("", 7), queue: "kept" });
+    await using crashed = await upDriver();
+    await crashed.queue.open({ ...partition("", 7), queue: "gone" });
+    await crashed.queue[Symbol.asyncDispose]();
+    const queuesOf = (names: readonly string[]) => names.map((name) => name.split("-")[0]);
+    expect(queuesOf(await namesNow())).toEqual(expect.arrayContaining(["gone", "kept"]));
+
+    await driver.queue.dropConsumers?.((queue) => queue === "gone");
+
+    expect(queuesOf(await namesNow())).not.toContain("gone");
+    await driver.queue.publish([aBlock({ queue: "kept", seqs: [1] })]);
+    expect(await pullNumbers(kept, 1)).toEqual([1]);
+  });
 });
 
 describe("owners that meet", () => {

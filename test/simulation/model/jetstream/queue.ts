@@ -54,6 +54,12 @@ export class JetStreamModel implements TaskQueue {
     return consumer;
   }
 
+  async dropConsumers(isGone: (queue: string) => boolean): Promise<void> {
+    for (const consumer of this.#open()) {
+      if (isGone(consumer.share.queue)) consumer.end(staleEpoch(consumer.share, consumer.epoch));
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const consumer of this.#consumers) consumer.end(unavailable("the queue is closed"));
     this.#consumers = [];
