@@ -69,10 +69,14 @@ function backlogScenario(o: BacklogScenario): Scenario {
       if (isOther) await deployWarm(single.client, single.function, startTimeHandler(workMs));
       const [low, urgent] = variant === "fifo" ? [] : (o.priorities ?? []);
       await submitBacklog(target.noisy, "backlog", tasks, low);
-      const before = tasks + 1 - (await succeeded(target));
+      // Tasks that warmed up.
+      const warm = isOther ? 2 : 1;
+      const before = tasks + warm - (await succeeded(target));
       const options = { ...single, count: singles, everyMs, patienceMs, ...(urgent && { priority: urgent }) };
       const delays = await measureDelays(options);
-      return [...cellsOf(delays), count(before), count(Math.max(0, tasks - (await succeeded(target))))];
+      const started = delays.startMs.filter(Number.isFinite).length;
+      const after = Math.max(0, tasks + warm + started - (await succeeded(target)));
+      return [...cellsOf(delays), count(before), count(after)];
     },
   };
 }
