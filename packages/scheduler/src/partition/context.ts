@@ -32,6 +32,7 @@ import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
+import { type Preempting, urgentPriority } from "./preempting.ts";
 import type { Sights } from "./sights.ts";
 
 /** What every partition gets from its scheduler. */
@@ -52,9 +53,9 @@ export interface PartitionDeps {
   /** The shared ones. */
   readonly queues: readonly string[];
   readonly flowMeter: Pick<FlowMeter, "gate">;
-  readonly agents: AgentDirectory;
   /** What is paused, and what is to be stopped or deleted. */
   readonly batchControl: BatchControl;
+  readonly agents: AgentDirectory;
   /** Shared by the partitions of this scheduler, as are `pace` and `shards`. */
   readonly lookAhead: LookAhead;
   readonly pace: Pace;
@@ -101,6 +102,7 @@ export interface PartitionContext extends PartitionDeps {
   readonly wakeResume: Wake;
   readonly wakeOperations: Wake;
   readonly wakeOverflow: Wake;
+  readonly wakePreempt: Wake;
   /** Set by a hand-off: nothing is pulled or picked any more. */
   draining: boolean;
   /** Batches between pick and send; a hand-off waits for them. Written by `dispatch`. */
@@ -116,6 +118,8 @@ export interface PartitionContext extends PartitionDeps {
   readonly picks: Map<string, number>;
   /** A task of this priority had expired when its turn came: more of them may be behind it. Written by `dispatch`, taken by `expire`. */
   expiredAtTurn: Priority | undefined;
+  /** Who may have others stopped. Written by `preempt`. */
+  readonly preempting: Preempting;
   /** Attempts sent so far. Written by `dispatch`. */
   dispatched: number;
   /** Somebody else owns lanes of this partition: everything stops at once. */
@@ -161,6 +165,7 @@ export function createWakes(clock: Clock) {
     wakeResume: createWake(clock),
     wakeOperations: createWake(clock),
     wakeOverflow: createWake(clock),
+    wakePreempt: createWake(clock),
   };
 }
 
@@ -168,6 +173,9 @@ export function createWakes(clock: Clock) {
 export function putInOrder(context: PartitionContext, waiting: Waiting): void {
   const { origin, seqs } = waiting;
   context.order.add(origin, urgency(origin), waiting, seqs.length);
+  if (origin.priority > urgentPriority) return;
+  context.preempting.urgent.add(waiting);
+  context.wakePreempt.notify();
 }
 
 /** Back in order after it could not be dispatched; its row will be read again. */

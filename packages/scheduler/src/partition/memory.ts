@@ -62,6 +62,8 @@ export interface ActiveTask {
   agentId: string | undefined;
   dequeuedAt: EpochMs | undefined;
   stopSent: boolean;
+  /** Its row says that a user wants it to stop; without that, an attempt that was stopped goes on as the next one. */
+  stopMarked: boolean;
   /** What its flow was charged for it. Written by `pick` and `ends`. */
   cost: number;
   /** Of other agents that hold this attempt as lost; they may forget it when it has ended. Written by `adopt`. */
@@ -327,6 +329,7 @@ function aTask(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["sta
     agentId: undefined,
     dequeuedAt: undefined,
     stopSent: false,
+      stopMarked: false,
     cost: 0,
     witnesses: undefined,
   };
