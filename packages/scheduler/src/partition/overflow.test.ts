@@ -4,7 +4,7 @@ import type { Consumer } from "@sluice/queue";
 import { expect, test } from "vitest";
 import { overflowLoop } from "./overflow.ts";
 import { pullLoop } from "./pull.ts";
-import { type RowsOptions, rowsWorld } from "./testing-rows.ts";
+import { type RowsOptions, rowsWorld } from "./rows.fixture.ts";
 
 const noisy = aFlow({ account: "noisy" });
 const quiet = aFlow({ account: "quiet" });
@@ -105,16 +105,19 @@ test("with a driver that hears nothing, the excess is parked, whoever else is th
   expect(world.sizeOf(quiet)).toBe(1);
 });
 
-test("what earlier owners parked is taken out as the flow has room", async () => {
+test("what earlier owners parked is taken out as soon as every agent has answered, and then as the flow has room", async () => {
   const world = await startWorld();
+  world.context.unanswered.add("a1");
   for (const { seq } of world.store.insert(noisy, 3_000)) {
     Object.assign(world.store.rows.get(seq) ?? {}, { dueAt: 1e15 });
   }
-  await world.clock.advance(31_000);
+  await world.clock.advance(5_000);
+  expect(world.memory.size).toBe(0);
+  world.context.unanswered.clear();
   let settled = 0;
-  for (let round = 0; round < 100; round++) {
-    while (world.settleNext()) settled++;
+  for (let round = 0; round < 20; round++) {
     await world.clock.advance(300);
+    while (world.settleNext()) settled++;
   }
   expect(settled).toBe(3_000);
 });

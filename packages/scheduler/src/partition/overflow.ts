@@ -61,11 +61,7 @@ export function overflowLoop(context: PartitionContext): Loop {
   const loop = every(
     context,
     "park what overflows",
-    (signal) =>
-      context.wakeOverflow.wait(
-        signal,
-        overflown.size > 0 || stopHearing || isNearlyFull() ? everyMs : discoverEveryMs,
-      ),
+    (signal) => context.wakeOverflow.wait(signal, isBusy() ? everyMs : discoverEveryMs),
     async (signal) => {
       // Until then rows of earlier owners may be running, and are not to be moved.
       if (context.unanswered.size > 0) return undefined;
@@ -88,6 +84,10 @@ export function overflowLoop(context: PartitionContext): Loop {
 
   function loadOf(priority: Priority): Load {
     return memory.loads[priority] as Load;
+  }
+  /** Before it knows what earlier owners have parked, too. */
+  function isBusy(): boolean {
+    return discoverAt === 0 || overflown.size > 0 || stopHearing !== undefined || isNearlyFull();
   }
   function isNearlyFull(): boolean {
     return priorities.some((priority) => lookAhead.isTight(loadOf(priority)));
