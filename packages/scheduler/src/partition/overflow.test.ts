@@ -106,8 +106,7 @@ test("with a driver that hears nothing, the excess is parked, whoever else is th
 });
 
 test("what earlier owners parked is taken out as soon as every agent has answered, and then as the flow has room", async () => {
-  const world = await startWorld();
-  world.context.unanswered.add("a1");
+  const world = await startWorld({ ...small, unanswered: ["a1"] });
   for (const { seq } of world.store.insert(noisy, 3_000)) {
     Object.assign(world.store.rows.get(seq) ?? {}, { dueAt: 1e15 });
   }
