@@ -3,7 +3,7 @@ import type { Consumer } from "@sluice/queue";
 import { expect, test } from "vitest";
 import { expireLoop } from "./expire.ts";
 import { pullLoop } from "./pull.ts";
-import { rowsWorld } from "./testing-rows.ts";
+import { rowsWorld } from "./rows.fixture.ts";
 
 const echo = aFlow();
 
