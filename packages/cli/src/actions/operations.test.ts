@@ -1,4 +1,4 @@
-import { OperationState } from "@sluice/protocol";
+import { doneAt } from "@sluice/client/testing";
 import { expect, test } from "vitest";
 import { exitCodes } from "../errors.ts";
 import { jsonLines, startWorld } from "../testing.ts";
@@ -40,7 +40,7 @@ test("tasks are deleted by filter, and the command ends with the operation", asy
   await using world = await startWorld();
   world.server.place.progress = [
     { matched: 10, done: 4 },
-    { matched: 10, done: 10, state: OperationState.DONE, endedAtMs: 1_700_000_002_000 },
+    { matched: 10, done: 10, ...doneAt(1_700_000_002_000) },
   ];
 
   const people = await world.sluice(["tasks", "delete", "report", "--status", "Failed", "--operation-id", "once"]);

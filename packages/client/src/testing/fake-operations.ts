@@ -15,7 +15,7 @@ export interface FakeOperations {
 }
 
 export function aPlace(): FakeOperations {
-  return { pauses: new Map(), operations: new Map(), progress: [{ state: OperationState.DONE, endedAtMs: 2 }] };
+  return { pauses: new Map(), operations: new Map(), progress: [{ ...doneAt(2) }] };
 }
 
 /** Keeps what it is told; operations get further with every look at them. */
@@ -61,4 +61,9 @@ export function operationApi({ place }: { place: FakeOperations }): Api<typeof O
       return ended;
     },
   };
+}
+
+/** What an operation has that ended then. */
+export function doneAt(endedAtMs: number): { readonly state: OperationState; readonly endedAtMs: number } {
+  return { state: OperationState.DONE, endedAtMs };
 }

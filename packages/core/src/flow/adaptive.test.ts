@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createAdaptiveFlow, defaultAdaptiveConfig } from "./adaptive.ts";
+import { createAdaptiveFlow } from "./adaptive.ts";
+import { defaultAdaptiveConfig } from "./adaptive-config.ts";
 
 /** Starts as much as there is room for, every 10 ms, and ends it `taskMs` later; every `refusedEvery`th is refused. */
 function run(
