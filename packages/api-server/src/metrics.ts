@@ -112,7 +112,7 @@ export function apiServerMetrics(registry: Registry) {
     }),
     clusterCommands: new Counter({
       name: "sluice_api_server_cluster_commands_total",
-      help: "Partitions that operators changed, by kind: split, merge or move",
+      help: "Partitions and routes that operators changed, by kind: split, merge, move, add route, remove route",
       labelNames: ["kind"] as const,
       registers,
     }),

@@ -25,6 +25,17 @@ export function parsePartition(text: string): PartitionName {
   return { queue, prefix: prefix === "-" ? "" : prefix };
 }
 
+export interface FlowName {
+  readonly account: string;
+  readonly name: string;
+}
+
+export function parseFlow(text: string): FlowName {
+  const [account, name, ...more] = text.split("/");
+  if (!account || !name || more.length > 0) throw new InvalidArgumentError("Use ACCOUNT/FUNCTION.");
+  return { account, name };
+}
+
 /** A whole number, 0 or more. */
 export function parseCount(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;

@@ -29,15 +29,18 @@ import {
   type TargetOptions,
   watchOperation,
 } from "./actions/operations.ts";
+import { addRoute, listRoutes, removeRoute } from "./actions/routes.ts";
 import { status } from "./actions/status.ts";
 import { get, list, stop, watch } from "./actions/tasks.ts";
 import { completionScript, type Shell, shells } from "./completion.ts";
 import type { Context } from "./context.ts";
 import type { ExitCode } from "./errors.ts";
 import {
+  type FlowName,
   type PartitionName,
   parseCount,
   parseDuration,
+  parseFlow,
   parseNumber,
   parsePartition,
   parseTag,
@@ -296,6 +299,21 @@ function addCluster(program: Command, runner: Runner): void {
     .action((partition: PartitionName, options: { to: string }) =>
       runner.connected((context) => movePartition(context, partition, options)),
     );
+  const routes = cluster
+    .command("routes")
+    .description("list the functions that have a queue of their own")
+    .action(() => runner.connected(listRoutes));
+  const onFlow = (name: string, description: string) =>
+    routes
+      .command(name)
+      .description(description)
+      .addArgument(new Argument("<function>", "account and function, such as acme/train").argParser(parseFlow));
+  onFlow("add", "give a function a queue of its own").action((flow: FlowName) =>
+    runner.connected((context) => addRoute(context, flow)),
+  );
+  onFlow("remove", "take it away, once nothing is left in it").action((flow: FlowName) =>
+    runner.connected((context) => removeRoute(context, flow)),
+  );
 }
 
 function addAccounts(program: Command, runner: Runner): void {

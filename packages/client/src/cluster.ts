@@ -5,6 +5,9 @@ import {
   type PartitionChange as WireChange,
   type ClusterPartition as WirePartition,
   type ClusterQueue as WireQueue,
+  type ClusterRoute as WireRoute,
+  type RouteChange as WireRouteChange,
+  RouteState as WireRouteState,
 } from "@sluice/protocol";
 import { type CallOptions, type Connection, repeat } from "./connection.ts";
 
@@ -82,6 +85,26 @@ export interface Account {
   readonly createdAtMs: number;
 }
 
+/** A function with a queue of its own. */
+export interface ClusterRoute {
+  readonly account: string;
+  readonly function: string;
+  readonly queue: string;
+  /** `opening`: its queue is taken over; `open`: new tasks go to it; `folding`: they go elsewhere again. */
+  readonly state: "opening" | "open" | "folding" | "unknown";
+  /** `asked`, `latency`, `hot` or `command`; later releases may have others. */
+  readonly reason: string;
+  /** When it came into this state. */
+  readonly changedAtMs: number;
+  /** Since when nothing happens in the queue; undefined: it is in use. */
+  readonly idleSinceMs: number | undefined;
+}
+export interface RouteChange {
+  readonly route: ClusterRoute;
+  /** False: it was so already. */
+  readonly changed: boolean;
+}
+
 /** For accounts of operators; others get `Forbidden`. Every command may be repeated. */
 export interface ClusterClient {
   get(options?: CallOptions): Promise<Cluster>;
@@ -97,6 +120,12 @@ export interface ClusterClient {
   updateAccount(id: string, settings: Partial<AccountSettings>, options?: CallOptions): Promise<Account>;
   /** Every account, by id. */
   accounts(options?: CallOptions): AsyncGenerator<Account>;
+  /** The functions that have, get or lose a queue of their own. */
+  routes(options?: CallOptions): Promise<readonly ClusterRoute[]>;
+  /** Gives a function a queue of its own. Throws `NotFound`, and `FailedPrecondition` when too many have one. */
+  addRoute(account: string, functionName: string, options?: CallOptions): Promise<RouteChange>;
+  /** Takes it away, once nothing is left in it. Throws `NotFound`. */
+  removeRoute(account: string, functionName: string, options?: CallOptions): Promise<RouteChange>;
 }
 
 export function createClusterClient(connection: Connection): ClusterClient {
@@ -118,6 +147,18 @@ export function createClusterClient(connection: Connection): ClusterClient {
       accountFromWire(
         await repeat(connection, options, (context) => api.updateAccount({ account, settings }, context)),
       ),
+    async routes(options = {}) {
+      const { routes } = await repeat(connection, options, (context) => api.listRoutes({}, context));
+      return routes.map(routeFromWire);
+    },
+    addRoute: async (account, name, options = {}) =>
+      routeChangeFromWire(
+        await repeat(connection, options, (context) => api.addRoute({ account, function: name }, context)),
+      ),
+    removeRoute: async (account, name, options = {}) =>
+      routeChangeFromWire(
+        await repeat(connection, options, (context) => api.removeRoute({ account, function: name }, context)),
+      ),
     async *accounts(options = {}) {
       for (let pageToken = ""; ; ) {
         const request = { pageSize: 0, pageToken };
@@ -134,6 +175,25 @@ function accountFromWire({ id, settings, limitsChangedAtMs, createdAtMs }: WireA
   const { concurrencyMax = 0, rateMax = 0, rateBurst = 0, weight = 1 } = settings ?? {};
   const limits = { concurrencyMax, rateMax, rateBurst, weight };
   return { id, settings: limits, limitsChangedAtMs: limitsChangedAtMs || undefined, createdAtMs };
+}
+
+const routeStates = new Map<number, ClusterRoute["state"]>([
+  [WireRouteState.OPENING, "opening"],
+  [WireRouteState.OPEN, "open"],
+  [WireRouteState.FOLDING, "folding"],
+]);
+
+function routeFromWire({ state, idleSinceMs, ...route }: WireRoute): ClusterRoute {
+  return { ...route, state: routeStates.get(state) ?? "unknown", idleSinceMs: idleSinceMs || undefined };
+}
+
+const noRoute: WireRoute = {
+  ...{ account: "", function: "", queue: "", reason: "", changedAtMs: 0, idleSinceMs: 0 },
+  state: WireRouteState.UNSPECIFIED,
+};
+
+function routeChangeFromWire({ route, changed }: WireRouteChange): RouteChange {
+  return { route: routeFromWire(route ?? noRoute), changed };
 }
 
 const states = new Map<number, ClusterAgent["state"]>([

@@ -8,7 +8,9 @@ export type {
   ClusterMember,
   ClusterPartition,
   ClusterQueue,
+  ClusterRoute,
   PartitionChange,
+  RouteChange,
 } from "./cluster.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export type { CallOptions } from "./connection.ts";

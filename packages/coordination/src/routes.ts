@@ -4,7 +4,16 @@
 //
 // Only an open route is followed. While it opens or folds, its flow goes where it would without: the queue is owned first and
 // emptied last, so that nothing is ever written where nobody looks. A route that folds still says whose rows lie in the queue.
-import { type AccountId, assert, type EpochMs, type Flow, type FunctionName, flowKey, isRetryable } from "@sluice/core";
+import {
+  type AccountId,
+  assert,
+  dedicatedQueueOf,
+  type EpochMs,
+  type Flow,
+  type FunctionName,
+  flowKey,
+  isRetryable,
+} from "@sluice/core";
 import type { Condition, Coordinator, Entry, Operation } from "./index.ts";
 import { routeKey, routesPrefix } from "./keys.ts";
 
@@ -24,8 +33,16 @@ export interface FlowRoute extends Flow {
   readonly modRevision: number;
 }
 
-/** More are not followed; the load-balancer makes far fewer. */
+/** Flows with a queue of their own at the same time, by default: each has a partition, and four consumers. */
+export const routesMaxDefault = 64;
+/** More are not followed. */
 export const followedRoutesMax = 1_024;
+
+/** A route as whoever decides on it writes it first. */
+export function newRoute({ accountId, functionName }: Flow, reason: RouteReason, now: EpochMs): FlowRoute {
+  const queue = dedicatedQueueOf({ accountId, functionName });
+  return { accountId, functionName, queue, state: "opening", reason, changedAt: now, modRevision: 0 };
+}
 
 /** Those that can be read, by account and function. */
 export async function readRoutes(coordinator: Coordinator): Promise<FlowRoute[]> {

@@ -116,6 +116,15 @@ const clusterRows: Readonly<Record<keyof typeof ClusterServiceService, Row>> = {
     call: (api, context) => api.cluster.listAccounts({ pageSize: 0, pageToken: "" }, context),
     foreign: { fails: notAnOperator },
   },
+  listRoutes: { call: (api, context) => api.cluster.listRoutes({}, context), foreign: { fails: notAnOperator } },
+  addRoute: {
+    call: (api, context) => api.cluster.addRoute({ account: "a", function: "f" }, context),
+    foreign: { fails: notAnOperator },
+  },
+  removeRoute: {
+    call: (api, context) => api.cluster.removeRoute({ account: "a", function: "f" }, context),
+    foreign: { fails: notAnOperator },
+  },
   movePartition: {
     call: (api, context) => api.cluster.movePartition({ ...partition, to: "s1" }, context),
     foreign: { fails: notAnOperator },

@@ -13,12 +13,13 @@ import { createAccountCalls } from "./accounts.ts";
 import { type Change, merge, move, split } from "./change-wish.ts";
 import { createAuthorizeOperator } from "./operators.ts";
 import { readCluster, toWireQueue } from "./read-cluster.ts";
+import { createRouteCalls } from "./routes.ts";
 
 export interface ClusterApiOptions {
   readonly config: Pick<ApiServerConfig, "auth" | "operatorAccounts">;
   readonly authenticate: Authenticate;
   readonly coordinator: Coordinator;
-  readonly store: Pick<Store, "lanes" | "agents" | "accounts">;
+  readonly store: Pick<Store, "lanes" | "agents" | "accounts" | "functions">;
   readonly signals: Signals;
   readonly clock: Clock;
   readonly log: Logger;
@@ -65,6 +66,7 @@ export function createClusterApi(options: ClusterApiOptions): Api<typeof Cluster
       return readCluster({ coordinator, store, clock });
     },
     ...createAccountCalls({ ...options, authorize }),
+    ...createRouteCalls({ ...options, coordinator, authorize }),
     splitPartition: ({ queue, prefix }, context) => command("split", { queue, prefix }, split(prefix), context),
     mergePartition: ({ queue, prefix }, context) => command("merge", { queue, prefix }, merge(prefix), context),
     movePartition: ({ queue, prefix, to }, context) => command("move", { queue, prefix }, move(prefix, to), context),

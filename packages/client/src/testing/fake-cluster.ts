@@ -5,7 +5,9 @@ import {
   type Cluster,
   type ClusterPartition,
   type ClusterQueue,
+  type ClusterRoute,
   type ClusterServiceService,
+  RouteState,
 } from "@sluice/protocol";
 import { failure } from "./fake-tasks.ts";
 
@@ -65,7 +67,21 @@ export function clusterApi(state: { cluster: Cluster }): Api<typeof ClusterServi
     return { queue, changed: true };
   };
   const accounts = new Map<string, Account>();
+  const routes = new Map<string, ClusterRoute>();
+  const setRoute = (account: string, name: string, wanted: RouteState) => {
+    const known = routes.get(`${account}/${name}`);
+    if (!known && wanted === RouteState.FOLDING) throw failure("NOT_FOUND", `${account}/${name} has no queue`);
+    const route: ClusterRoute = {
+      ...{ account, function: name, queue: "d0123456789abcdef", state: wanted, reason: "command" },
+      ...{ changedAtMs: 1_700_000_000_000, idleSinceMs: 0 },
+    };
+    routes.set(`${account}/${name}`, route);
+    return { route, changed: known?.state !== wanted };
+  };
   return {
+    listRoutes: async () => ({ routes: [...routes.values()] }),
+    addRoute: async ({ account, function: name }) => setRoute(account, name, RouteState.OPENING),
+    removeRoute: async ({ account, function: name }) => setRoute(account, name, RouteState.FOLDING),
     async getAccount({ account }) {
       const found = accounts.get(account);
       if (!found) throw failure("NOT_FOUND", `there is no account ${account}`);

@@ -1,7 +1,7 @@
-import type { FlowLoad, FlowRoute, LoadReport } from "@sluice/coordination";
+import { type FlowLoad, type FlowRoute, type LoadReport, newRoute } from "@sluice/coordination";
 import { AccountId, dedicatedQueueOf, FunctionName, flowKey } from "@sluice/core";
 import { expect, test } from "vitest";
-import { decideRoutes, defaultRoutesConfig, newRoute, noRouteMemory, type RoutesConfig } from "./decide-routes.ts";
+import { decideRoutes, defaultRoutesConfig, noRouteMemory, type RoutesConfig } from "./decide-routes.ts";
 
 const flow = (functionName: string) => ({
   accountId: AccountId("acme"),

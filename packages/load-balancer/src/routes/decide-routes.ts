@@ -8,8 +8,15 @@
 // Owners name the flows that ask for a queue, and the hottest of the others, in what they report of their loads: a function is
 // known to ask as soon as its first task has been dispatched, and nobody has to look through all functions. An asking flow that
 // is idle is reported by nobody, and keeps its queue for `idleMs`; so does a hot one, which keeps it while it is in use.
-import type { FlowLoad, FlowRoute, LoadReport, RouteReason } from "@sluice/coordination";
-import { dedicatedQueueOf, type EpochMs, type Flow, flowKey } from "@sluice/core";
+import {
+  type FlowLoad,
+  type FlowRoute,
+  type LoadReport,
+  newRoute,
+  type RouteReason,
+  routesMaxDefault,
+} from "@sluice/coordination";
+import { type EpochMs, flowKey } from "@sluice/core";
 
 /** Durations in ms. */
 export interface RoutesConfig {
@@ -30,7 +37,7 @@ export interface RoutesConfig {
   readonly foldMs: number;
 }
 export const defaultRoutesConfig: RoutesConfig = {
-  routesMax: 64,
+  routesMax: routesMaxDefault,
   hotWaitingMin: 20_000,
   hotPerSecondMin: 2_000,
   hotRouteForMs: 15_000,
@@ -195,10 +202,4 @@ function wantedRoutes(
 function reasonOf({ asksFor }: FlowLoad): RouteReason | undefined {
   if (asksFor === "latency") return "latency";
   return asksFor === "dedicated" ? "asked" : undefined;
-}
-
-/** A route as whoever decides on it writes it first. */
-export function newRoute({ accountId, functionName }: Flow, reason: RouteReason, now: EpochMs): FlowRoute {
-  const queue = dedicatedQueueOf({ accountId, functionName });
-  return { accountId, functionName, queue, state: "opening", reason, changedAt: now, modRevision: 0 };
 }

@@ -40,6 +40,27 @@ export namespace AgentState {
   export type FENCED = typeof AgentState.FENCED;
 }
 
+/** How far the queue of a function's own is. */
+export const RouteState = {
+  /** UNSPECIFIED - Not known to this version. */
+  UNSPECIFIED: 0,
+  /** OPENING - Its queue is being taken over; tasks still go to the queues of the account. */
+  OPENING: 1,
+  /** OPEN - New tasks go to it, and waiting ones are moved to it. */
+  OPEN: 2,
+  /** FOLDING - New tasks go to the queues of the account again, and waiting ones are moved there. */
+  FOLDING: 3,
+} as const;
+
+export type RouteState = typeof RouteState[keyof typeof RouteState];
+
+export namespace RouteState {
+  export type UNSPECIFIED = typeof RouteState.UNSPECIFIED;
+  export type OPENING = typeof RouteState.OPENING;
+  export type OPEN = typeof RouteState.OPEN;
+  export type FOLDING = typeof RouteState.FOLDING;
+}
+
 /** Nothing can be chosen. */
 export interface GetClusterRequest {
 }
@@ -214,6 +235,60 @@ export interface ListAccountsResponse {
   accounts: Account[];
   /** For the next page; empty: this is the last one. */
   nextPageToken: string;
+}
+
+/** A function with a queue of its own. */
+export interface ClusterRoute {
+  /** Id of its account. */
+  account: string;
+  /** Its name. */
+  function: string;
+  /** Name of the queue. */
+  queue: string;
+  /** How far it is. */
+  state: RouteState;
+  /** Why: asked, latency, hot, or command. */
+  reason: string;
+  /** When it came into this state, in ms since the epoch. */
+  changedAtMs: number;
+  /** Since when nothing happens in the queue, in ms since the epoch; 0: it is in use. */
+  idleSinceMs: number;
+}
+
+/** Nothing can be chosen. */
+export interface ListRoutesRequest {
+}
+
+/** The routes. */
+export interface ListRoutesResponse {
+  /** By account and function; there are few. */
+  routes: ClusterRoute[];
+}
+
+/** Which function should get a queue of its own. */
+export interface AddRouteRequest {
+  /** Id of its account. */
+  account: string;
+  /** Its name. */
+  function: string;
+}
+
+/** Which function should lose its queue. */
+export interface RemoveRouteRequest {
+  /** Id of its account. */
+  account: string;
+  /** Its name. */
+  function: string;
+}
+
+/** What is wanted now. The load-balancer and the owners follow within seconds. */
+export interface RouteChange {
+  /** The route as it is. */
+  route:
+    | ClusterRoute
+    | undefined;
+  /** Whether this call changed anything; false: it was so already. */
+  changed: boolean;
 }
 
 function createBaseGetClusterRequest(): GetClusterRequest {
@@ -1533,6 +1608,434 @@ export const ListAccountsResponse: MessageFns<ListAccountsResponse> = {
   },
 };
 
+function createBaseClusterRoute(): ClusterRoute {
+  return { account: "", function: "", queue: "", state: 0, reason: "", changedAtMs: 0, idleSinceMs: 0 };
+}
+
+export const ClusterRoute: MessageFns<ClusterRoute> = {
+  encode(message: ClusterRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.account !== "") {
+      writer.uint32(10).string(message.account);
+    }
+    if (message.function !== "") {
+      writer.uint32(18).string(message.function);
+    }
+    if (message.queue !== "") {
+      writer.uint32(26).string(message.queue);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.changedAtMs !== 0) {
+      writer.uint32(48).int64(message.changedAtMs);
+    }
+    if (message.idleSinceMs !== 0) {
+      writer.uint32(56).int64(message.idleSinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.account = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.function = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.changedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.idleSinceMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ClusterRoute>, I>>(base?: I): ClusterRoute {
+    return ClusterRoute.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ClusterRoute>, I>>(object: I): ClusterRoute {
+    const message = createBaseClusterRoute();
+    message.account = object.account ?? "";
+    message.function = object.function ?? "";
+    message.queue = object.queue ?? "";
+    message.state = object.state ?? 0;
+    message.reason = object.reason ?? "";
+    message.changedAtMs = object.changedAtMs ?? 0;
+    message.idleSinceMs = object.idleSinceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListRoutesRequest(): ListRoutesRequest {
+  return {};
+}
+
+export const ListRoutesRequest: MessageFns<ListRoutesRequest> = {
+  encode(_: ListRoutesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRoutesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRoutesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListRoutesRequest>, I>>(base?: I): ListRoutesRequest {
+    return ListRoutesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRoutesRequest>, I>>(_: I): ListRoutesRequest {
+    const message = createBaseListRoutesRequest();
+    return message;
+  },
+};
+
+function createBaseListRoutesResponse(): ListRoutesResponse {
+  return { routes: [] };
+}
+
+export const ListRoutesResponse: MessageFns<ListRoutesResponse> = {
+  encode(message: ListRoutesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.routes) {
+      ClusterRoute.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRoutesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRoutesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.routes.push(ClusterRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListRoutesResponse>, I>>(base?: I): ListRoutesResponse {
+    return ListRoutesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListRoutesResponse>, I>>(object: I): ListRoutesResponse {
+    const message = createBaseListRoutesResponse();
+    message.routes = object.routes?.map((e) => ClusterRoute.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAddRouteRequest(): AddRouteRequest {
+  return { account: "", function: "" };
+}
+
+export const AddRouteRequest: MessageFns<AddRouteRequest> = {
+  encode(message: AddRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.account !== "") {
+      writer.uint32(10).string(message.account);
+    }
+    if (message.function !== "") {
+      writer.uint32(18).string(message.function);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.account = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.function = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AddRouteRequest>, I>>(base?: I): AddRouteRequest {
+    return AddRouteRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AddRouteRequest>, I>>(object: I): AddRouteRequest {
+    const message = createBaseAddRouteRequest();
+    message.account = object.account ?? "";
+    message.function = object.function ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveRouteRequest(): RemoveRouteRequest {
+  return { account: "", function: "" };
+}
+
+export const RemoveRouteRequest: MessageFns<RemoveRouteRequest> = {
+  encode(message: RemoveRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.account !== "") {
+      writer.uint32(10).string(message.account);
+    }
+    if (message.function !== "") {
+      writer.uint32(18).string(message.function);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.account = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.function = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RemoveRouteRequest>, I>>(base?: I): RemoveRouteRequest {
+    return RemoveRouteRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveRouteRequest>, I>>(object: I): RemoveRouteRequest {
+    const message = createBaseRemoveRouteRequest();
+    message.account = object.account ?? "";
+    message.function = object.function ?? "";
+    return message;
+  },
+};
+
+function createBaseRouteChange(): RouteChange {
+  return { route: undefined, changed: false };
+}
+
+export const RouteChange: MessageFns<RouteChange> = {
+  encode(message: RouteChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.route !== undefined) {
+      ClusterRoute.encode(message.route, writer.uint32(10).fork()).join();
+    }
+    if (message.changed !== false) {
+      writer.uint32(16).bool(message.changed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.route = ClusterRoute.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RouteChange>, I>>(base?: I): RouteChange {
+    return RouteChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RouteChange>, I>>(object: I): RouteChange {
+    const message = createBaseRouteChange();
+    message.route = (object.route !== undefined && object.route !== null)
+      ? ClusterRoute.fromPartial(object.route)
+      : undefined;
+    message.changed = object.changed ?? false;
+    return message;
+  },
+};
+
 /**
  * Looks after the cluster: who is there, who owns what, and how the queues are split. For accounts of operators only; others
  * are refused with PERMISSION_DENIED.
@@ -1615,6 +2118,39 @@ export const ClusterServiceService = {
       Buffer.from(ListAccountsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAccountsResponse => ListAccountsResponse.decode(value),
   },
+  /** The functions that have, get or lose a queue of their own. */
+  listRoutes: {
+    path: "/sluice.v1.ClusterService/ListRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRoutesRequest): Buffer => Buffer.from(ListRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRoutesRequest => ListRoutesRequest.decode(value),
+    responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
+  },
+  /** Gives a function a queue of its own, which it keeps until it is removed. Repeating it is harmless. */
+  addRoute: {
+    path: "/sluice.v1.ClusterService/AddRoute" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddRouteRequest): Buffer => Buffer.from(AddRouteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddRouteRequest => AddRouteRequest.decode(value),
+    responseSerialize: (value: RouteChange): Buffer => Buffer.from(RouteChange.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RouteChange => RouteChange.decode(value),
+  },
+  /**
+   * Takes a function's own queue away, once nothing is left in it. A function that asks for one gets it again. Repeating it is
+   * harmless.
+   */
+  removeRoute: {
+    path: "/sluice.v1.ClusterService/RemoveRoute" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveRouteRequest): Buffer => Buffer.from(RemoveRouteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveRouteRequest => RemoveRouteRequest.decode(value),
+    responseSerialize: (value: RouteChange): Buffer => Buffer.from(RouteChange.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RouteChange => RouteChange.decode(value),
+  },
 } as const;
 
 export interface ClusterServiceServer extends UntypedServiceImplementation {
@@ -1635,6 +2171,15 @@ export interface ClusterServiceServer extends UntypedServiceImplementation {
   updateAccount: handleUnaryCall<UpdateAccountRequest, Account>;
   /** The accounts, by id. */
   listAccounts: handleUnaryCall<ListAccountsRequest, ListAccountsResponse>;
+  /** The functions that have, get or lose a queue of their own. */
+  listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
+  /** Gives a function a queue of its own, which it keeps until it is removed. Repeating it is harmless. */
+  addRoute: handleUnaryCall<AddRouteRequest, RouteChange>;
+  /**
+   * Takes a function's own queue away, once nothing is left in it. A function that asks for one gets it again. Repeating it is
+   * harmless.
+   */
+  removeRoute: handleUnaryCall<RemoveRouteRequest, RouteChange>;
 }
 
 export interface ClusterServiceClient extends Client {
@@ -1752,6 +2297,57 @@ export interface ClusterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAccountsResponse) => void,
+  ): ClientUnaryCall;
+  /** The functions that have, get or lose a queue of their own. */
+  listRoutes(
+    request: ListRoutesRequest,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /** Gives a function a queue of its own, which it keeps until it is removed. Repeating it is harmless. */
+  addRoute(
+    request: AddRouteRequest,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  addRoute(
+    request: AddRouteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  addRoute(
+    request: AddRouteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes a function's own queue away, once nothing is left in it. A function that asks for one gets it again. Repeating it is
+   * harmless.
+   */
+  removeRoute(
+    request: RemoveRouteRequest,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  removeRoute(
+    request: RemoveRouteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  removeRoute(
+    request: RemoveRouteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RouteChange) => void,
   ): ClientUnaryCall;
 }
 
