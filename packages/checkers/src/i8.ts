@@ -52,7 +52,8 @@ function fromStore(store: readonly StoreEvent[]): Judge {
       if (at > execution.startedAt) break;
       if (write.kind === "settle") return `after it was settled as ${write.status} at ${at} ms`;
       if (write.kind !== "park") continue;
-      dueAt = write.reason === "pause" ? undefined : write.dueAt;
+      // Overflow is taken out due or not.
+      dueAt = write.reason === "pause" || write.reason === "overflow" ? undefined : write.dueAt;
       // What a pause has parked comes out when that ends.
       const resumedAt = unparked.get(execution.seq)?.find((time) => time >= at) ?? Number.POSITIVE_INFINITY;
       if (write.reason === "pause" && resumedAt > execution.startedAt)
