@@ -19,8 +19,8 @@ import { Fenced, type FenceReason } from "./lifeline/fenced.ts";
 import { Lifeline } from "./lifeline/lifeline.ts";
 import { LogUploader } from "./logs/log-uploader.ts";
 import { type AgentMetrics, agentMetrics } from "./metrics.ts";
-import { OwnersTime } from "./owners-time.ts";
 import { lostOutcome } from "./outcome.ts";
+import { OwnersTime } from "./owners-time.ts";
 import { Reports } from "./reports/reports.ts";
 import { Runner } from "./run.ts";
 

@@ -11,7 +11,7 @@ import type { Parameter, Statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
 /** Statuses of tasks that can be stopped. */
-export const openStatuses = ["Enqueued", "Retrying", "Running", "Stopping"] as const satisfies readonly TaskStatus[];
+const openStatuses = ["Enqueued", "Retrying", "Running", "Stopping"] as const satisfies readonly TaskStatus[];
 
 /** Lanes that are found in one look; the others are found when these are done. */
 const leftMax = 1_000;
