@@ -75,7 +75,7 @@ const byMechanism: Readonly<Record<Mechanism, readonly Edit[]>> = {
       replace: "return queues.slice(0, 1);",
     },
     {
-      file: "packages/load-balancer/src/routes/decide-routes.ts",
+      file: "",
       find: "routesMax: 64,",
       replace: "routesMax: 0,",
     },
