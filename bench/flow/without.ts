@@ -75,8 +75,8 @@ const byMechanism: Readonly<Record<Mechanism, readonly Edit[]>> = {
       replace: "return queues.slice(0, 1);",
     },
     {
-      file: "",
-      find: "routesMax: 64,",
+      file: "packages/load-balancer/src/routes/decide-routes.ts",
+      find: "routesMax: routesMaxDefault,",
       replace: "routesMax: 0,",
     },
   ],
