@@ -132,7 +132,8 @@ export interface MatchingPage {
 /** What owners do in bulk. Writes note the progress of their lanes in the same transaction. */
 export interface BatchRecords {
   /**
-   * The next `limit` tasks of the account (and function) with this status, oldest first: of these, the ones that lie in the
+   * The next `limit` tasks of the account (or function) with this status, oldest first (`Succeeded` ones among those of all
+   * statuses, which is the index they are in): of these, the ones that lie in the
    * owner's lanes and that the operation is about. Reads only, and asks nobody's permission: what follows from it does.
    */
   matching(

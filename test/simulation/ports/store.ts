@@ -244,7 +244,7 @@ function controlRecorders({ network }: Port): Recorders {
     },
     start(_parameters, result) {
       const { operationId, kind, filter } = result as OperationRecord;
-      trace.add(`OPERATION ${operationId} ${kind} ${JSON.stringify(filter)}`);
+      trace.add(`OPERATION ${operationId} ${kind} ${filter.functionName ?? "*"} ${filter.status ?? "*"}`);
     },
     finish([operation], result) {
       const { operationId } = operation as OperationRecord;

@@ -39,7 +39,7 @@ export function batchRecords(model: Model): BatchRecords {
       const visits = selects({
         accountId,
         enqueuedUntil: until,
-        ...(status !== undefined && { status }),
+        ...(status !== undefined && status !== "Succeeded" && { status }),
         ...(enqueuedFrom !== undefined && { enqueuedFrom }),
         // A status other than this has an index of its own, in which functions are passed over one by one.
         ...(functionName !== undefined && (status === undefined || status === "Succeeded") && { functionName }),

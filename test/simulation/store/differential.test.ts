@@ -8,7 +8,7 @@ import { RandomCalls } from "./random-calls.ts";
 import { openStoreOfRuns, type StoreOfRuns } from "./store-of-runs.ts";
 import { createTables } from "./tables.ts";
 
-const seeds = [1, 2, 3, 4, 5];
+const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
 const callsPerSeed = 1_000;
 let pglite: StoreOfRuns;
 

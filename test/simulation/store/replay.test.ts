@@ -69,6 +69,8 @@ function recordingStore(store: Store, now: () => EpochMs, recorded: Recorded[]):
     ...store,
     tasks: record("tasks"),
     lanes: record("lanes"),
+    control: record("control"),
+    batches: record("batches"),
     functions: record("functions"),
     accounts: record("accounts"),
     agents: record("agents"),
