@@ -25,6 +25,7 @@ export function describeTasks(subject: Subject): void {
       startedAt: undefined,
       endedAt: undefined,
       stopRequested: false,
+      tags: [],
       payload: bytes("in"),
       result: new Uint8Array(),
       error: undefined,
