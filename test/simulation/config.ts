@@ -36,7 +36,7 @@ export const eagerBalancer: NonNullable<SchedulerDeps["balancer"]> = {
   hotWaitingMin: 30,
   hotRouteForMs: 2_000,
   idleMs: 10_000,
-  foldMs: 16_000,
+  foldMs: 40_000,
 };
 
 export function apiServerConfig(joinToken: string): ApiServerConfig {

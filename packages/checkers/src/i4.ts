@@ -20,12 +20,23 @@ export const i4 = createChecker({
     }
     const isGone = ({ agentId, incarnation }: Execution, at: number) =>
       (died.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
+    // By a later owner of the lanes where it ran; epochs of different lanes cannot be compared.
+    const movedSince = ({ seq, epoch }: Execution) =>
+      store.some(
+        (event) =>
+          event.kind === "written" &&
+          event.applied &&
+          event.write.seq === seq &&
+          event.owner.epoch > epoch &&
+          event.write.kind === "park" &&
+          event.write.moveTo !== undefined,
+      );
     return [...groupBy(executions, ({ seq }) => seq).values()].flatMap((runs) =>
       runs.flatMap((later, index) => {
         const earlier = runs.slice(0, index).find(({ attempt }) => attempt === later.attempt);
         if (!earlier) return [];
         // Every owner has its own epoch.
-        if (isGone(earlier, later.startedAt) && later.epoch > earlier.epoch) return [];
+        if (isGone(earlier, later.startedAt) && (later.epoch > earlier.epoch || movedSince(earlier))) return [];
         const message = `${describeExecution(later)} started at ${later.startedAt} ms, but ${describeExecution(earlier)} had started at ${earlier.startedAt} ms, and not both its agent and its owner were gone`;
         return [{ invariant, seq: later.seq, message }];
       }),

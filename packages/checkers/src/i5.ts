@@ -47,13 +47,13 @@ function rowsGrow(store: readonly StoreEvent[]): Violation[] {
 
 /**
  * Nothing starts after a later attempt, or under a lower epoch than before. Epochs are those of lanes: a task that was given
- * to another lane between two attempts may meet a lower one there.
+ * to another lane may meet a lower one there, also with the same attempt, if agent and owner were gone (I4).
  */
 function startsGrow(executions: readonly Execution[], store: readonly StoreEvent[]): Violation[] {
   const moved = movedIn(store);
   return [...groupBy(executions, ({ seq }) => seq).values()].flatMap((runs) =>
     runs.flatMap((later, index) => {
-      const isComparable = ({ seq, attempt }: Execution) => attempt === later.attempt || !moved.has(seq);
+      const isComparable = ({ seq }: Execution) => !moved.has(seq);
       const earlier = runs
         .slice(0, index)
         .find((run) => run.attempt > later.attempt || (run.epoch > later.epoch && isComparable(run)));

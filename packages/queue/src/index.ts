@@ -37,11 +37,11 @@ export interface TaskQueue extends AsyncDisposable {
    */
   open(options: OwnedPartition & { readonly priority: Priority }): Promise<Consumer>;
   /**
-   * Deletes the consumers of queues of which this is true: nobody owns them any more, so no successor would delete what a
-   * crash has left. Who owns one after all creates its consumer anew, or is told `STALE_EPOCH` and takes over again. Absent:
-   * consumers go with their process.
+   * Deletes the consumers and the blocks of queues of which this is true: nobody owns them any more, so no successor would
+   * clean up after a crash. Who owns one after all creates its consumer anew, or is told `STALE_EPOCH` and takes over again;
+   * its rows are announced anew, as after any loss. Absent: everything goes with its process.
    */
-  dropConsumers?(isGone: (queue: string) => boolean): Promise<void>;
+  retire?(isGone: (queue: string) => boolean): Promise<void>;
   /**
    * Calls `listener` for every block of the partition that is published from now on, when it is, and long before its delivery if
    * much waits. Lossy: it says nothing about what is delivered, and nothing is taken by it. Returns how to stop. Absent: the

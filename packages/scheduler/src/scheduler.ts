@@ -84,7 +84,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     queues: deps.queues,
     isCalm: () => agents.links.every(({ lastHeardAt }) => clock.monotonic() - lastHeardAt < calmMs),
     queuesInUse: () => store.lanes.queuesInUse(),
-    cleanUp: async (isGone) => await queue.dropConsumers?.(isGone),
+    cleanUp: async (isGone) => await queue.retire?.(isGone),
     ...(deps.balancer && { config: deps.balancer }),
   });
   const functions = createFunctionCache({ clock, store, signals });

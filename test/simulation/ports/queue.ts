@@ -51,7 +51,7 @@ export function nodeQueue({ queue, port }: NodeQueueOptions): TaskQueue {
       network.trace.add(`OPEN ${node.name} ${name}`);
       return nodeConsumer(consumer, port);
     },
-    dropConsumers: (isGone) => port.call("dropConsumers", () => queue.dropConsumers(isGone)),
+    retire: (isGone) => port.call("retire", () => queue.retire(isGone)),
     async [Symbol.asyncDispose]() {},
   };
 }

@@ -31,8 +31,8 @@ export interface RoutesConfig {
   /** A queue in which nothing happened for so long is given back. Default 10 min. */
   readonly idleMs: number;
   /**
-   * A queue without route is owned for so long after its last row was seen: longer than api-servers believe old routes.
-   * Default 60 s.
+   * A queue without route is owned for so long after its last row was seen: longer than api-servers believe old routes, and
+   * than agents are away, which have outcomes to be confirmed. Default 5 min.
    */
   readonly foldMs: number;
 }
@@ -42,7 +42,7 @@ export const defaultRoutesConfig: RoutesConfig = {
   hotPerSecondMin: 2_000,
   hotRouteForMs: 15_000,
   idleMs: 600_000,
-  foldMs: 60_000,
+  foldMs: 300_000,
 };
 
 /** Since when each flow is hot, and each queue without rows, monotonic; by key. */

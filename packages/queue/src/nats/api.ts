@@ -99,6 +99,17 @@ export class JetStreamApi {
     return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   }
 
+  /** Subjects that have messages and that the filter selects. */
+  async subjects(filter: string): Promise<readonly string[]> {
+    const { state } = await this.#ask<StreamInfo>(`STREAM.INFO.${streamName}`, { subjects_filter: filter });
+    return Object.keys(state.subjects ?? {});
+  }
+
+  /** Deletes the messages whose subjects the filter selects. */
+  async purge(filter: string): Promise<void> {
+    await this.#ask(`STREAM.PURGE.${streamName}`, { filter });
+  }
+
   createStream(config: StreamConfig): Promise<StreamInfo> {
     return this.#ask(`STREAM.CREATE.${streamName}`, config);
   }

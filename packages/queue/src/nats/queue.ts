@@ -5,7 +5,7 @@ import { staleEpoch, unavailable } from "./failures.ts";
 import { hearBlocks } from "./hearing.ts";
 import { openConsumer } from "./open-consumer.ts";
 import type { Publisher } from "./publisher.ts";
-import { checkQueueName, parseConsumerName, sharesBlocks } from "./subjects.ts";
+import { checkQueueName, parseConsumerName, parseSubject, sharesBlocks, streamSubject } from "./subjects.ts";
 
 export interface NatsQueueOptions extends ConsumerDeps {
   readonly publisher: Publisher;
@@ -44,7 +44,7 @@ export class NatsQueue implements TaskQueue {
     return consumer;
   }
 
-  async dropConsumers(isGone: (queue: string) => boolean): Promise<void> {
+  async retire(isGone: (queue: string) => boolean): Promise<void> {
     if (this.#isClosed) throw closed();
     const { api } = this.#options.connection.require();
     const gone = (await api.consumerNames()).filter((name) => {
@@ -52,6 +52,10 @@ export class NatsQueue implements TaskQueue {
       return share !== undefined && isGone(share.queue);
     });
     await Promise.all(gone.map((name) => api.deleteConsumer(name)));
+    const filled = new Set(
+      (await api.subjects(streamSubject)).flatMap((subject) => parseSubject(subject)?.queue ?? []),
+    );
+    await Promise.all([...filled].filter(isGone).map((queue) => api.purge(`t.${queue}.>`)));
   }
 
   hear(partition: Partition, listener: (block: Block) => void): () => void {

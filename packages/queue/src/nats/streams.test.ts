@@ -93,22 +93,25 @@ describe("a stream or consumer that goes", () => {
     await expect(old.queue.open(partition("01", 8))).rejects.toMatchObject({ reason: "STALE_EPOCH" });
   });
 
-  test("the consumers that a crash has left, of a queue that nobody has any more: they are dropped, and no others", async () => {
+  test("what a crash has left of a queue that nobody has any more: its consumers and blocks go, and no others", async () => {
     await using driver = await upDriver();
     await using meddler = await openMeddler(server());
     const namesNow = async () => (await meddler.manager.consumers.list(streamName).next()).map(({ name }) => name);
     const kept = await driver.queue.open({ ...partition("", 7), queue: "kept" });
     await using crashed = await upDriver();
     await crashed.queue.open({ ...partition("", 7), queue: "gone" });
+    await crashed.queue.publish([aBlock({ queue: "gone", seqs: [9] })]);
     await crashed.queue[Symbol.asyncDispose]();
     const queuesOf = (names: readonly string[]) => names.map((name) => name.split("-")[0]);
     expect(queuesOf(await namesNow())).toEqual(expect.arrayContaining(["gone", "kept"]));
 
-    await driver.queue.dropConsumers?.((queue) => queue === "gone");
+    await driver.queue.publish([aBlock({ queue: "kept", seqs: [1] })]);
+    await driver.queue.retire?.((queue) => queue === "gone");
 
     expect(queuesOf(await namesNow())).not.toContain("gone");
-    await driver.queue.publish([aBlock({ queue: "kept", seqs: [1] })]);
     expect(await pullNumbers(kept, 1)).toEqual([1]);
+    const again = await driver.queue.open({ ...partition("", 8), queue: "gone" });
+    expect(await again.caughtUpTo()).toBe(Number.POSITIVE_INFINITY);
   });
 });
 

@@ -54,10 +54,11 @@ export class JetStreamModel implements TaskQueue {
     return consumer;
   }
 
-  async dropConsumers(isGone: (queue: string) => boolean): Promise<void> {
+  async retire(isGone: (queue: string) => boolean): Promise<void> {
     for (const consumer of this.#open()) {
       if (isGone(consumer.share.queue)) consumer.end(staleEpoch(consumer.share, consumer.epoch));
     }
+    this.#stream.purge(isGone);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

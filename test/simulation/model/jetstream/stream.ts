@@ -90,6 +90,12 @@ export class Stream {
     }
   }
 
+  /** Deletes what lies in these queues. */
+  purge(isGone: (queue: string) => boolean): void {
+    for (const { position, block } of [...this.#messages.values()])
+      if (isGone(block.queue)) this.#messages.delete(position);
+  }
+
   /** What a consumer has yet to deliver for the first time. */
   *pending(consumer: ServerConsumer): Generator<Message> {
     for (const message of this.#messages.values()) {
