@@ -27,6 +27,7 @@ import { createOwnPartitions } from "./own-partitions.ts";
 import type { KnownRoutes } from "./partition/context.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
+import { purgeUnownedLoop } from "./purge-unowned.ts";
 import { reportLoadsLoop } from "./report-loads.ts";
 import { reportSlotsLoop } from "./report-slots.ts";
 import { createStoreClock } from "./store-clock.ts";
@@ -187,6 +188,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
           demands: () => own.owned.map((partition) => partition.demand()),
           isLeading: () => balancer.isLeading,
           links: () => agents.links,
+        }),
+        purgeUnownedLoop({
+          ...{ config, clock: storeClock.clock, log, coordinator, store },
+          isLeading: () => balancer.isLeading,
         }),
         reportLoadsLoop({
           ...{ clock, log, coordinator, membership },

@@ -87,3 +87,34 @@ test("an account leaves its queue only for one that is clearly shorter, and does
     }),
   );
 });
+
+test("while a noisy account fills both of its queues, those who share only one with it wait as if it were not there", () => {
+  const [drainedPerSecond, submittedPerSecond, noisyPerSecond] = [1_000, 4, 20_000];
+  const queues = sharedQueues();
+  const pairs = accounts.slice(0, 1_000).map((account) => queuesOfAccount(account, queues));
+  const noisyPair = queuesOfAccount("noisy", queues);
+  const inUse = pairs.map(([first]) => first as string);
+  let noisyInUse = noisyPair[0] as string;
+  const waiting = new Map(queues.map((queue) => [queue, 0]));
+  const add = (queue: string, tasks: number) => waiting.set(queue, (waiting.get(queue) ?? 0) + tasks);
+  /** How long the next task of each account that shares one queue with the noisy one would wait, first in, first out. */
+  const delays: number[] = [];
+  for (let second = 0; second < 120; second++) {
+    const seen = new Map(waiting);
+    const seenIn = (queue: string) => seen.get(queue) ?? 0;
+    for (let tenth = 0; tenth < 10; tenth++) {
+      for (const queue of inUse) add(queue, submittedPerSecond / 10);
+      add(noisyInUse, noisyPerSecond / 10);
+      for (const queue of queues) add(queue, -Math.min(drainedPerSecond / 10, waiting.get(queue) ?? 0));
+    }
+    noisyInUse = shorterQueue(noisyPair, noisyInUse, seenIn);
+    pairs.forEach((pair, index) => {
+      inUse[index] = shorterQueue(pair, inUse[index] as string, seenIn);
+      const shared = pair.filter((queue) => noisyPair.includes(queue)).length;
+      if (shared === 1 && second > 5) delays.push((waiting.get(inUse[index] as string) ?? 0) / drainedPerSecond);
+    });
+  }
+  for (const queue of noisyPair) expect(waiting.get(queue)).toBeGreaterThan(100_000);
+  expect(delays.length).toBeGreaterThan(10_000);
+  expect(Math.max(...delays.slice(0, 100_000))).toBeLessThan(1);
+});
