@@ -138,7 +138,15 @@ async function startScenario({ shape = [""], ms = 20, balancer = {} }: ScenarioO
   await world.clock.advance(5_000);
   const { tasks } = world.client("client", account);
   const payload = encodeBehaviour({ steps: [{ kind: "ok", ms }], termMs: 0 });
-  const draft = { function: name, taskId: "", payload, delayMs: 0, expiresAfterMs: 0, submissionToken: "", tags: [] } as const;
+  const draft = {
+    function: name,
+    taskId: "",
+    payload,
+    delayMs: 0,
+    expiresAfterMs: 0,
+    submissionToken: "",
+    tags: [],
+  } as const;
   let submitted = 0;
   const claims = async () =>
     (await world.coordinator.list(claimsPrefix)).map(({ key, value }) => {

@@ -39,29 +39,48 @@ from (select exists (select from allowed) as owned) o left join last l on true l
 order by r.enqueued_at, r.seq`,
 );
 
-/** Indexes: tasks_waiting and tasks_parked, their first entry of each queue. */
+/**
+ * Indexes: tasks_waiting and tasks_parked, one step per queue, however many rows it has. Not the queues that have a floor: a row
+ * may lie in one that nobody ever owned, because whoever was to own it did not come to it.
+ */
 export const queuesInUseStatement = statement(
   "queues_in_use",
   `
-select f.queue
-from floors f
-cross join lateral (
+with recursive waiting as (
   (
-    select 1 as one from tasks t
-    where t.queue = f.queue and t.ended_at is null and t.due_at is null
+    select t.queue from tasks t
+    where t.ended_at is null and t.due_at is null
     order by t.queue, t.priority, t.announced_at
     limit 1
   )
   union all
+  select n.queue
+  from waiting w
+  cross join lateral (
+    select t.queue from tasks t
+    where t.ended_at is null and t.due_at is null and t.queue > w.queue
+    order by t.queue, t.priority, t.announced_at
+    limit 1
+  ) as n
+),
+parked as (
   (
-    select 1 as one from tasks t
-    where t.queue = f.queue and t.due_at is not null
+    select t.queue from tasks t
+    where t.due_at is not null
     order by t.queue, t.priority, t.due_at
     limit 1
   )
-  limit 1
-) as used
-order by f.queue`,
+  union all
+  select n.queue
+  from parked p
+  cross join lateral (
+    select t.queue from tasks t
+    where t.due_at is not null and t.queue > p.queue
+    order by t.queue, t.priority, t.due_at
+    limit 1
+  ) as n
+)
+select w.queue from waiting w union select p.queue from parked p order by queue`,
 );
 
 interface Columns {

@@ -164,8 +164,7 @@ export function laneRecords(model: Model): LaneRecords {
       };
     },
     async queuesInUse() {
-      const used = new Set([...rows.allOpen()].map(({ queue }) => queue));
-      return [...floors.keys()].filter((queue) => used.has(queue)).sort(inOrder);
+      return [...new Set([...rows.allOpen()].map(({ queue }) => queue))].sort(inOrder);
     },
     async sweep(owner, { priority, announcedBefore, after, limit }) {
       assertBatch(limit, "sweep");

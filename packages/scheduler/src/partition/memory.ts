@@ -329,7 +329,7 @@ function aTask(seq: Seq, origin: Origin, flowKey: string, state: ActiveTask["sta
     agentId: undefined,
     dequeuedAt: undefined,
     stopSent: false,
-      stopMarked: false,
+    stopMarked: false,
     cost: 0,
     witnesses: undefined,
   };
