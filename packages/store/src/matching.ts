@@ -10,9 +10,6 @@ import { shownStatus, statusCodes } from "./rows.ts";
 import type { Parameter, Statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
-/** Statuses of tasks that can be stopped. */
-const openStatuses = ["Enqueued", "Retrying", "Running", "Stopping"] as const satisfies readonly TaskStatus[];
-
 /** Lanes that are found in one look; the others are found when these are done. */
 const leftMax = 1_000;
 
