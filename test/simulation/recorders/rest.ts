@@ -7,6 +7,7 @@ import type { World } from "../world.ts";
 import { lifeOf } from "./claims.ts";
 
 const timersPerLifeMax = 30;
+const timersPerPartitionMax = 20;
 
 export async function findRest(world: World): Promise<Rest> {
   const { ledger, clock } = world;
@@ -37,9 +38,11 @@ function aliveIn(world: World): string[] {
 }
 
 /** Every loop of every process has a few, also of those that are no more; what forgets one per task has hundreds. */
-function timers({ clock, registries }: World): Leftover[] {
+function timers({ clock, registries, claims }: World): Leftover[] {
   const count = clock.pendingTimers;
-  if (count <= registries.length * timersPerLifeMax) return [];
+  // Of these there are more when functions have queues of their own.
+  const partitions = claims.filter(({ until }) => until === undefined).length;
+  if (count <= registries.length * timersPerLifeMax + partitions * timersPerPartitionMax) return [];
   return [{ kind: "timer", what: `(${count})`, holder: undefined }];
 }
 
