@@ -14,6 +14,7 @@ export interface BatchControlOptions {
 }
 
 const triesMax = 400;
+const lateMs = 12_000;
 /** Operations of a run. Each takes away what others could find something wrong about. */
 const operationsMax = 3;
 
@@ -67,9 +68,10 @@ export async function controlBatches({ world, dice, account, functions, untilMs 
     if (dice.chance(0.3) && started.length < operationsMax) await start();
     else await pause();
   }
-  for (const { pauseId } of (await insist(() => api.listPauses({}, context()))).pauses) {
-    await insist(() => api.resume({ pauseId, target: undefined }, context()));
-  }
+  await resumeAll();
+  // A call of which nothing was heard may have been on its way for so long.
+  await clock.sleep(lateMs);
+  await resumeAll();
   for (const operationId of started) {
     for (let looks = 0; ; looks++) {
       const state = await insist(() => stateOf(operationId));
@@ -79,14 +81,25 @@ export async function controlBatches({ world, dice, account, functions, untilMs 
     }
   }
 
+  async function resumeAll(): Promise<void> {
+    for (const { pauseId } of (await insist(() => api.listPauses({}, context()))).pauses) {
+      await insist(() => unlessGone(api.resume({ pauseId, target: undefined }, context())));
+    }
+  }
+
   /** Undefined: it was never started. */
   async function stateOf(operationId: string): Promise<OperationState | undefined> {
-    try {
-      return (await api.getOperation({ operationId }, context())).state;
-    } catch (cause) {
-      if (cause instanceof AppError && cause.code === "not_found") return undefined;
-      throw cause;
-    }
+    return (await unlessGone(api.getOperation({ operationId }, context())))?.state;
+  }
+}
+
+/** Undefined: there is no such thing, also because an earlier call that was not answered took it away. */
+async function unlessGone<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (cause) {
+    if (cause instanceof AppError && cause.code === "not_found") return undefined;
+    throw cause;
   }
 }
 
