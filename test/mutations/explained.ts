@@ -49,4 +49,9 @@ export const explained: readonly Explained[] = [
     about:
       "Saves useless work: what a replaced owner still does is refused by the floors of the store and of the agents.",
   },
+  {
+    name: "limited flows wait until every agent has answered",
+    about:
+      "Without it (`allAnswered` of the limits in `partition.ts`) a new owner counts nothing of what a silent agent still runs: I10 broke at the 37th and at the 150th seed of two minutes with two schedulers and three agents, which is too long for every run of the tests.",
+  },
 ];

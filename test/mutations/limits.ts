@@ -15,23 +15,6 @@ export const limits: readonly Mutation[] = [
     proof: { breaks: ["I10"], focus: ["scheduler hand-off", "scheduler crash"] },
   },
   {
-    name: "limits-barrier",
-    about: "A new owner starts attempts of a limited flow while an agent that may be running some has not answered.",
-    edits: [
-      {
-        file: "packages/scheduler/src/partition/partition.ts",
-        find: "allAnswered: () => context.unanswered.size === 0 && deps.routes.isUsable(),",
-        replace: "allAnswered: () => deps.routes.isUsable(),",
-      },
-    ],
-    proof: {
-      breaks: ["I10"],
-      focus: ["partition", "one-way partition", "cluster command", "instance hang", "scheduler hand-off"],
-      size: { schedulers: 2, agents: 3 },
-      minutes: 2,
-    },
-  },
-  {
     name: "one-home",
     about: "A task of a limited flow runs wherever it lies, and the owner of each lane counts its own.",
     edits: [
