@@ -14,6 +14,7 @@ import { rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 
 const retryMs = 200;
+const leavingLookMs = 10;
 /** An agent that said it is full gets nothing for so long. */
 const busyPauseMs = 50;
 
@@ -52,6 +53,11 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
     while (isCurrent()) {
       const read = entries.length === 0 ? { rows: new Map(), functions: new Map() } : await readRows(entries);
       if (!isCurrent()) return;
+      if (read && entries.some(isLeaving)) {
+        // What becomes of it is not known yet, nor where it belongs: the expiry and the overflow pass do not read rows.
+        await context.clock.sleep(leavingLookMs, signal);
+        continue;
+      }
       if (read) {
         for (const entry of entries) adoptEntry(context, port, link, entry, read);
         adoptions.delete(link.agentId);
@@ -61,6 +67,10 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       }
       await context.clock.sleep(retryMs, signal);
     }
+  }
+
+  function isLeaving({ ref }: InventoryEntry): boolean {
+    return ref !== undefined && context.memory.active(ref.seq)?.state === "leaving";
   }
 
   async function readRows(entries: readonly InventoryEntry[]): Promise<AdoptionRead | undefined> {
