@@ -22,6 +22,8 @@ export interface LookAhead {
   isCalm(load: Load): boolean;
   /** Tasks that it should have less, so that it can pull freely for a while. */
   excessOf(load: Load): number;
+  /** Tasks, each in a block of its own, that it could have more and still pull freely. */
+  spareOf(load: Load): number;
   /** Whether something may be taken in beyond what may be pulled. */
   hasReserve(): boolean;
 }
@@ -42,6 +44,7 @@ const taskBytes = 40;
 
 const bytesOf = ({ blocks, tasks }: Load) => blocks * blockBytes + tasks * taskBytes;
 const fullBlock: Load = { blocks: 1, tasks: blockSizeMax };
+const smallBlock: Load = { blocks: 1, tasks: 1 };
 
 export function createLookAhead({ tasksMax, bytesMax }: { tasksMax: number; bytesMax: number }): LookAhead {
   const joined = new Set<readonly Load[]>();
@@ -73,21 +76,32 @@ export function createLookAhead({ tasksMax, bytesMax }: { tasksMax: number; byte
     return blocks < roomMin ? 0 : blocks;
   };
 
+  /** What it can hold and pull freely. Where little is allowed at all, what is not worth a pull counts. */
+  const easyOf = (load: Load) => {
+    const all = total();
+    const below = (most: number, worthIt: number) => Math.max(0, Math.min(easy * most, most - worthIt));
+    const bytes = limit(bytesOf(load), bytesOf(all), bytesMax);
+    return {
+      tasks: below(limit(load.tasks, all.tasks, tasksMax), 2 * roomMin * fullBlock.tasks),
+      bytes: below(bytes, 2 * roomMin * bytesOf(fullBlock)),
+    };
+  };
+
   return {
     roomFor,
     isTight: (load) => load.blocks > 0 && (fillOf(load) >= tight || roomFor(load) === 0),
     isCalm: (load) => fillOf(load) < calm,
     excessOf(load) {
       if (load.tasks === 0) return 0;
-      const all = total();
-      // Where little is allowed at all, what is not worth a pull counts.
-      const over = (own: number, used: number, max: number, worthIt: number) => {
-        const most = limit(own, used, max);
-        return own - Math.max(0, Math.min(easy * most, most - worthIt));
-      };
-      const tasks = over(load.tasks, all.tasks, tasksMax, 2 * roomMin * fullBlock.tasks);
-      const bytes = over(bytesOf(load), bytesOf(all), bytesMax, 2 * roomMin * bytesOf(fullBlock));
-      return Math.ceil(Math.max(0, tasks, bytes / (bytesOf(load) / load.tasks)));
+      const most = easyOf(load);
+      return Math.ceil(
+        Math.max(0, load.tasks - most.tasks, (bytesOf(load) - most.bytes) / (bytesOf(load) / load.tasks)),
+      );
+    },
+    spareOf(load) {
+      const most = easyOf(load);
+      const spare = Math.min(most.tasks - load.tasks, (most.bytes - bytesOf(load)) / bytesOf(smallBlock));
+      return Math.floor(Math.max(0, spare));
     },
     hasReserve() {
       const all = total();

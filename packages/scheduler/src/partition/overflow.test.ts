@@ -142,3 +142,23 @@ test("while the outcome is not known, nobody acts on the rows; they are parked o
   expect(world.store.parkedRows().length).toBeGreaterThan(2_000);
   expect([...world.memory.activeTasks()]).toEqual([]);
 });
+
+test("where next to nothing fits, what was parked does not come and go, and is dispatched all the same", async () => {
+  const world = await startWorld({ bytesMax: 100_000 });
+  await world.submit(quiet, 40, oneByOne);
+  await world.submit(noisy, 200, oneByOne);
+  await world.clock.advance(10_000);
+  const { parkOverflow, unparkOverflow } = world.store.calls;
+  expect(parkOverflow).toBeGreaterThan(0);
+  await world.clock.advance(20_000);
+  expect(world.store.calls).toMatchObject({ parkOverflow, unparkOverflow });
+  expect(world.sizeOf(quiet)).toBeGreaterThan(0);
+  expect(world.sizeOf(noisy)).toBeGreaterThan(0);
+
+  let settled = 0;
+  for (let round = 0; round < 200; round++) {
+    await world.clock.advance(300);
+    while (world.settleNext()) settled++;
+  }
+  expect(settled).toBe(240);
+});

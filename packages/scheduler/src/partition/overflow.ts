@@ -27,8 +27,10 @@ const parkMax = 5_000;
 /** Numbers that are set aside at once. */
 const takeMax = 20_000;
 const unparkMax = 10_000;
-/** What is taken out of the parking at least, however little room there is. */
+/** Fewer are not worth a round trip, as long as there is room. */
 const unparkMin = 256;
+/** What a flow keeps in memory, however little room there is: half of what flows have on average, within these bounds. */
+const keep = { min: 4, max: unparkMin };
 const everyMs = 250;
 /** A flow that has so many numbers in memory needs no more for now: two seconds of a busy one. */
 const enough = 20_000;
@@ -55,6 +57,7 @@ export function overflowLoop(context: PartitionContext): Loop {
   const { clock, memory, order, owner, lookAhead, sights, picks } = context;
   const overflown = new Map<string, Overflown>();
   let discoverAt = 0;
+  let kept = keep.max;
   let stopHearing: (() => void) | undefined;
   let hearsSince = 0;
 
@@ -98,8 +101,10 @@ export function overflowLoop(context: PartitionContext): Loop {
     const excess = Math.min(takeMax, lookAhead.excessOf(loadOf(priority)));
     if (excess === 0) return 0;
     const largest = [...order.flows()].sort((a, b) => memoryOf(b) - memoryOf(a));
-    for (const { flow } of largest.slice(0, 8)) {
-      const seqs = take(flow, priority, excess);
+    kept = keptOf(order.size, largest.length);
+    for (const { flow, size } of largest.slice(0, 8)) {
+      if (size <= kept) continue;
+      const seqs = take(flow, priority, Math.min(excess, size - kept));
       if (seqs.length === 0) continue;
       return await park(flow, seqs, signal);
     }
@@ -124,7 +129,7 @@ export function overflowLoop(context: PartitionContext): Loop {
     const key = flowKey(flow);
     const known = overflown.get(key) ?? { flow, low: enough, parked: 0, since: clock.monotonic() };
     overflown.set(key, known);
-    known.low = Math.max(1, Math.min(enough, order.sizeOf(flow) / 2));
+    known.low = Math.max(keep.min / 2, Math.min(enough, order.sizeOf(flow) / 2));
     if (!picks.has(key)) picks.set(key, 0);
     const left = new Set(seqs);
     let count = 0;
@@ -158,15 +163,18 @@ export function overflowLoop(context: PartitionContext): Loop {
     return Math.min(dueMs.max, Math.max(dueMs.min, 2 * turnMs));
   }
 
-  /** As far as the flow has room; never nothing, if it has nothing left. */
+  /**
+   * As far as there is room; and never nothing, if the flow has nothing left. What comes in never makes the look-ahead tight by
+   * itself: it would be parked at once, and come in again.
+   */
   async function refill(each: Overflown, signal: AbortSignal): Promise<Stale | undefined> {
     const { flow, low } = each;
-    while (order.sizeOf(flow) < low && !signal.aborted && !context.draining) {
-      const isRoomy = priorities.every((priority) => !lookAhead.isTight(loadOf(priority)));
-      if (!isRoomy && order.sizeOf(flow) >= unparkMin) return undefined;
-      const limit = isRoomy
-        ? Math.min(unparkMax, Math.max(unparkMin, Math.ceil(2 * low - order.sizeOf(flow))))
-        : unparkMin;
+    while (!signal.aborted && !context.draining) {
+      const spare = Math.min(...priorities.map((priority) => lookAhead.spareOf(loadOf(priority))));
+      const isRoomy = spare >= unparkMin;
+      const size = order.sizeOf(flow);
+      if (size >= (isRoomy ? low : kept / 2)) return undefined;
+      const limit = isRoomy ? Math.min(unparkMax, spare, Math.max(unparkMin, Math.ceil(2 * low - size))) : kept - size;
       const rows = await context.store.lanes.unparkOverflow(owner, flow, limit);
       if (rows === "stale") return rows;
       each.parked = Math.max(0, each.parked - rows.length);
@@ -247,6 +255,10 @@ export function overflowLoop(context: PartitionContext): Loop {
       stopHearing?.();
     }
   };
+}
+
+function keptOf(waiting: number, flows: number): number {
+  return Math.ceil(Math.min(keep.max, Math.max(keep.min, waiting / 2 / Math.max(1, flows))));
 }
 
 /** About what a flow takes of memory. */
