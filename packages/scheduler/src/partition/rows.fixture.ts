@@ -205,7 +205,7 @@ export async function rowsWorld({
         if (!memory.has(seq) || memory.active(seq)) continue;
         const row = store.rows.get(seq) as Row;
         const isGone = row.isFinal || row.dueAt !== undefined;
-        row.isFinal = true;
+        if (!isGone) row.isFinal = true;
         memory.forget(seq);
         for (const priority of priorities) {
           context.wakePull[priority].notify();
