@@ -39,8 +39,9 @@ function draftBehaviour(dice: Dice): Behaviour {
     ms: ms(),
   });
   const last: RunStep = dice.chance(0.08) ? bad() : { kind: "ok", ms: ms() };
-  // A task that meets flow control for ever would never end.
-  const end: RunStep = last.kind === "flow" ? { kind: "fatal", ms: last.ms } : last;
-  const steps = dice.chance(0.2) ? [bad(), end] : [end];
+  // A task that meets flow control for ever would never end; one that hangs in every attempt ends a minute after the others.
+  const isLong = last.kind === "flow" || last.kind === "hang";
+  const end: RunStep = isLong ? { kind: "fatal", ms: last.ms } : last;
+  const steps = dice.chance(0.25) ? [bad(), end] : [end];
   return { steps, termMs: dice.pick([0, 50, 2_900]) };
 }
