@@ -30,7 +30,7 @@ export const colours = {
 
 const width = 900;
 const panelPx = 170;
-const gapPx = 70;
+const gapPx = 86;
 const left = 80;
 const right = 24;
 const text = "#374151";
@@ -38,7 +38,7 @@ const grid = "#e5e7eb";
 
 /** As text of an `<svg>` element. */
 export function svgOf(panels: readonly Panel[]): string {
-  const tops = panels.map((_, index) => 48 + index * (panelPx + gapPx));
+  const tops = panels.map((_, index) => 62 + index * (panelPx + gapPx));
   const height = (tops.at(-1) ?? 0) + panelPx + 36;
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
@@ -48,13 +48,14 @@ export function svgOf(panels: readonly Panel[]): string {
       title: panels.map(({ title }, index) => ({
         text: title,
         left: left - 60,
-        top: (tops[index] ?? 0) - 40,
+        top: (tops[index] ?? 0) - 54,
         textStyle: { fontSize: 13, fontWeight: "bold", color: text },
       })),
       legend: panels.map(({ lines }, index) => ({
         data: lines.map(({ name }) => name),
-        right,
-        top: (tops[index] ?? 0) - 38,
+        left,
+        top: (tops[index] ?? 0) - 30,
+        itemGap: 18,
         itemWidth: 16,
         itemHeight: 3,
         icon: "rect",
