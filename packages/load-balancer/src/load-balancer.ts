@@ -34,6 +34,7 @@ import { defaultRoutesConfig, type RoutesConfig } from "./routes/decide-routes.t
 import { createRoutes, type Routes } from "./routes/routes.ts";
 import { defaultSolveConfig, type SolveConfig } from "./throttle/solve.ts";
 import { type AdmissionThrottle, createAdmissionThrottle } from "./throttle/throttle.ts";
+import type { ReadWeights } from "./throttle/weights.ts";
 
 /** Durations in ms. */
 export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig, RoutesConfig {
@@ -74,6 +75,8 @@ export interface LoadBalancerOptions {
   readonly queuesInUse?: () => Promise<readonly string[]>;
   /** Removes what a crash has left of the owners of these queues, which nobody owns any more. Default: nothing is left. */
   readonly cleanUp?: (isGone: (queue: string) => boolean) => Promise<void>;
+  /** Reads the weights of accounts, by which the shares of a full queue are divided. Default: all have the same. */
+  readonly weights?: ReadWeights;
   readonly config?: Partial<LoadBalancerConfig>;
 }
 
@@ -110,6 +113,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       clock: options.clock,
       metrics: this.#metrics,
       config: this.#config.throttle,
+      weights: options.weights,
     });
     this.#routes = createRoutes({
       coordinator: this.#coordinator,

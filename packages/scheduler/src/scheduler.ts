@@ -86,6 +86,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     isCalm: () => agents.links.every(({ lastHeardAt }) => clock.monotonic() - lastHeardAt < calmMs),
     queuesInUse: () => store.lanes.queuesInUse(),
     cleanUp: async (isGone) => await queue.retire?.(isGone),
+    weights: async (ids) =>
+      new Map(
+        [...(await accounts.read(ids)).values()].flatMap((known) =>
+          known ? [[known.accountId, known.settings.weight]] : [],
+        ),
+      ),
     ...(deps.balancer && { config: deps.balancer }),
   });
   const functions = createFunctionCache({ clock, store, signals });

@@ -45,6 +45,24 @@ test("an account that is refused divides its share among its functions", () => {
   expect(drops[0]).toMatchObject({ accountId: "noisy", functionName: "loud", share: 290 });
 });
 
+test("an account with weight 3 gets three times the share of one with weight 1 while both send more", () => {
+  const { drops } = judge(among([anAccount("heavy", 4_000, { weight: 3 }), anAccount("light", 4_000)]));
+  const got = drops.map(({ accountId, rate, probability, share }) => [accountId, rate * (1 - probability), share]);
+  // 400/s are admitted in all.
+  expect(got).toEqual([
+    ["heavy", expect.closeTo(300), 300],
+    ["light", expect.closeTo(100), 100],
+  ]);
+});
+
+test("a larger weight spares nobody who has more than its part, and lets more of it wait", () => {
+  // The parts of the reference are 3,750 and 1,250 tasks.
+  const sending = (weight: number) =>
+    among([anAccount("a", 500, { weight, waiting: 3_000 }), anAccount("b", 500, { waiting: 3_000 })]);
+  expect(judge(sending(3)).drops.map(({ accountId }) => accountId)).toEqual(["b"]);
+  expect(judge(sending(1)).drops.map(({ accountId }) => accountId)).toEqual(["a", "b"]);
+});
+
 test("whoever has few tasks waiting is not refused for the backlog of others", () => {
   // What is held back by a limit: two hundred times the reference, of one account that sends little.
   const stuck = { backlog: 1_000_000, drainPerSecond: 500 };

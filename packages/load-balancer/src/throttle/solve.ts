@@ -32,6 +32,8 @@ export interface AccountArrivals {
   readonly functions: readonly { readonly functionName: FunctionName; readonly perSecond: number }[];
   /** Its tasks that are not final; undefined: not known. */
   readonly waiting: number | undefined;
+  /** Its share relative to the others; default 1. */
+  readonly weight?: number;
 }
 
 export interface SolveConfig extends ThrottleConfig {
@@ -59,22 +61,18 @@ export const defaultSolveConfig: SolveConfig = {
   aloneShare: 0.01,
 };
 
-export function judgeQueue(
-  queue: string,
-  { wasThrottled, pressure, arrivals }: QueueFacts,
-  config: SolveConfig,
-): QueueVerdict {
-  const largest = Math.max(0, ...arrivals.accounts.map(({ perSecond }) => perSecond));
-  const isAlone = arrivals.total - largest < config.aloneShare * arrivals.total;
-  const limits = isAlone ? { ...config, backlogMin: Math.max(config.backlogMin, config.aloneBacklogMin) } : config;
-  if (!isThrottled(wasThrottled, pressure, limits)) return open;
+export function judgeQueue(queue: string, facts: QueueFacts, config: SolveConfig): QueueVerdict {
+  if (!isFull(facts, config)) return open;
+  const { pressure, arrivals } = facts;
+  const limits = limitsOf(arrivals, config);
   const admissible = admissibleRate(pressure, limits);
-  const waitingShare = backlogReference(pressure, limits) / Math.max(1, arrivals.accounts.length);
-  const isOffender = ({ waiting, perSecond }: AccountArrivals) =>
-    waiting === undefined || waiting + perSecond > waitingShare;
+  const weights = arrivals.accounts.reduce((sum, account) => sum + weightOf(account), 0);
+  const perWeight = backlogReference(pressure, limits) / Math.max(1, weights);
+  const isOffender = (account: AccountArrivals) =>
+    account.waiting === undefined || account.waiting + account.perSecond > weightOf(account) * perWeight;
   const offenders = arrivals.accounts.filter(isOffender);
   const { dropMax } = config;
-  const demands = offenders.map(({ perSecond }) => ({ rate: perSecond, weight: 1 }));
+  const demands = offenders.map((account) => ({ rate: account.perSecond, weight: weightOf(account) }));
   const { share, drops } = fairShares(demands, { admissible, others: restOf(arrivals, offenders), dropMax });
   const small = restOf(arrivals, arrivals.accounts);
   const othersDrop = uniformDrop(small, Math.max(admissible, pressure.drainPerSecond), dropMax);
@@ -82,7 +80,9 @@ export function judgeQueue(
   return {
     isThrottled: true,
     drops: [
-      ...offenders.flatMap((account, index) => dropsOf(queue, account, { share, drop: drops[index] ?? 0, dropMax })),
+      ...offenders.flatMap((account, index) =>
+        dropsOf(queue, account, { share: weightOf(account) * share, drop: drops[index] ?? 0, dropMax }),
+      ),
       ...spared.map(({ accountId, perSecond }) => spare(queue, accountId, perSecond)),
     ],
     othersDrop,
@@ -92,6 +92,21 @@ export interface QueueFacts {
   readonly wasThrottled: boolean;
   readonly pressure: QueuePressure;
   readonly arrivals: QueueArrivals;
+}
+
+/** Whether a share is refused of what is submitted; only then do the weights of accounts matter. */
+export function isFull({ wasThrottled, pressure, arrivals }: QueueFacts, config: SolveConfig): boolean {
+  return isThrottled(wasThrottled, pressure, limitsOf(arrivals, config));
+}
+
+function limitsOf({ total, accounts }: QueueArrivals, config: SolveConfig): SolveConfig {
+  const largest = Math.max(0, ...accounts.map(({ perSecond }) => perSecond));
+  const isAlone = total - largest < config.aloneShare * total;
+  return isAlone ? { ...config, backlogMin: Math.max(config.backlogMin, config.aloneBacklogMin) } : config;
+}
+
+function weightOf({ weight = 1 }: AccountArrivals): number {
+  return weight;
 }
 
 /** Says by name that it is not one of the small ones that are refused alike. */

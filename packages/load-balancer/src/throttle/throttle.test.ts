@@ -23,6 +23,32 @@ test("who fills a queue is named, with its share, until the queue is empty", asy
   expect((await readAdmission(world.coordinator)).admission?.drops).toEqual([]);
 });
 
+test("shares go by the weights of the accounts, which are read seldom; unknown ones count as 1", async () => {
+  await using world = await startWorld();
+  const shares = async () => {
+    await world.second({ waiting: 8_000, noisyPerSecond: 5_000, others: { heavy: 5_000 } });
+    const { admission } = await readAdmission(world.coordinator);
+    return Object.fromEntries((admission?.drops ?? []).map(({ accountId, share }) => [accountId, share]));
+  };
+  world.weights.set("heavy", 3);
+  expect(await shares()).toEqual({ heavy: 50, noisy: 50 });
+  expect(await shares()).toEqual({ heavy: 75, noisy: 25 });
+  world.weights.set("noisy", 2);
+  for (let second = 0; second < 9; second++) await shares();
+  expect(world.reads).toEqual([["noisy", "heavy"]]);
+  for (let second = 0; second < 3; second++) await shares();
+  expect(await shares()).toEqual({ heavy: 60, noisy: 40 });
+  expect(world.reads).toHaveLength(2);
+});
+
+test("while weights cannot be read those that are known hold, and the document is written all the same", async () => {
+  await using world = await startWorld();
+  world.weights.set("noisy", "away");
+  await world.second({ waiting: 8_000, noisyPerSecond: 5_000 });
+  await world.second({ waiting: 8_000, noisyPerSecond: 5_000 });
+  expect((await readAdmission(world.coordinator)).admission?.drops).toMatchObject([{ accountId: "noisy", share: 100 }]);
+});
+
 test("what an earlier owner says of a partition does not count", async () => {
   await using world = await startWorld();
   await world.second({ waiting: 8_000, noisyPerSecond: 5_000, memberId: "gone" });
@@ -71,24 +97,39 @@ async function startWorld() {
   const coordinator = createMemoryCoordinator({ clock });
   await coordinator.commit([], [{ op: "put", key: leaderKey, value: "s1" }]);
   const signals = createMemorySignals();
+  const weights = new Map<string, number | "away">();
+  const reads: string[][] = [];
   const throttle = createAdmissionThrottle({
     coordinator,
     signals,
     clock,
     metrics: loadBalancerMetrics(new Registry()),
     config: { ...defaultSolveConfig, backlogMin: 1_000 },
+    async weights(ids) {
+      reads.push([...ids]);
+      return new Map(
+        ids.map((id) => {
+          const weight = weights.get(id) ?? 1;
+          if (weight === "away") throw new Error("the store is away");
+          return [id, weight];
+        }),
+      );
+    },
   });
   const stop = throttle.listen();
   return {
     clock,
     coordinator,
     throttle,
-    async second(facts: { readonly waiting: number; readonly noisyPerSecond: number; readonly memberId?: string }) {
-      const { waiting, noisyPerSecond, memberId = "s1" } = facts;
-      const [accountId, functionName] = [AccountId("noisy"), FunctionName("f")];
-      const noisy = { queue: "q0", accountId, functionName, perSecond: noisyPerSecond, waiting: undefined };
-      const totals = new Map([["q0", noisyPerSecond + 100]]);
-      if (noisyPerSecond > 0) signals.send(arrivalsTopic, formatArrivals({ serverId: "a1", totals, flows: [noisy] }));
+    weights,
+    reads,
+    async second({ waiting, noisyPerSecond, memberId = "s1", others = {} }: Second) {
+      const flows = Object.entries({ noisy: noisyPerSecond, ...others }).map(([account, perSecond]) => ({
+        ...{ queue: "q0", accountId: AccountId(account), functionName: FunctionName("f") },
+        ...{ perSecond, waiting: undefined },
+      }));
+      const totals = new Map([["q0", flows.reduce((sum, { perSecond }) => sum + perSecond, 100)]]);
+      if (noisyPerSecond > 0) signals.send(arrivalsTopic, formatArrivals({ serverId: "a1", totals, flows }));
       await clock.advance(1_000);
       const load = { queue: "q0", prefix: "", waiting, backlogAgeMs: 10, dispatchedPerSecond: 500 };
       const reports: LoadReport[] = [{ memberId, partitions: waiting > 0 ? [load] : [], isCut: false }];
@@ -99,4 +140,12 @@ async function startWorld() {
       await coordinator[Symbol.asyncDispose]();
     },
   };
+}
+
+interface Second {
+  readonly waiting: number;
+  readonly noisyPerSecond: number;
+  readonly memberId?: string;
+  /** Submissions per second of further accounts. */
+  readonly others?: Readonly<Record<string, number>>;
 }

@@ -6,6 +6,7 @@
 // reports of the api-servers, so a new leader knows them; which queues are throttled it takes from the last document.
 import {
   type Admission,
+  admissionDropsMax,
   type Condition,
   type Coordinator,
   type LoadReport,
@@ -14,12 +15,13 @@ import {
   type Wish,
   writeAdmission,
 } from "@sluice/coordination";
-import { type Clock, retryDelayMs } from "@sluice/core";
+import { type AccountId, type Clock, retryDelayMs } from "@sluice/core";
 import { arrivalsTopic, parseArrivals, type Signals } from "@sluice/queue";
 import type { LoadBalancerMetrics } from "../metrics.ts";
 import { createArrivalBook } from "./arrivals.ts";
 import { type QueueBacklog, queueBacklogs } from "./queue-loads.ts";
-import { judgeQueue, type QueueVerdict, type SolveConfig } from "./solve.ts";
+import { isFull, judgeQueue, type QueueFacts, type QueueVerdict, type SolveConfig } from "./solve.ts";
+import { createAccountWeights, type ReadWeights } from "./weights.ts";
 
 export interface AdmissionThrottle {
   /** Hears the api-servers until the returned function is called; whether it leads or not. */
@@ -43,6 +45,8 @@ export interface AdmissionThrottleOptions {
   readonly clock: Clock;
   readonly metrics: LoadBalancerMetrics;
   readonly config: SolveConfig;
+  /** Default: every account has the same weight. */
+  readonly weights?: ReadWeights | undefined;
 }
 
 /** Reports come every second. */
@@ -55,6 +59,7 @@ type Sayings = Pick<Admission, "queues" | "drops">;
 export function createAdmissionThrottle(options: AdmissionThrottleOptions): AdmissionThrottle {
   const { coordinator, signals, clock, metrics, config } = options;
   const book = createArrivalBook();
+  const weights = createAccountWeights({ clock, read: options.weights ?? (async () => new Map()) });
   /** Undefined: not known yet. */
   let throttled: ReadonlySet<string> | undefined;
   let said: { readonly text: string; readonly at: number } | undefined;
@@ -67,16 +72,18 @@ export function createAdmissionThrottle(options: AdmissionThrottleOptions): Admi
 
   function decide(backlogs: ReadonlyMap<string, QueueBacklog>, before: ReadonlySet<string>): Sayings {
     const arrivals = book.read(clock.monotonic());
-    const verdicts = [...backlogs].map(([queue, { waiting, ...load }]) => {
+    const facts = [...backlogs].map(([queue, { waiting, ...load }]): [string, QueueFacts, QueueBacklog] => {
       const pressure = { backlog: waiting, drainPerSecond: load.drainPerSecond };
-      const facts = {
-        wasThrottled: before.has(queue),
-        pressure,
-        arrivals: arrivals.get(queue) ?? { total: 0, accounts: [] },
-      };
-      const verdict = judgeQueue(queue, facts, config);
-      const retryAfterMs = verdict.isThrottled ? retryDelayMs(pressure, config) : 0;
-      return { queue, verdict, load: { waiting, ...load, retryAfterMs, othersDrop: verdict.othersDrop } };
+      const wasThrottled = before.has(queue);
+      const ofQueue = arrivals.get(queue) ?? { total: 0, accounts: [] };
+      return [queue, { wasThrottled, pressure, arrivals: ofQueue }, { waiting, ...load }];
+    });
+    const weightOf = weights.of(largestOf(facts.map(([, fact]) => fact).filter((fact) => isFull(fact, config))));
+    const verdicts = facts.map(([queue, { arrivals: all, ...fact }, load]) => {
+      const accounts = all.accounts.map((account) => ({ ...account, weight: weightOf(account.accountId) }));
+      const verdict = judgeQueue(queue, { ...fact, arrivals: { ...all, accounts } }, config);
+      const retryAfterMs = verdict.isThrottled ? retryDelayMs(fact.pressure, config) : 0;
+      return { queue, verdict, load: { ...load, retryAfterMs, othersDrop: verdict.othersDrop } };
     });
     throttled = new Set(verdicts.filter(({ verdict }) => verdict.isThrottled).map(({ queue }) => queue));
     measure(verdicts);
@@ -122,4 +129,10 @@ export function createAdmissionThrottle(options: AdmissionThrottleOptions): Admi
       metrics.throttledFlows.set(0);
     },
   };
+}
+
+/** The accounts that are named there, those that submit most first; as many as the document can name. */
+function largestOf(facts: readonly QueueFacts[]): AccountId[] {
+  const accounts = facts.flatMap(({ arrivals }) => arrivals.accounts).sort((a, b) => b.perSecond - a.perSecond);
+  return [...new Set(accounts.map(({ accountId }) => accountId))].slice(0, admissionDropsMax);
 }
