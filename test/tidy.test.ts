@@ -121,7 +121,6 @@ const lineMax = 400;
 const mayBeLong: Readonly<Record<string, string>> = {
   "packages/agent/src/instances/runner.py": "one file, so that user code cannot import or shadow parts of it",
   "proto/sluice/internal/v1/agent.proto": "one conversation, most of it comments",
-  "test/simulation/store/random-calls.ts": "a list: one method for each kind of call",
 };
 
 // ------------------------------------------------------------------------------------------------------------- the files
