@@ -9,6 +9,8 @@ import {
   type FunctionRecord,
   type FunctionRecords,
   type FunctionSettings,
+  type Reservation,
+  reservationsMax,
 } from "./index.ts";
 import { limitsChangedAt } from "./limits.ts";
 import { textArray } from "./parameters.ts";
@@ -78,11 +80,18 @@ select code_sha256 from gone`,
 export const reservedStatement = statement(
   "reserved_functions",
   `
-select ${columns}
-from functions f
-where (f.settings ->> 'concurrencyReserved')::float8 > 0
-order by f.account_id, f.function_name
-limit $1::int8`,
+select r.*
+from unnest($1::text[]) as k (account_id)
+cross join lateral (
+  select
+    f.account_id, f.function_name,
+    least((f.settings ->> 'concurrencyReserved')::float8, nullif((f.settings ->> 'concurrencyMax')::float8, 0))::int8 as slots
+  from functions f
+  where f.account_id = k.account_id and (f.settings ->> 'concurrencyReserved')::float8 > 0
+  order by f.function_name
+  limit ${reservationsMax}
+) r
+order by r.account_id, r.function_name`,
 );
 
 const readStatement = statement(
@@ -137,6 +146,8 @@ interface FunctionColumns {
   readonly limits_changed_at: number;
 }
 
+type ReservedColumns = Pick<FunctionColumns, "account_id" | "function_name"> & { readonly slots: number };
+
 export function functionRecords(database: Database): FunctionRecords {
   const { sql } = database;
   return {
@@ -153,9 +164,10 @@ export function functionRecords(database: Database): FunctionRecords {
       return (await sql.query<FunctionColumns>(listStatement, parameters)).map(toRecord);
     },
     delete: (flow) => retried(() => remove(database, flow)),
-    async reserved(limit) {
-      assertBatch(limit, "reserved functions");
-      return (await sql.query<FunctionColumns>(reservedStatement, [limit])).map(toRecord);
+    async reserved(accountIds) {
+      assertBatch(accountIds, "accounts");
+      const rows = await sql.query<ReservedColumns>(reservedStatement, [textArray([...new Set(accountIds)])]);
+      return rows.map(toReservation);
     },
     async code(sha256) {
       const [row] = await sql.query<{ zip: Uint8Array }>(codeStatement, [sha256]);
@@ -240,6 +252,10 @@ function settingsJson(settings: Partial<FunctionSettings>): string {
     if (typeof value === "string") return value.replace(/\p{Surrogate}/gu, "\u{fffd}");
     return value === undefined ? null : value;
   });
+}
+
+function toReservation({ account_id, function_name, slots }: ReservedColumns): Reservation {
+  return { accountId: account_id as AccountId, functionName: function_name as FunctionName, slots };
 }
 
 function toRecord(row: FunctionColumns): FunctionRecord {

@@ -19,7 +19,7 @@ export interface FunctionSettings {
   readonly maxAsyncEventAgeInSeconds: number;
   /** Attempts at the same time in the whole cluster; 0: no limit. */
   readonly concurrencyMax: number;
-  /** Slots of agents that are kept free for it. */
+  /** How much of the `concurrencyMax` of its account is kept free for it; nothing while the account has none. */
   readonly concurrencyReserved: number;
   /** Attempts that start per second in the whole cluster; 0: no limit. */
   readonly rateMax: number;
@@ -62,6 +62,15 @@ export interface FunctionRecord extends Flow {
   readonly limitsChangedAt: EpochMs;
 }
 
+/** Slots of its account that are kept free for a function. */
+export interface Reservation extends Flow {
+  /** At least 1, and no more than its own `concurrencyMax`. */
+  readonly slots: number;
+}
+
+/** Functions of one account with reserved concurrency; of more nothing is kept. */
+export const reservationsMax = 200;
+
 export interface CodePackage {
   /** Hexadecimal. */
   readonly sha256: string;
@@ -83,8 +92,8 @@ export interface FunctionRecords {
   list(accountId: AccountId, options: { prefix: string; after: string; limit: number }): Promise<FunctionRecord[]>;
   /** False: no such function. Deletes its package if nobody else uses it. */
   delete(flow: Flow): Promise<boolean>;
-  /** Those for which slots are kept free, up to `limit`, by account and name. */
-  reserved(limit: number): Promise<FunctionRecord[]>;
+  /** Of these accounts, by account and name; up to `reservationsMax` of each. */
+  reserved(accountIds: readonly AccountId[]): Promise<Reservation[]>;
   code(sha256: string): Promise<Uint8Array | undefined>;
 }
 

@@ -1,5 +1,11 @@
 import { type AccountId, type Flow, type FunctionName, flowKey, isLimited } from "@sluice/core";
-import type { CodePackage, FunctionRecord, FunctionRecords, FunctionSettings } from "@sluice/store";
+import {
+  type CodePackage,
+  type FunctionRecord,
+  type FunctionRecords,
+  type FunctionSettings,
+  reservationsMax,
+} from "@sluice/store";
 import type { Model } from "./model-store.ts";
 import { assertBatch, copyJson, storable } from "./storable.ts";
 import { inOrder, type Tables } from "./tables.ts";
@@ -75,13 +81,19 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       if (record !== undefined) deleteUnused(tables, record.codeSha256);
       return record !== undefined;
     },
-    async reserved(limit) {
-      assertBatch(limit, "reserved functions");
-      return [...functions.values()]
-        .filter(({ settings }) => settings.concurrencyReserved > 0)
-        .sort((a, b) => inOrder(a.accountId, b.accountId) || inOrder(a.functionName, b.functionName))
-        .slice(0, limit)
-        .map(copyOf);
+    async reserved(accountIds) {
+      assertBatch(accountIds, "accounts");
+      const ids = [...new Set(accountIds.map((id) => storable(id)))].sort(inOrder);
+      return ids.flatMap((id) =>
+        [...functions.values()]
+          .filter(({ accountId, settings }) => accountId === id && settings.concurrencyReserved > 0)
+          .sort((a, b) => inOrder(a.functionName, b.functionName))
+          .slice(0, reservationsMax)
+          .map(({ accountId, functionName, settings: { concurrencyReserved, concurrencyMax } }) => {
+            const slots = concurrencyMax > 0 ? Math.min(concurrencyReserved, concurrencyMax) : concurrencyReserved;
+            return { accountId, functionName, slots };
+          }),
+      );
     },
     async code(sha256) {
       const zip = packages.get(storable(sha256));

@@ -22,7 +22,7 @@ export function functionCall(draws: Draws): Call {
       { prefix: dice.pick(["", "b", "beta"]), after: dice.pick(["", "alpha"]), limit: 2 },
     ],
     () => ["functions", "delete", flow],
-    () => ["functions", "reserved", dice.pick([0, 1, 9])],
+    () => ["functions", "reserved", draws.some(3, () => dice.pick(accounts))],
     () => ["functions", "code", code(draws).sha256],
   ])();
 }

@@ -108,13 +108,20 @@ export function describeFunctions(subject: Subject): void {
     const foreign = { ...flow, accountId: AccountId("a-first") };
     await subject.store.functions.create(foreign, settings, aPackage("a"));
 
-    const keys = async (limit: number) =>
-      (await subject.store.functions.reserved(limit)).map(({ functionName }) => functionName);
-    expect(await keys(10)).toEqual(["echo", "other"]);
-    expect(await keys(1)).toEqual(["echo"]);
-    await subject.store.functions.update(flow, { concurrencyReserved: 0 }, undefined);
-    await subject.store.functions.update(foreign, { concurrencyReserved: 1 }, undefined);
-    expect((await subject.store.functions.reserved(10))[0]?.accountId).toBe("a-first");
+    const { reserved, update } = subject.store.functions;
+    const both = [
+      { ...flow, slots: 2 },
+      { ...other, slots: 2 },
+    ];
+    expect(await reserved([account, foreign.accountId, account])).toEqual(both);
+    expect(await reserved([foreign.accountId])).toEqual([]);
+    await update(flow, { concurrencyReserved: 0 }, undefined);
+    await update(other, { concurrencyMax: 1 }, undefined);
+    await update(foreign, { concurrencyReserved: 1, concurrencyMax: 3 }, undefined);
+    expect(await reserved([account, foreign.accountId])).toEqual([
+      { ...foreign, slots: 1 },
+      { ...other, slots: 1 },
+    ]);
   });
 
   test("an update of a function that is not there changes nothing and keeps no code", async () => {
