@@ -25,8 +25,8 @@ export const limits: readonly Mutation[] = [
       },
       {
         file: "packages/scheduler/src/partition/gates/limits.ts",
-        find: "if (!isHere(known) || roomOf(flow, known, others) <= 0) return false;",
-        replace: "if (isHere(known) && roomOf(flow, known, others) <= 0) return false;",
+        find: "if (!isHere(known) || roomOf(flow, known, others, reserved) <= 0) return false;",
+        replace: "if (isHere(known) && roomOf(flow, known, others, reserved) <= 0) return false;",
       },
     ],
     proof: { breaks: ["I10"], focus: ["block late"], minutes: 1 },

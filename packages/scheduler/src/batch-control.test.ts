@@ -62,7 +62,7 @@ test("a function, an account or a queue has no room while it is paused, and othe
   const room = (names: Parameters<typeof aFlow>[0] = {}) => {
     const origin = { ...aFlow(names), lane: 0, priority: 2, enqueuedAt: 0 } as const;
     const flow = { origin, flowKey: "", function: undefined, active: 0 };
-    const isAdmitted = gate.admits?.(flow, {} as ActiveTask, { ofFlow: 0, ofAccount: 0 });
+    const isAdmitted = gate.admits?.(flow, {} as ActiveTask, { ofFlow: 0, ofAccount: 0, activeOf: () => 0 });
     expect(isAdmitted).toBe(gate.room(flow) > 0);
     return gate.room(flow);
   };

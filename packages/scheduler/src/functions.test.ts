@@ -3,7 +3,7 @@ import { FakeClock } from "@sluice/core/testing";
 import { createMemorySignals } from "@sluice/queue/memory";
 import type { FunctionRecord, Store } from "@sluice/store";
 import { expect, test } from "vitest";
-import { createFunctionCache, usableMs } from "./functions.ts";
+import { createFunctionCache, createReservedCache, usableMs } from "./functions.ts";
 
 const flow = (name: string) => ({ accountId: AccountId("main"), functionName: FunctionName(name) });
 
@@ -59,4 +59,29 @@ test("what is sent may depend on a record only while it is young, and the one th
   const second = (await cache.read([flow("f")])).get("main/f");
   expect(cache.isUsable(flow("f"), first)).toBe(false);
   expect(cache.isUsable(flow("f"), second)).toBe(true);
+});
+
+test("what is kept for functions is remembered by account, forgotten when one of them changes, and soon by itself", async () => {
+  const clock = new FakeClock();
+  const signals = createMemorySignals();
+  const asked: string[][] = [];
+  const reserved = async (ids: readonly AccountId[]) => {
+    asked.push([...ids]);
+    return ids.includes(AccountId("main")) ? [{ ...flow("f"), slots: 2 }] : [];
+  };
+  const cache = createReservedCache({ clock, signals, store: { functions: { reserved } } as unknown as Store });
+  const stop = new AbortController();
+  void cache.run(stop.signal);
+  const [main, other] = [AccountId("main"), AccountId("other")];
+  await cache.read([main, other]);
+  expect(cache.peek(main)).toEqual(new Map([["main/f", 2]]));
+  expect(cache.peek(other)).toEqual(new Map());
+  signals.send("function", "main/g");
+  await clock.settle();
+  expect(cache.peek(main)).toBeUndefined();
+  await cache.read([main, other]);
+  expect(asked).toEqual([["main", "other"], ["main"]]);
+  await clock.advance(500);
+  expect([cache.peek(main, 500), cache.peek(main)?.size]).toEqual([undefined, 1]);
+  stop.abort();
 });

@@ -1,13 +1,14 @@
 import { type AccountId, type Clock, type Flow, flowKey } from "@sluice/core";
 import { accountTopic, functionTopic, type Signals } from "@sluice/queue";
 import type { AccountRecord, FunctionRecord, Store } from "@sluice/store";
+import type { Reserved } from "./partition/reserved.ts";
 
 /** Records that owners have read lately, in batches. A change is seen at once by its hint, and after 10 s without one. */
 interface RecordCache<Key, Value> {
   /** By the text of the key; undefined: there is no such record. */
   read(keys: readonly Key[]): Promise<ReadonlyMap<string, Value | undefined>>;
-  /** What is remembered, however old; undefined: nothing. */
-  peek(key: Key): Value | undefined;
+  /** What is remembered; undefined: nothing, or it was read longer ago. Default: however old. */
+  peek(key: Key, youngerThanMs?: number): Value | undefined;
   /**
    * Whether this is what is remembered, and was read less than `usableMs` ago. Asked right before something is sent that
    * depends on it: whoever waits for that long after a change knows that nobody acts by what was before.
@@ -19,6 +20,8 @@ interface RecordCache<Key, Value> {
 
 export type FunctionCache = RecordCache<Flow, FunctionRecord>;
 export type AccountCache = RecordCache<AccountId, AccountRecord>;
+/** What is kept for the functions of an account. */
+export type ReservedCache = RecordCache<AccountId, Reserved>;
 
 interface CacheDeps {
   readonly clock: Clock;
@@ -26,7 +29,8 @@ interface CacheDeps {
   readonly signals: Signals;
 }
 
-const ageMaxMs = 10_000;
+/** What is older is read again. */
+export const ageMaxMs = 10_000;
 /** A record that was read just before it became too old may still be used for the batch that it was read for. */
 export const usableMs = 12_000;
 const entriesMax = 10_000;
@@ -53,17 +57,35 @@ export function createAccountCache({ clock, store, signals }: CacheDeps): Accoun
   });
 }
 
+/** Forgets an account when one of its functions changes. */
+export function createReservedCache({ clock, store, signals }: CacheDeps): ReservedCache {
+  return createRecordCache<AccountId, Reserved>({
+    clock,
+    signals,
+    topic: functionTopic,
+    keyOf: (accountId) => accountId,
+    keyOfHint: (text) => text.split("/", 1)[0] ?? "",
+    fetch: async (ids) => {
+      const found = new Map(ids.map((id) => [id as string, new Map<string, number>()]));
+      for (const { slots, ...flow } of await store.functions.reserved(ids))
+        found.get(flow.accountId)?.set(flowKey(flow), slots);
+      return found;
+    },
+  });
+}
+
 interface RecordCacheParts<Key, Value> {
   readonly clock: Clock;
   readonly signals: Signals;
-  /** Its payload is the text of a key. */
   readonly topic: string;
+  /** The text of the key that a payload of the topic is about. Default: the payload. */
+  readonly keyOfHint?: (payload: string) => string;
   readonly keyOf: (key: Key) => string;
   readonly fetch: (keys: readonly Key[]) => Promise<ReadonlyMap<string, Value>>;
 }
 
 function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): RecordCache<Key, Value> {
-  const { clock, signals, keyOf } = parts;
+  const { clock, signals, keyOf, keyOfHint = (payload) => payload } = parts;
   const entries = new Map<string, { readonly value: Value | undefined; readonly readAt: number }>();
   let hints = 0;
 
@@ -94,12 +116,15 @@ function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): Rec
       }
       return answer;
     },
-    peek: (key) => entries.get(keyOf(key))?.value,
+    peek(key, youngerThanMs = Number.POSITIVE_INFINITY) {
+      const text = keyOf(key);
+      return isYounger(text, youngerThanMs) ? entries.get(text)?.value : undefined;
+    },
     isUsable: (key, value) => isYounger(keyOf(key), usableMs) && entries.get(keyOf(key))?.value === value,
     run(signal) {
-      const stop = signals.listen(parts.topic, (text) => {
+      const stop = signals.listen(parts.topic, (payload) => {
         hints++;
-        entries.delete(text);
+        entries.delete(keyOfHint(payload));
       });
       return new Promise((resolve) => {
         const end = () => {

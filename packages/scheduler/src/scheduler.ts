@@ -21,7 +21,7 @@ import { createShards } from "./agents/shards.ts";
 import { createBatchControl } from "./batch-control.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFlowMeter } from "./flow-meter.ts";
-import { createAccountCache, createFunctionCache, usableMs } from "./functions.ts";
+import { createAccountCache, createFunctionCache, createReservedCache, usableMs } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
 import type { KnownRoutes } from "./partition/context.ts";
@@ -96,6 +96,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   });
   const functions = createFunctionCache({ clock, store, signals });
   const accounts = createAccountCache({ clock, store, signals });
+  const reserved = createReservedCache({ clock, store, signals });
   const routes = createRouteFollower({ coordinator, clock, log });
   const flowMeter = createFlowMeter({ clock, accounts, isRouted: (flow) => routes.routeOf(flow) !== undefined });
   const batchControl = createBatchControl({ clock, log, store, signals });
@@ -134,6 +135,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       signals,
       functions,
       accounts,
+      reserved,
       routes: knownRoutes(routes),
       followedRoutes: routes,
       flowMeter,
@@ -186,6 +188,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         (stop) => functions.run(stop),
         (stop) => batchControl.run(stop),
         (stop) => accounts.run(stop),
+        (stop) => reserved.run(stop),
         (stop) => routes.run(stop),
         (stop) => storeClock.run(stop),
         (stop) => balancer.run(stop),

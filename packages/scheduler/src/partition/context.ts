@@ -24,7 +24,7 @@ import type { Shards } from "../agents/shards.ts";
 import type { BatchControl } from "../batch-control.ts";
 import type { SchedulerConfig } from "../config.ts";
 import type { FlowMeter } from "../flow-meter.ts";
-import type { AccountCache, FunctionCache } from "../functions.ts";
+import type { AccountCache, FunctionCache, ReservedCache } from "../functions.ts";
 import type { SchedulerMetrics } from "../metrics.ts";
 import type { Gate } from "./gates.ts";
 import type { Homes } from "./homes.ts";
@@ -47,6 +47,8 @@ export interface PartitionDeps {
   readonly signals: Signals;
   readonly functions: FunctionCache;
   readonly accounts: AccountCache;
+  /** Read for accounts with `concurrencyMax` only. */
+  readonly reserved: ReservedCache;
   readonly routes: KnownRoutes;
   /** The routes themselves, for moving rows. */
   readonly followedRoutes: Pick<RouteFollower, "routes" | "watch">;

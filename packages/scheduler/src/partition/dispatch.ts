@@ -1,6 +1,6 @@
 // Loop: picks the next numbers in order, reads their rows, decides, and sends attempts to agents. No write happens between
 // pull and dispatch. Rows of earlier owners wait until every agent that may be running them has answered (`hold`).
-import { type Flow, type Home, type Loop, lanesOf } from "@sluice/core";
+import { type AccountId, type Flow, type Home, type Loop, lanesOf } from "@sluice/core";
 import type { DispatchAttempt } from "@sluice/protocol";
 import {
   expiredError,
@@ -62,7 +62,7 @@ async function dispatchBatch(
     const [rows, functions] = await Promise.all([
       context.store.lanes.read(context.owner, seqs),
       context.functions.read([...flows.values()]),
-      context.accounts.read([...new Set(picked.map(({ origin }) => origin.accountId))]),
+      readAccounts(context, [...new Set(picked.map(({ origin }) => origin.accountId))]),
     ]);
     if (signal.aborted) return;
     if (rows === "stale") {
@@ -82,6 +82,13 @@ async function dispatchBatch(
   } finally {
     context.dispatching--;
   }
+}
+
+/** With what is kept for functions, of those of which no more may run than that. */
+async function readAccounts({ accounts, reserved }: PartitionContext, ids: readonly AccountId[]): Promise<void> {
+  const found = await accounts.read(ids);
+  const limited = ids.filter((id) => (found.get(id)?.settings.concurrencyMax ?? 0) > 0);
+  if (limited.length > 0) await reserved.read(limited);
 }
 
 /** A change of weights counts from the next batch of the flow on. */
@@ -179,9 +186,11 @@ class Undecided {
 
   /** Attempts besides this one, of which was decided, and those that are undecided. */
   others({ memory }: PartitionContext, { flowKey, origin: { accountId } }: ActiveTask): Others {
+    const activeOf = (key: string) => memory.activeOf(key) - (this.#ofFlow.get(key) ?? 0);
     return {
-      ofFlow: memory.activeOf(flowKey) - (this.#ofFlow.get(flowKey) ?? 0) - 1,
+      ofFlow: activeOf(flowKey) - 1,
       ofAccount: memory.activeOfAccount(accountId) - (this.#ofAccount.get(accountId) ?? 0) - 1,
+      activeOf,
     };
   }
 

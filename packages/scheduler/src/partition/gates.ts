@@ -30,6 +30,8 @@ export interface Others {
   readonly ofFlow: number;
   /** Of all flows of its account. */
   readonly ofAccount: number;
+  /** Of any flow, by its key. */
+  activeOf(flowKey: string): number;
 }
 
 export interface Gate {

@@ -8,7 +8,7 @@ import type { GatedFlow } from "../gates.ts";
 import type { ActiveTask } from "../memory.ts";
 import { adaptiveGate } from "./adaptive.ts";
 
-const others = { ofFlow: 0, ofAccount: 0 };
+const others = { ofFlow: 0, ofAccount: 0, activeOf: () => 0 };
 
 function startGate() {
   const clock = new FakeClock();

@@ -30,7 +30,12 @@ const limit = (changes: Partial<Limit> = {}): Limit => ({
 const aTask = (state: ActiveTask["state"] = "reading") => ({ state }) as ActiveTask;
 
 function start(limits: readonly Limit[], facts: { prefix?: string } = {}) {
-  const world = { now: 0, allAnswered: true, elsewhere: 0, ofAccount: 0, limits, isLimited: true };
+  const world = {
+    ...{ now: 0, allAnswered: true, elsewhere: 0, ofAccount: 0, limits, isLimited: true, reservedAgeMs: 0 },
+    reserved: new Map<string, number>(),
+    activeOf: new Map<string, number>(),
+  };
+  const activeOf = (key: string) => world.activeOf.get(key) ?? 0;
   const known = (): FlowLimits => ({
     home: world.isLimited ? home : undefined,
     limits: world.limits,
@@ -42,12 +47,14 @@ function start(limits: readonly Limit[], facts: { prefix?: string } = {}) {
     queue: "q0",
     prefix: facts.prefix ?? "",
     limitsOf: known,
+    activeOf,
     activeOfAccount: () => world.ofAccount,
+    reservedOf: (_, youngerThanMs) => (world.reservedAgeMs < youngerThanMs ? world.reserved : undefined),
     runningElsewhere: () => world.elsewhere,
     allAnswered: () => world.allAnswered,
   });
   const admits = (ofFlow: number, ofAccount = ofFlow, task = aTask()) =>
-    gate.admits?.(flow(ofFlow), task, { ofFlow, ofAccount });
+    gate.admits?.(flow(ofFlow), task, { ofFlow, ofAccount, activeOf });
   return { world, gate, admits };
 }
 
@@ -75,6 +82,48 @@ test("an account counts all of its flows", () => {
   world.ofAccount = 1;
   expect(gate.room(flow(0))).toBe(1);
   expect([admits(0, 1), admits(0, 2)]).toEqual([true, false]);
+});
+
+const accountOf = (concurrencyMax: number) => limit({ scope: "account", key: "main", concurrencyMax });
+
+test("what is kept for the others of its account is no room for a flow, and what they use of it is not kept twice", () => {
+  const { world, gate, admits } = start([accountOf(4)]);
+  world.reserved = new Map([["main/kept", 2]]);
+  expect([gate.room(flow(0)), admits(1, 1), admits(2, 2)]).toEqual([2, true, false]);
+  world.activeOf.set("main/kept", 1);
+  world.ofAccount = 1;
+  expect([gate.room(flow(0)), admits(1, 2), admits(2, 3)]).toEqual([2, true, false]);
+  world.activeOf.set("main/kept", 3);
+  world.ofAccount = 3;
+  expect(gate.room(flow(0))).toBe(1);
+  world.elsewhere = 1;
+  expect([gate.room(flow(0)), admits(0, 3)]).toEqual([0, false]);
+});
+
+test("a flow may use what is kept for it, and everything that is kept for nobody", () => {
+  const { world, gate } = start([accountOf(4)]);
+  world.reserved = new Map([
+    [flowKey(origin), 1],
+    ["main/other", 1],
+  ]);
+  expect(gate.room(flow(0))).toBe(3);
+});
+
+test("nothing of a limited account starts while it is not known what is kept; without a limit of the account nothing is", () => {
+  const { world, gate, admits } = start([accountOf(4)]);
+  world.reserved = new Map([["main/kept", 4]]);
+  expect([gate.room(flow(0)), admits(0)]).toEqual([0, false]);
+  // Its rows are read, so that what is kept is read as well: nothing else may ever happen in the account.
+  world.reservedAgeMs = 10_000;
+  expect([gate.room(flow(0)), admits(0)]).toEqual([4, false]);
+  world.reserved = new Map();
+  expect(admits(0)).toBe(true);
+  world.reservedAgeMs = 12_000;
+  expect(admits(0)).toBe(false);
+  for (const others of [[limit({ concurrencyMax: 4 })], [limit({ scope: "account", key: "main", rateMax: 0 })]]) {
+    world.limits = others;
+    expect(admits(0)).toBe(true);
+  }
 });
 
 test("nothing of a limited flow starts while an agent has not answered; others do not care", () => {

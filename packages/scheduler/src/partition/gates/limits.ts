@@ -2,10 +2,12 @@
 //
 // - Concurrency: what is picked, dispatched, or ended and not settled here, and what still runs elsewhere from before (`homes.ts`).
 // - Rate: a token bucket, which starts empty, because nobody knows what the last owner took.
+// - Reserved concurrency: what an account leaves to its functions that have less running than is kept for them.
 // While an agent has not answered a new owner nothing of a limited flow is started: it may be running some.
 //
 // `room` looks at what was read last and keeps rows from being read in vain; `admits` decides, with what was read just now.
 import {
+  type AccountId,
   covers,
   emptyBucket,
   type Flow,
@@ -16,9 +18,11 @@ import {
   taken,
   tokensOf,
 } from "@sluice/core";
+import { ageMaxMs, usableMs } from "../../functions.ts";
 import type { Gate, GatedFlow, Others } from "../gates.ts";
 import type { FlowLimits, Limit } from "../limits.ts";
 import type { ActiveTask } from "../memory.ts";
+import { keptForOthers, type Reserved } from "../reserved.ts";
 
 export interface LimitsGateDeps {
   /** Monotonic. */
@@ -27,12 +31,17 @@ export interface LimitsGateDeps {
   readonly prefix: string;
   /** As they were read last; undefined: the function never was. */
   readonly limitsOf: (flow: GatedFlow) => FlowLimits | undefined;
+  readonly activeOf: (flowKey: string) => number;
   readonly activeOfAccount: (accountId: string) => number;
+  /** What is kept for functions of the account; undefined: it was not read so lately. */
+  readonly reservedOf: (accountId: AccountId, youngerThanMs: number) => Reserved | undefined;
   /** Infinity: not known yet. */
   readonly runningElsewhere: (flow: Flow, limits: FlowLimits, home: Home) => number;
   /** Whether every agent has answered, or is dead, since the take-over, and it is known which flows have queues of their own. */
   readonly allAnswered: () => boolean;
 }
+
+const nothingReserved: Reserved = new Map();
 
 /** Buckets that are remembered; beyond it the one that was made first starts empty again. */
 const bucketsMax = 100_000;
@@ -65,15 +74,23 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
     firstAt = Math.min(firstAt, at);
   }
 
-  /** @param others Attempts that count already. */
-  function roomOf(flow: GatedFlow, known: FlowLimits, others: Others): number {
+  /**
+   * @param others Attempts that count already.
+   * @param reserved Of its account.
+   */
+  function roomOf(flow: GatedFlow, known: FlowLimits, others: Others, reserved: Reserved): number {
     if (known.home === undefined || !deps.allAnswered()) return 0;
     const elsewhere = deps.runningElsewhere(flow.origin, known, known.home);
     if (elsewhere === Number.POSITIVE_INFINITY) return 0;
     let room = Number.POSITIVE_INFINITY;
     for (const limit of known.limits) {
-      const count = limit.scope === "flow" ? others.ofFlow : others.ofAccount;
-      if (limit.concurrencyMax > 0) room = Math.min(room, limit.concurrencyMax - count - elsewhere);
+      const { scope, concurrencyMax } = limit;
+      const count = scope === "flow" ? others.ofFlow : others.ofAccount;
+      if (concurrencyMax > 0) {
+        const kept =
+          scope === "account" ? keptForOthers(flow.flowKey, { reserved, concurrencyMax }, others.activeOf) : 0;
+        room = Math.min(room, concurrencyMax - count - elsewhere - kept);
+      }
       if (limit.rateMax > 0) {
         const bucket = bucketOf(limit);
         if (tokensOf(bucket) === 0) waitForToken(flow, limit, bucket);
@@ -89,16 +106,19 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       // Rows of a home that is elsewhere are read in order to be moved there.
       if (known === undefined || !isHere(known) || flow.origin.lane !== known.home?.lane)
         return Number.POSITIVE_INFINITY;
-      return roomOf(flow, known, {
-        ofFlow: flow.active,
-        ofAccount: deps.activeOfAccount(flow.origin.accountId),
-      });
+      const { accountId } = flow.origin;
+      const others = { ofFlow: flow.active, ofAccount: deps.activeOfAccount(accountId), activeOf: deps.activeOf };
+      // What is too old is not heeded: its account may have nothing running, and is read again for those that are picked.
+      return roomOf(flow, known, others, deps.reservedOf(accountId, ageMaxMs) ?? nothingReserved);
     },
     admits(flow, task, others) {
       const known = deps.limitsOf(flow);
       if (known === undefined) return false;
       if (known.home === undefined) return true;
-      if (!isHere(known) || roomOf(flow, known, others) <= 0) return false;
+      const isReservable = known.limits.some(({ scope, concurrencyMax }) => scope === "account" && concurrencyMax > 0);
+      const reserved = isReservable ? deps.reservedOf(flow.origin.accountId, usableMs) : nothingReserved;
+      if (reserved === undefined) return false;
+      if (!isHere(known) || roomOf(flow, known, others, reserved) <= 0) return false;
       const rates = known.limits.filter(({ rateMax }) => rateMax > 0);
       for (const limit of rates) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, 1));
       if (rates.length > 0) takers.set(task, rates);
