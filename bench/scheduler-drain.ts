@@ -150,7 +150,7 @@ function newTask(id: string) {
 async function serveAgent(slots: number): Promise<void> {
   let isPaused = false;
   process.on("disconnect", () => process.exit());
-  const room = { slots, instancesMax: 1_000, slotsUsed: 0, slotsOffered: undefined, memoryMaxMb: 0 };
+  const room = { slots, instancesMax: 1_000, slotsUsed: 0, slotsOffered: undefined, memoryMaxMb: 0, preemptible: [] };
   const status = () => ({ ...room, warmRevisions: [], draining: isPaused });
   const channels = new Set<ReturnType<typeof createChannel<FromAgent>>>();
   process.on("message", (message) => {

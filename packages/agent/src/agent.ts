@@ -22,6 +22,7 @@ import { type AgentMetrics, agentMetrics } from "./metrics.ts";
 import { lostOutcome } from "./outcome.ts";
 import { OwnersTime } from "./owners-time.ts";
 import { Reports } from "./reports/reports.ts";
+import { RoomMaker } from "./room-maker.ts";
 import { Runner } from "./run.ts";
 
 /** The agent's end of its watchdog, or of its model in the simulation. */
@@ -116,6 +117,14 @@ class Incarnation implements Agent {
     const beforeFrame = () => this.flushJournal();
     const isShortOfMemory = deps.isShortOfMemory ?? (() => false);
     this.#reports = new Reports({ config, clock, metrics, gate, beforeFrame, warmRevisions, isShortOfMemory });
+    const roomMaker = new RoomMaker({
+      clock,
+      metrics,
+      gate,
+      stop: (attempt) => this.#runner.stop(attempt),
+      isShortOfMemory,
+      onChange: () => this.#reports.changed(),
+    });
     this.#runner = new Runner({
       config,
       clock,
@@ -127,6 +136,7 @@ class Incarnation implements Agent {
       reports: this.#reports,
       logs: this.#logs,
       time,
+      onEnded: (attempt) => roomMaker.ended(attempt),
     });
     const attachDeps: AttachDeps = {
       config,
@@ -137,6 +147,7 @@ class Incarnation implements Agent {
       journal,
       reports: this.#reports,
       runner: this.#runner,
+      roomMaker,
       time,
       ready: (signal) => this.#ready(signal),
       isTrusted: () => this.#lifeline.isTrusted(),

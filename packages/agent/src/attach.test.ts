@@ -209,6 +209,7 @@ test("a ping is answered with what the agent has room for", async () => {
     instancesMax: 16,
     slotsUsed: 1,
     slotsOffered: 10,
+    preemptible: [0, 0, 0, 0],
     memoryMaxMb: 0,
     warmRevisions: [1],
     draining: false,

@@ -11,6 +11,7 @@ import {
   type ConfirmAttempts,
   type DispatchAttempts,
   type FromAgent,
+  type MakeRoom,
   RefusalReason,
   type StopAttempts,
   type ToAgent,
@@ -27,6 +28,7 @@ import { stoppedOutcome } from "./outcome.ts";
 import type { OwnersTime } from "./owners-time.ts";
 import type { Outbox } from "./reports/outbox.ts";
 import type { Reports } from "./reports/reports.ts";
+import type { RoomMaker } from "./room-maker.ts";
 import { poolSpec, type Runner } from "./run.ts";
 
 export interface AttachDeps {
@@ -38,6 +40,7 @@ export interface AttachDeps {
   readonly journal: Journal;
   readonly reports: Reports;
   readonly runner: Runner;
+  readonly roomMaker: RoomMaker;
   readonly time: OwnersTime;
   /** Resolves once the agent is registered. Rejects when it takes no more streams, or the signal aborts. */
   ready(signal: AbortSignal): Promise<void>;
@@ -109,6 +112,9 @@ class AttachStream {
         break;
       case "askFlows":
         this.#askFlows(frame.value);
+        break;
+      case "makeRoom":
+        this.#makeRoom(frame.value);
         break;
       case "ping":
         this.#outbox.status();
@@ -205,6 +211,10 @@ class AttachStream {
     const flows = gate.askFlows(frame);
     if (flows === undefined) return;
     this.#outbox.frame({ $case: "flowsAnswered", value: { incarnation: gate.incarnation, flows: [...flows] } });
+  }
+
+  #makeRoom(frame: MakeRoom): void {
+    if (this.#deps.isTrusted()) this.#deps.roomMaker.asked(frame, this.#outbox);
   }
 
   #confirm(frame: ConfirmAttempts): void {

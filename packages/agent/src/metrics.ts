@@ -32,6 +32,11 @@ export function agentMetrics(registry: Registry) {
       "Dispatches of attempts that had ended already: answered again, not run again",
     ),
     refused: counter("sluice_agent_dispatches_refused_total", "Dispatches that were refused, by reason", "reason"),
+    roomQuestions: counter(
+      "sluice_agent_room_answers_total",
+      "Answers to owners of urgent tasks that ask for room: none, stopping (an attempt is told to stop), then kept (its slot)",
+      "answer",
+    ),
     slots: gauge("sluice_agent_slots_attempts", "Attempts that may run at the same time"),
     slotsUsed: gauge("sluice_agent_slots_used_attempts", "Attempts that run or wait for an instance"),
     tableEntries: gauge("sluice_agent_dedupe_table_attempts", "Attempts that run, or ended and are not confirmed"),

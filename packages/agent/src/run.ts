@@ -33,6 +33,8 @@ export interface RunnerDeps {
   readonly reports: Reports;
   readonly logs: LogUploader;
   readonly time: OwnersTime;
+  /** An attempt has ended, and was reported. */
+  onEnded?(attempt: Attempt): void;
 }
 
 const progressLengthMax = 8 * 1024;
@@ -58,7 +60,7 @@ export class Runner {
     void this.#run(run);
   }
 
-  /** Its owner wants it to stop; the pool says when it has. */
+  /** Its owner wants it to stop, or its slot is needed; the pool says when it has. */
   stop(attempt: Attempt): void {
     const run = this.#running.get(attempt);
     if (!run) return;
@@ -96,6 +98,7 @@ export class Runner {
     if (!gate.end(run.entry, outcome)) return;
     journal.ended(run.entry.ref, outcome);
     reports.ended(run.entry);
+    this.#deps.onEnded?.(run.entry);
   }
 
   /** What did not succeed while the agent shut down may have failed for that reason. */

@@ -369,6 +369,7 @@ export class Owner {
       retries: 0,
       payload: Buffer.from(`input ${order.seq}`),
       limitsVersion: [],
+      ...{ priority: 2, preemptible: false },
       ...order,
     };
   }

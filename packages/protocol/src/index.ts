@@ -1,6 +1,7 @@
 export * from "../gen/externalscaler/externalscaler.ts";
 export * from "../gen/sluice/internal/v1/agent.ts";
 export * from "../gen/sluice/internal/v1/agent_gateway.ts";
+export * from "../gen/sluice/internal/v1/room.ts";
 export * from "../gen/sluice/v1/cluster_service.ts";
 export * from "../gen/sluice/v1/function_service.ts";
 export * from "../gen/sluice/v1/operation_service.ts";

@@ -73,7 +73,7 @@ export function schedulerMetrics(registry: Registry) {
     ),
     flowControlErrors: counter("flow_control_errors_total", "Attempts that ended with a flow-control error."),
     slowedFlows: counter("slowed_flows_total", "Times that a flow was slowed down because too much of it was refused."),
-    preempted: counter("preempted_attempts_total", "Attempts that were told to stop to make room for urgent tasks."),
+    preempted: counter("preempted_attempts_total", "Attempts that were stopped to make room for urgent tasks."),
     throttledFlows: new Gauge({
       name: "sluice_scheduler_throttled_flows",
       help: "Flows that are held back now because their downstream refused too much, or asked for a pause.",

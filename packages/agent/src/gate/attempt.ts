@@ -1,11 +1,21 @@
 import type { AttemptOutcome, AttemptRef } from "@sluice/protocol";
 import type { FlowName } from "./flow-floors.ts";
 
+/** What an attempt is that may be stopped for others. */
+export interface Stoppable {
+  /** 0 (urgent) to 3 (low). */
+  readonly priority: number;
+  /** MiB of its instance; 0: not known. */
+  readonly memoryMb: number;
+}
+
 /** An attempt as the gate keeps it, from its acceptance until its owner has confirmed its outcome. */
 export interface Attempt {
   readonly ref: AttemptRef;
   /** Undefined: it is not known, and does not run. */
   readonly flow: FlowName | undefined;
+  /** May be stopped for a task of a higher priority; undefined: for none. */
+  readonly stoppable: Stoppable | undefined;
   /** An earlier incarnation on this host had it. */
   readonly recovered: boolean;
   /** How it ended; undefined: it runs, or waits for an instance. Set once. */
@@ -18,10 +28,11 @@ export interface Attempt {
   progress: string;
 }
 
-export function newAttempt({ seq, attempt, queue, lane }: AttemptRef, flow?: FlowName): Attempt {
+export function newAttempt({ seq, attempt, queue, lane }: AttemptRef, flow?: FlowName, stoppable?: Stoppable): Attempt {
   return {
     ref: { seq, attempt, queue, lane },
     flow: flow && { accountId: flow.accountId, functionName: flow.functionName },
+    stoppable,
     recovered: false,
     outcome: undefined,
     startedAtMs: 0,

@@ -25,6 +25,8 @@ export class DedupeTable {
   #count = 0;
   #runningCount = 0;
   #bytes = 0;
+  /** By priority. */
+  readonly #stoppable = [0, 0, 0, 0];
 
   constructor(limits: DedupeLimits) {
     this.#limits = limits;
@@ -39,6 +41,10 @@ export class DedupeTable {
   }
   get bytes(): number {
     return this.#bytes;
+  }
+  /** Attempts that run and may be stopped for urgent ones, by their priority. */
+  get stoppable(): readonly number[] {
+    return this.#stoppable;
   }
   get isFull(): boolean {
     return this.#count >= this.#limits.entriesMax || this.#bytes >= this.#limits.bytesMax;
@@ -64,14 +70,14 @@ export class DedupeTable {
     assert(!this.find(seq, attempt.ref.attempt), "an attempt is in the dedupe table once");
     this.#attempts.set(seq, [...(this.#attempts.get(seq) ?? []), attempt]);
     this.#count++;
-    if (attempt.outcome === undefined) this.#runningCount++;
+    if (attempt.outcome === undefined) this.#countRunning(attempt, 1);
     this.#bytes += outcomeBytes(attempt.outcome);
   }
 
   end(attempt: Attempt, outcome: AttemptOutcome): void {
     assert(attempt.outcome === undefined, "an attempt ends once");
     attempt.outcome = outcome;
-    this.#runningCount--;
+    this.#countRunning(attempt, -1);
     this.#bytes += outcomeBytes(outcome);
   }
 
@@ -89,8 +95,14 @@ export class DedupeTable {
     if (others.length > 0) this.#attempts.set(seq, others);
     else this.#attempts.delete(seq);
     this.#count--;
-    if (attempt.outcome === undefined) this.#runningCount--;
+    if (attempt.outcome === undefined) this.#countRunning(attempt, -1);
     this.#bytes -= outcomeBytes(attempt.outcome);
+  }
+
+  #countRunning({ stoppable }: Attempt, change: 1 | -1): void {
+    this.#runningCount += change;
+    if (!stoppable) return;
+    this.#stoppable[stoppable.priority] = (this.#stoppable[stoppable.priority] ?? 0) + change;
   }
 
   *[Symbol.iterator](): Iterator<Attempt> {

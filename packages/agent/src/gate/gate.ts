@@ -20,16 +20,18 @@ import {
   type DispatchAttempts,
   type FlowAnswer,
   type FlowQuestion,
+  type MakeRoom,
   type QueueFloors,
   RefusalReason,
   type RefusedPartition,
   type StopAttempts,
 } from "@sluice/protocol";
 import type { Recovered } from "../journal.ts";
-import { type Attempt, newAttempt } from "./attempt.ts";
+import { type Attempt, newAttempt, type Stoppable } from "./attempt.ts";
 import { type DedupeLimits, DedupeTable } from "./dedupe-table.ts";
 import { FlowFloors, type FlowName } from "./flow-floors.ts";
 import { Lanes, type Origin } from "./lanes.ts";
+import { type Room, Rooms } from "./rooms.ts";
 
 export interface GateConfig extends DedupeLimits {
   /** Attempts that run at the same time. */
@@ -61,7 +63,7 @@ export interface DispatchContext {
   /** Whether the spec of a revision was sent. */
   knowsFunction(revision: number): boolean;
   /** Of a revision that was sent; undefined: of none. */
-  flowOf?(revision: number): FlowName | undefined;
+  flowOf?(revision: number): (FlowName & { readonly memoryMb?: number }) | undefined;
   /** The host has too little memory left: nothing is started. */
   readonly isShortOfMemory?: boolean;
 }
@@ -87,12 +89,14 @@ export class Gate {
   readonly #lanes = new Lanes();
   readonly #table: DedupeTable;
   readonly #flows = new FlowFloors();
+  readonly #rooms: Rooms;
   #state: "closed" | "open" | "draining" | "shut" = "closed";
   #incarnation = 0;
 
   constructor(config: GateConfig) {
     this.#config = config;
     this.#table = new DedupeTable(config);
+    this.#rooms = new Rooms(config.slots);
   }
 
   open({ incarnation, floors, recovered, lostOutcome }: Opening): void {
@@ -132,9 +136,12 @@ export class Gate {
     return this.#table.bytes;
   }
 
-  status(): Pick<AgentStatus, "slots" | "slotsUsed" | "instancesMax" | "draining"> {
+  /** A slot that is kept for somebody counts as used. */
+  status(): Pick<AgentStatus, "slots" | "slotsUsed" | "instancesMax" | "draining" | "preemptible"> {
     const { slots, instancesMax } = this.#config;
-    return { slots, instancesMax, slotsUsed: this.#table.runningCount, draining: this.#state !== "open" };
+    const slotsUsed = this.#table.runningCount + this.#rooms.keptCount;
+    const preemptible = this.#state === "open" ? this.#rooms.stoppableOf(this.#table) : [];
+    return { slots, instancesMax, slotsUsed, draining: this.#state !== "open", preemptible };
   }
 
   /** Attempts that run, by the stream that they are reported to. */
@@ -173,7 +180,9 @@ export class Gate {
         ? this.#decide(order, origin, context)
         : { refusal: RefusalReason.INCARNATION };
       if (decision === "start") {
-        const attempt = newAttempt(order, context.flowOf?.(order.functionRevision));
+        const flow = context.flowOf?.(order.functionRevision);
+        const attempt = newAttempt(order, flow, stoppableOf(order, flow?.memoryMb));
+        this.#rooms.take(streamId, flow, order.priority);
         this.#table.add(attempt);
         accepted.push({ attempt, order });
       } else if ("refusal" in decision) {
@@ -196,7 +205,9 @@ export class Gate {
     if (!knowsFunction(order.functionRevision)) return { refusal: RefusalReason.UNKNOWN_FUNCTION };
     const flow = context.flowOf?.(order.functionRevision);
     if (flow && this.#flows.refuses(flow, order.limitsVersion)) return { refusal: RefusalReason.LIMITS };
-    if (this.#table.runningCount >= this.#config.slots || this.#table.isFull || isShortOfMemory)
+    const keptForOthers =
+      this.#rooms.keptCount - (this.#rooms.isKeptFor(origin.streamId, flow, order.priority) ? 1 : 0);
+    if (this.#table.runningCount + keptForOthers >= this.#config.slots || this.#table.isFull || isShortOfMemory)
       return { refusal: RefusalReason.BUSY };
     // No owner should ask for it; if one does, its task must at least not run twice here.
     if (this.#table.isRunning(order.seq)) return { refusal: RefusalReason.BUSY };
@@ -223,6 +234,24 @@ export class Gate {
     return count;
   }
 
+  /**
+   * Room for an urgent task: an attempt to stop, or a slot that is free and kept from now on. `none`: nobody may be stopped, or
+   * enough are. Undefined: the question is not from the owner of the lane.
+   */
+  makeRoom(frame: MakeRoom, streamId: number): Room | "none" | undefined {
+    const origin: Origin = { streamId, session: frame.session };
+    if (!this.#isMeant(frame.incarnation) || !this.#lanes.isAttachedTo(frame, frame.epoch, origin)) return undefined;
+    if (this.#state !== "open" || this.#table.isFull) return "none";
+    const isFree = this.#table.runningCount + this.#rooms.keptCount < this.#config.slots;
+    const isHeard = ({ ref }: Attempt) => this.#lanes.reporterOf(ref) !== undefined;
+    return this.#rooms.open(frame, { streamId, isFree, attempts: this.#table, isHeard }) ?? "none";
+  }
+
+  /** The room is anybody's. */
+  release(room: Room): void {
+    this.#rooms.release(room);
+  }
+
   /** Takes back what was accepted and could not be started. */
   takeBack(attempt: Attempt): void {
     this.#table.remove(attempt);
@@ -232,6 +261,7 @@ export class Gate {
   end(attempt: Attempt, outcome: AttemptOutcome): boolean {
     if (this.isShut) return false;
     this.#table.end(attempt, outcome);
+    this.#rooms.ended(attempt);
     return true;
   }
 
@@ -285,9 +315,14 @@ export class Gate {
   /** The stream has ended. */
   detach(streamId: number): void {
     this.#lanes.detach(streamId);
+    this.#rooms.detach(streamId);
   }
 
   #isMeant(incarnation: number): boolean {
     return incarnation === this.#incarnation && (this.#state === "open" || this.#state === "draining");
   }
+}
+
+function stoppableOf({ preemptible, priority }: DispatchAttempt, memoryMb = 0): Stoppable | undefined {
+  return preemptible ? { priority, memoryMb } : undefined;
 }

@@ -35,6 +35,8 @@ function anOrder(overrides: Partial<DispatchAttempt> = {}): DispatchAttempt {
     retries: 0,
     payload: Buffer.alloc(0),
     limitsVersion: [],
+    priority: 2,
+    preemptible: false,
     ...overrides,
   };
 }

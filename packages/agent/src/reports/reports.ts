@@ -147,7 +147,8 @@ export class Reports {
     const status = gate.status();
     // Schedulers that do not know what they are offered know this.
     const slots = isShortOfMemory?.() ? status.slotsUsed : status.slots;
-    const told = { ...status, slots, slotsOffered: undefined, memoryMaxMb: config.memoryMaxMb };
+    const preemptible = isShortOfMemory?.() ? [] : status.preemptible;
+    const told = { ...status, slots, preemptible, slotsOffered: undefined, memoryMaxMb: config.memoryMaxMb };
     return { ...told, warmRevisions: warmRevisions() };
   }
 

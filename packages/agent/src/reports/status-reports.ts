@@ -49,7 +49,7 @@ export class StatusReports {
   }
 }
 
-/** A tenth of the slots, full or not, idle or not, draining or not, how many slots, and which functions are warm. */
+/** A tenth of the slots, full or not, idle or not, draining or not, how many slots, which functions are warm, who may be stopped. */
 function isNoticeable(before: AgentStatus, after: AgentStatus): boolean {
   const step = Math.max(1, Math.floor(after.slots / 10));
   return (
@@ -58,6 +58,7 @@ function isNoticeable(before: AgentStatus, after: AgentStatus): boolean {
     Math.abs(before.slotsUsed - after.slotsUsed) >= step ||
     before.slotsUsed >= before.slots !== after.slotsUsed >= after.slots ||
     (before.slotsUsed === 0) !== (after.slotsUsed === 0) ||
+    before.preemptible.map(Boolean).join() !== after.preemptible.map(Boolean).join() ||
     before.warmRevisions.join() !== after.warmRevisions.join()
   );
 }

@@ -5,7 +5,15 @@ import { AgentRoom } from "./agent-room.ts";
 
 class TestRoom extends AgentRoom {
   hear(told: Partial<AgentStatus>): void {
-    const nothing = { slots: 64, slotsUsed: 0, warmRevisions: [], draining: false, instancesMax: 0, memoryMaxMb: 0 };
+    const nothing = {
+      preemptible: [],
+      slots: 64,
+      slotsUsed: 0,
+      warmRevisions: [],
+      draining: false,
+      instancesMax: 0,
+      memoryMaxMb: 0,
+    };
     this.followStatus({ ...nothing, slotsOffered: undefined, ...told });
   }
 }

@@ -1,5 +1,11 @@
 import type { Clock } from "@sluice/core";
-import type { AgentStatus } from "@sluice/protocol";
+import type { AgentStatus, MakeRoom } from "@sluice/protocol";
+
+/** For whom room is asked. */
+export type RoomWanted = Pick<MakeRoom, "lane" | "accountId" | "functionName" | "priority" | "memoryMb">;
+
+/** For room an agent is asked once in this time, by all partitions together. */
+const questionEveryMs = 100;
 
 /** What an agent has room for, as it has said last, and as this scheduler has used of it since. */
 export class AgentRoom {
@@ -11,6 +17,8 @@ export class AgentRoom {
   /** MiB of memory that they may take together; the same. */
   memoryMaxMb = Number.POSITIVE_INFINITY;
   draining = false;
+  /** Attempts of all schedulers that it may stop for urgent ones, by their priority; empty: it stops none. */
+  preemptible: readonly number[] = [];
   warm: ReadonlySet<number> = new Set();
   /** Attempts of a warm revision that it had of this scheduler when it said so. */
   readonly usedWhenWarm = new Map<number, number>();
@@ -21,6 +29,8 @@ export class AgentRoom {
   /** Monotonic; 0: not paused. */
   protected pausedUntil = 0;
   #usedElsewhere = 0;
+  #lastQuestion = 0;
+  #askedAt = Number.NEGATIVE_INFINITY;
   /** Attempts that this scheduler may have there, its own included; undefined: an agent of an older release, which does not say. */
   #offered: number | undefined;
   readonly #clock: Clock;
@@ -36,6 +46,18 @@ export class AgentRoom {
     return Math.max(0, (this.#offered ?? this.slots - this.#usedElsewhere) - this.used);
   }
 
+  /** Whether it may be asked for room now. */
+  get mayBeAskedForRoom(): boolean {
+    return this.#clock.monotonic() - this.#askedAt >= questionEveryMs;
+  }
+
+  /** The number of a question for room that is asked now; undefined: one was asked a moment ago. */
+  protected nextQuestion(): number | undefined {
+    if (!this.mayBeAskedForRoom) return undefined;
+    this.#askedAt = this.#clock.monotonic();
+    return ++this.#lastQuestion;
+  }
+
   protected followStatus(status: AgentStatus): void {
     this.slots = status.slots;
     this.slotsUsed = status.slotsUsed;
@@ -44,6 +66,7 @@ export class AgentRoom {
     this.#offered = status.slotsOffered;
     this.#usedElsewhere = Math.max(0, status.slotsUsed - this.used);
     this.draining = status.draining;
+    this.preemptible = status.preemptible;
     this.warm = new Set(status.warmRevisions);
     this.usedWhenWarm.clear();
     for (const revision of status.warmRevisions) {

@@ -97,7 +97,14 @@ function alive(clock: FakeClock, everyMs = 1_000) {
   return async function* (_input: unknown, { signal }: { signal: AbortSignal }) {
     while (!signal.aborted) {
       await clock.sleep(everyMs, signal);
-      const room = { slots: 4, instancesMax: 4, slotsUsed: 0, slotsOffered: undefined, memoryMaxMb: 0 };
+      const room = {
+        slots: 4,
+        instancesMax: 4,
+        slotsUsed: 0,
+        slotsOffered: undefined,
+        memoryMaxMb: 0,
+        preemptible: [],
+      };
       const value = { ...room, warmRevisions: [], draining: false };
       yield { frame: { $case: "status" as const, value } };
     }

@@ -64,6 +64,7 @@ test("a frame of a newer release, and one without what it should have, are passe
     instancesMax: 3,
     slotsOffered: undefined,
     memoryMaxMb: 0,
+    preemptible: [],
   };
   const link = new AgentLink(
     {

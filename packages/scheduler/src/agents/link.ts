@@ -32,11 +32,12 @@ import type {
   FlowQuestion,
   FromAgent,
   InventoryEntry,
+  RoomAnswer,
   ToAgent,
 } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { AgentRecord, FunctionRecord } from "@sluice/store";
-import { AgentRoom } from "./agent-room.ts";
+import { AgentRoom, type RoomWanted } from "./agent-room.ts";
 import { functionSpec } from "./function-spec.ts";
 
 export type AgentApi = Api<typeof AgentServiceService>;
@@ -56,6 +57,8 @@ export interface PartitionPort {
   onRoom(): void;
   /** What runs of limited flows outside their lanes. */
   onFlowsAnswered?(link: AgentLink, answers: readonly FlowAnswer[]): void;
+  /** What becomes of questions for room, of any partition. */
+  onRoomAnswer?(link: AgentLink, answer: RoomAnswer): void;
   /** The agent is dead, and no incarnation of it lives. */
   onAgentDead(agentId: string): void;
 }
@@ -167,6 +170,16 @@ export class AgentLink extends AgentRoom {
   /** False: there is no stream. */
   ask(flows: FlowQuestion[]): boolean {
     return this.#push({ frame: { $case: "askFlows", value: { incarnation: this.incarnation, flows } } });
+  }
+
+  /** Asks for room. The number of the question; undefined: nothing was asked. */
+  makeRoom(port: PartitionPort, wanted: RoomWanted): number | undefined {
+    const state = this.#attachedState(port);
+    const question = state && this.nextQuestion();
+    if (!state || question === undefined) return undefined;
+    const { queue, epoch } = port.owner;
+    const value = { session: state.session, incarnation: this.incarnation, question, queue, epoch, ...wanted };
+    return this.#push({ frame: { $case: "makeRoom", value } }) ? question : undefined;
   }
 
   stop(port: PartitionPort, attempts: AttemptRef[]): boolean {
@@ -309,6 +322,10 @@ export class AgentLink extends AgentRoom {
       case "flowsAnswered":
         if (frame.value.incarnation !== this.incarnation) return;
         for (const { port } of this.#partitions.values()) port.onFlowsAnswered?.(this, frame.value.flows);
+        return;
+      case "roomAnswer":
+        if (frame.value.incarnation !== this.incarnation) return;
+        for (const { port } of this.#partitions.values()) port.onRoomAnswer?.(this, frame.value);
         return;
       case "status":
         this.#receiveStatus(frame.value);

@@ -12,6 +12,7 @@ import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack } from
 import { endTask, loseTask } from "./ends.ts";
 import { rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
+import { roomAnswered } from "./preempt.ts";
 
 const retryMs = 200;
 const leavingLookMs = 10;
@@ -146,6 +147,7 @@ export function createPort(context: PartitionContext, signal: AbortSignal): Part
       for (const refused of attempts) refusedAttempt(context, port, link, refused);
     },
     onFlowsAnswered: (link, answers) => context.homes.answered(link, answers),
+    onRoomAnswer: (link, answer) => roomAnswered(context, link, answer),
     onStale: () => context.stepDown("an agent has seen a higher epoch"),
     onRoom: () => context.wakeDispatch.notify(),
     onAgentDead(agentId) {

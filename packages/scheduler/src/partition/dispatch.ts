@@ -20,6 +20,7 @@ import { type ActiveTask, rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 import { pick } from "./pick.ts";
 import { planRow } from "./plan.ts";
+import { mayBePreempted } from "./preempting.ts";
 import { ackFinished } from "./pull.ts";
 import { placingOf } from "./room.ts";
 
@@ -283,7 +284,7 @@ class Assignments {
   add(task: ActiveTask, row: TaskRow, limitsVersion: readonly number[]): void {
     const record = task.function;
     if (!record) return;
-    const link = this.#place(task, placingOf(this.#context, record));
+    const link = this.#keptFor(task) ?? this.#place(task, placingOf(this.#context, record));
     if (!link) {
       putBack(this.#context, task);
       return;
@@ -306,7 +307,19 @@ class Assignments {
       retries: row.retries,
       payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
       limitsVersion: [...limitsVersion],
+      priority: task.origin.priority,
+      preemptible: mayBePreempted(task),
     });
+  }
+
+  /** The agent that has made room for it. A task that was lost with an agent keeps to the first ones, as in any other case. */
+  #keptFor(task: ActiveTask): AgentLink | undefined {
+    const { preempting } = this.#context;
+    const link = preempting.keptFor.get(task);
+    preempting.keptFor.delete(task);
+    if (!link) return undefined;
+    const { all, first } = this.#candidatesOf(task.flowKey);
+    return (task.lostAttempts > 0 ? first : all).includes(link) ? link : undefined;
   }
 
   #place(task: ActiveTask, placing: Placing): AgentLink | undefined {

@@ -50,6 +50,7 @@ export function endTask(
           },
           factsOf(context, task),
         );
+  if (outcome.kind === OutcomeKind.STOPPED && !task.stopMarked) context.metrics.preempted.inc();
   context.metrics.ended.inc({ kind: kindNames.get(outcome.kind) ?? "UNSPECIFIED" });
   pushWrite(context, { write, confirmTo: link });
 }

@@ -42,7 +42,7 @@ export function outcomeWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts
 }
 
 /**
- * Stopped, and no user asked for it: an owner stopped it for a task that is urgent. It goes on as the next attempt, like one that
+ * Stopped, and no user asked for it: its agent stopped it for a task that is urgent. It goes on as the next attempt, like one that
  * met flow control. If a user has asked meanwhile, the mark on its row ends it where it is parked.
  */
 function preemptedWrite(task: ActiveTask, ended: Ended, facts: OutcomeFacts): SettleWrite | ParkWrite {

@@ -3,7 +3,7 @@ import type { Seq } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
-import { takeClaimed } from "./preempt.ts";
+import { takeKept } from "./preempt.ts";
 import { freeUpTo, placingOf, shardRoom } from "./room.ts";
 import { countWithoutTurn, hasNoTurn } from "./turn.ts";
 
@@ -22,21 +22,23 @@ const readBytesMax = 4 * 1024 * 1024;
 /** Numbers without a turn that are passed in one go: some ms. */
 const passesMax = 100_000;
 
-/** The next numbers, at most as many as their agents have room for. Their rows are being read from now on. */
+/**
+ * The next numbers, at most as many as their agents have room for, and those that an agent has made room for. Their rows are
+ * being read from now on.
+ */
 export function pick(context: PartitionContext): ActiveTask[] {
   const { order, memory, config, clock } = context;
   if (order.size === 0 || context.pending.isFull) return [];
   const readMax = Math.max(1, Math.floor(readBytesMax / Math.max(1, context.payloadBytes)));
+  const taken = takeKept(context);
   let room = freeUpTo(Math.min(config.batchSize, readMax), context);
   const roomOfFlow = new Map<string, number>();
-  const picked: ActiveTask[] = [];
+  const picked: ActiveTask[] = [...taken];
   let passes = passesMax;
   const now = clock.now();
   const startedAt = clock.monotonic();
   const looksAtAll = startedAt >= context.blockedUntil;
   context.growsAt = Number.POSITIVE_INFINITY;
-  picked.push(...takeClaimed(context, room));
-  room -= picked.length;
   if (looksAtAll) order.unblockAll();
   while (room > 0) {
     const waiting = order.peek();

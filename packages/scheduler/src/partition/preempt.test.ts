@@ -1,103 +1,159 @@
 import { FunctionName } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
-import { OutcomeKind } from "@sluice/protocol";
+import { RoomState } from "@sluice/protocol";
 import { expect, onTestFinished, test } from "vitest";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { endTask } from "./ends.ts";
 import { allGates } from "./gates.ts";
-import { preemptLoop } from "./preempt.ts";
+import { preemptLoop, roomAnswered } from "./preempt.ts";
 import { type DispatchOptions, startDispatching } from "./testing.ts";
 
 const other = aFlow({ function: FunctionName("other") });
+/** One attempt of low priority. */
+const low = [0, 0, 0, 1];
 
-/** A partition with two slots, both taken by tasks of low priority. */
+/** A partition with two slots, both taken by tasks of low priority; more of theirs may be stopped, of other partitions. */
 async function startFull(options: DispatchOptions = {}) {
-  const dispatching = startDispatching({ slots: 2, preemptible: true, ...options });
-  const { clock, context, deliver, links } = dispatching;
+  const dispatching = startDispatching({ slots: 2, preemptible: true, stoppable: { a1: low }, ...options });
+  const { clock, context, deliver, links, questions } = dispatching;
   const stop = new AbortController();
   const done = preemptLoop(context, {} as PartitionPort)(stop.signal);
   onTestFinished(async () => {
     stop.abort();
     await done;
   });
-  const [link] = links as [AgentLink];
-  for (let count = 0; count < 2; count++) {
+  for (let count = 0; count < 2 * links.length; count++) {
     deliver(1, { priority: 3 });
     await clock.advance(10);
   }
   return {
     ...dispatching,
-    end(seq: number, kind = OutcomeKind.STOPPED) {
-      const task = context.memory.active(seq);
-      if (!task) throw new Error("it does not run");
-      const nothing = Buffer.alloc(0);
-      const outcome = { kind, result: nothing, errorType: "", errorMessage: "", errorBody: nothing };
-      endTask(context, link, task, {
-        outcome: { ...outcome, retryAfterMs: 0, endedAtMs: 1 },
-        startedAtMs: 1,
-        instanceId: "",
-      });
-      context.memory.forget(seq);
-      context.wakeDispatch.notify();
+    /** The agent that was asked last says this. */
+    async answer(state: RoomState) {
+      const { agentId, question } = questions.at(-1) ?? { agentId: "nobody was asked", question: 0 };
+      const link = links.find((each) => each.agentId === agentId) as AgentLink;
+      roomAnswered(context, link, { incarnation: 1, question, state });
+      await clock.advance(10);
     },
     sent: () => dispatching.frames.flat().map(({ seq }) => seq),
   };
 }
 
-test("an urgent task that nobody has room for gets the slot of the one that was started last", async () => {
-  const { clock, context, deliver, stops, end, sent } = await startFull();
+test("for an urgent task that nobody has room for an agent is asked, and it goes where room was made", async () => {
+  const { clock, context, deliver, questions, answer, sent, sentTo } = await startFull();
   deliver(3, { flow: other, priority: 2 });
   deliver(1, { priority: 0 });
   await clock.advance(90);
-  expect(stops).toEqual([]);
+  expect(questions).toEqual([]);
   await clock.advance(200);
-  expect(stops).toMatchObject([{ seq: 2, attempt: 1 }]);
-  end(2);
-  await clock.advance(10);
-  // Before those of another flow, which would have been next.
+  expect(questions).toMatchObject([{ agentId: "a1", priority: 0, functionName: "echo", memoryMb: 128 }]);
+  await answer(RoomState.STOPPING);
+  expect(sent()).toEqual([1, 2]);
+  await answer(RoomState.KEPT);
+  // Although the agent offers no slot, and before those of another flow, which would have been next.
   expect(sent()).toEqual([1, 2, 6]);
+  expect(sentTo.get(6)).toBe("a1");
   expect(context.preempting.claims).toEqual([]);
-  expect(context.pending.take(9).map(({ write }) => write)).toMatchObject([{ kind: "park", seq: 2, retries: 0 }]);
 });
 
-test("nobody is stopped twice, and for one waiting task only one", async () => {
-  const { clock, deliver, stops } = await startFull();
+test("for one waiting task one agent is asked once, while it has answered that it stops something", async () => {
+  const { clock, deliver, questions, answer } = await startFull();
   deliver(1, { priority: 1 });
+  await clock.advance(300);
+  await answer(RoomState.STOPPING);
   await clock.advance(5_000);
-  expect(stops).toHaveLength(1);
-  deliver(3, { priority: 1 });
-  await clock.advance(5_000);
-  expect(stops.map(({ seq }) => seq)).toEqual([2, 1]);
+  expect(questions).toHaveLength(1);
+  deliver(9, { priority: 1 });
+  await clock.advance(900);
+  expect(questions, "no more than four are open").toHaveLength(4);
+});
+
+test("the next agent is asked when one stops nothing, and that one not again at once", async () => {
+  const stoppable = { a1: low, a2: low };
+  const { clock, deliver, questions, answer } = await startFull({ agents: 2, stoppable });
+  deliver(1, { priority: 0 });
+  await clock.advance(300);
+  const [first] = questions;
+  await answer(RoomState.NONE);
+  await clock.advance(150);
+  expect(questions).toHaveLength(2);
+  expect(questions[1]?.agentId).not.toBe(first?.agentId);
+  await answer(RoomState.NONE);
+  await clock.advance(200);
+  expect(questions).toHaveLength(2);
+  await clock.advance(600);
+  expect(questions).toHaveLength(3);
+});
+
+test("of two agents the one is asked that has more to stop, of priorities that are low enough", async () => {
+  const stoppable = { a1: [0, 9, 0, 1], a2: [0, 0, 2, 0] };
+  const { clock, deliver, questions } = await startFull({ agents: 2, stoppable });
+  deliver(1, { priority: 1 });
+  await clock.advance(300);
+  expect(questions.map(({ agentId }) => agentId)).toEqual(["a2"]);
 });
 
 test.each([
   ["what waits is neither urgent nor high", { priority: 2 as const }, {}],
-  ["what runs is not preemptible", { priority: 0 as const }, { preemptible: false }],
+  ["nothing of a lower priority may be stopped", { priority: 1 as const }, { stoppable: { a1: [5, 5, 0, 0] } }],
+  ["its agent is of an older release", { priority: 0 as const }, { stoppable: {} }],
   ["there is room", { priority: 0 as const }, { slots: 3 }],
-])("nothing is stopped when %s", async (_why, waiting, options) => {
-  const { clock, deliver, stops } = await startFull(options);
+  ["its function has as many instances there as it may have", { priority: 0 as const }, { instancesMax: 0 }],
+])("nobody is asked when %s", async (_why, waiting, options) => {
+  const { clock, deliver, questions } = await startFull(options);
   deliver(1, waiting);
   await clock.advance(5_000);
-  expect(stops).toEqual([]);
+  expect(questions).toEqual([]);
 });
 
-test("nothing is stopped for a flow that a gate holds back, nor what was stopped three times", async () => {
-  const { clock, context, deliver, stops } = await startFull();
+test("nobody is asked for a flow that a gate holds back, nor for more than it lets pass", async () => {
+  const { clock, context, deliver, questions } = await startFull();
   Object.assign(context, { gates: allGates([{ room: () => 0 }]) });
   deliver(1, { priority: 0 });
-  await clock.advance(5_000);
-  expect(stops).toEqual([]);
-  Object.assign(context, { gates: allGates([]) });
-  for (const task of context.memory.activeTasks()) task.attempt = 4;
-  await clock.advance(5_000);
-  expect(stops).toEqual([]);
+  await clock.advance(900);
+  expect(questions).toEqual([]);
+  Object.assign(context, { gates: allGates([{ room: () => 1 }]) });
+  deliver(3, { priority: 0 });
+  await clock.advance(900);
+  expect(questions).toHaveLength(1);
 });
 
-test("a slot that is not free in time is anybody's, and its attempt may be asked again", async () => {
-  const { clock, context, deliver, stops } = await startFull();
+test("an agent that does not answer is asked again, and so is one that does not keep its word", async () => {
+  const { clock, deliver, questions, answer } = await startFull();
   deliver(1, { priority: 0 });
-  await clock.advance(1_000);
-  expect(context.preempting.claims).toHaveLength(1);
-  await clock.advance(30_000);
-  expect(stops.map(({ seq }) => seq)).toEqual([2, 2]);
+  await clock.advance(1_200);
+  expect(questions).toHaveLength(1);
+  await clock.advance(700);
+  expect(questions).toHaveLength(2);
+  await answer(RoomState.STOPPING);
+  await clock.advance(29_000);
+  expect(questions).toHaveLength(2);
+  await clock.advance(2_000);
+  expect(questions).toHaveLength(3);
+});
+
+test("room goes to another task of the flow when the one that asked has gone elsewhere", async () => {
+  const { clock, context, deliver, answer, sent } = await startFull();
+  deliver(2, { priority: 0 });
+  await clock.advance(200);
+  await answer(RoomState.STOPPING);
+  context.memory.forget(3);
+  await answer(RoomState.KEPT);
+  expect(sent()).toEqual([1, 2, 4]);
+});
+
+test("an attempt is sent as one that may be stopped at most three times", async () => {
+  const { clock, context, deliver, frames } = startDispatching({ preemptible: true });
+  const marks = () => frames.flat().map(({ priority, preemptible }) => [priority, preemptible]);
+  deliver(1, { priority: 3 });
+  deliver(1, { priority: 3, attempt: 3 });
+  deliver(1, { priority: 3, attempt: 4 });
+  deliver(1, { priority: 1, attempt: 4, retries: 1 });
+  await clock.advance(10);
+  expect(context.memory.size).toBe(4);
+  expect(marks().toSorted()).toEqual([
+    [1, true],
+    [3, false],
+    [3, true],
+    [3, true],
+  ]);
 });

@@ -1,93 +1,114 @@
-// Loop: while no agent has room, stops what may be stopped for what is urgent.
+// Loop: while no agent of its flow has room, asks agents to make some for what is urgent.
 //
-//   urgent waits ──nobody has room for `waitMs`──▶ victim is told to stop ──it ended──▶ `takeClaimed` gives its slot to the urgent one
-//                                                        └── it succeeds before: that counts, and its slot is free as well
+//   urgent waits ──its shard is full for `waitMs`──▶ asked ──"stopping"──▶ stopping ──"kept"──▶ kept ──`takeKept`──▶ sent there
+//        ▲                                            │ │────────────────"kept"───────────────────▲
+//        ├──"none", or no answer: another agent next──┘ │
+//        └──not in time, or the link broke──────────────┴── of each state
 //
-// A victim is preemptible, of lower priority, runs in this partition, on an agent that may run the urgent one; the one that was
-// started last has lost the least. Its agent reports it as stopped; without the mark of a user on its row that means: preempted
-// (`outcome.ts`), so nobody needs to remember it, and an owner that takes over meanwhile comes to the same conclusion.
-import type { Loop, Seq } from "@sluice/core";
+// The agent says what is stopped: what may be is marked so when it is sent, and lies in other partitions and with other owners as
+// a rule. It reports it as stopped to its owner; without the mark of a user on its row that means: preempted (`outcome.ts`), so
+// nobody needs to remember it, and an owner that takes over meanwhile comes to the same conclusion. The freed slot is kept for
+// the flow of who asked. Agents of an older release tell nothing that may be stopped, and are not asked.
+import type { Loop, Random, Seq } from "@sluice/core";
+import { type RoomAnswer, RoomState } from "@sluice/protocol";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { roomFor } from "../agents/place.ts";
+import { type Placing, roomFor } from "../agents/place.ts";
 import type { PartitionContext } from "./context.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
 import type { Claim } from "./preempting.ts";
-import { freeUpTo, placingOf } from "./room.ts";
+import { placingOf } from "./room.ts";
 import { hasNoTurn } from "./turn.ts";
 
-/** So long nobody had room, and so much time lies between two stops. */
+/** So long a shard was full, and so much time lies between two looks. */
 const waitMs = 100;
 const claimsMax = 4;
+const answerMs = 1_000;
 /** An instance gets a grace to stop. */
-const claimMs = 30_000;
-/** Attempts of a task that may be stopped so, or meet flow control: after that it is left alone. */
-const preemptionsMax = 3;
+const stoppingMs = 30_000;
+/** As long as the agent keeps it. */
+const keptMs = 2_000;
+/** An agent that can stop nothing now. */
+const quietMs = 500;
 const looksMax = 1_000;
 
 export function preemptLoop(context: PartitionContext, port: PartitionPort): Loop {
   const { clock, preempting, wakePreempt } = context;
   return async (signal) => {
-    let fullSince = Number.POSITIVE_INFINITY;
     while (!signal.aborted) {
-      forgetLate(context);
       if (preempting.urgent.size === 0) {
-        fullSince = Number.POSITIVE_INFINITY;
+        preempting.fullSince = new Map();
         await wakePreempt.wait(signal);
       }
-      const now = clock.monotonic();
-      fullSince = isFull(context) ? Math.min(fullSince, now) : Number.POSITIVE_INFINITY;
-      const mayStop = !context.draining && context.unanswered.size === 0 && context.isTrusted();
-      if (mayStop && now - fullSince >= waitMs && preempting.claims.length < claimsMax) stopOne(context, port);
-      else if (preempting.urgent.size > 0) forgetTaken(context);
+      forgetLate(context);
+      const waiting = forgetTaken(context);
+      const mayAsk = !context.draining && context.unanswered.size === 0 && context.isTrusted();
+      if (mayAsk) askForSome(context, port, waiting);
       if (preempting.urgent.size > 0) await clock.sleep(waitMs, signal);
     }
   };
 }
 
-/** The urgent ones whose victims have ended, as far as there is room. Their rows are being read from now on. */
-export function takeClaimed(context: PartitionContext, max: number): ActiveTask[] {
-  const { preempting, memory, gates, order, costs } = context;
-  if (preempting.claims.length === 0) return [];
-  const taken: ActiveTask[] = [];
-  const left: Claim[] = [];
-  for (const claim of preempting.claims) {
-    const { waiting, seq, victim } = claim;
-    if (hasNoTurn(memory, seq)) continue;
-    if (isRunning(context, victim) || taken.length >= max) {
-      left.push(claim);
-      continue;
-    }
-    const flow = gatedFlow(context, waiting);
-    if (gates.room(flow) <= 0) continue;
-    // It stays in order, where it has no turn any more: its flow pays for it here.
-    const task = memory.activate(seq, waiting);
-    gates.onPicked(flow);
-    task.cost = costs.of(waiting.flowKey);
-    order.charge(waiting.origin, task.cost);
-    task.dequeuedAt = context.clock.now();
-    taken.push(task);
-  }
-  preempting.claims = left;
-  return taken;
+/** An agent says what becomes of a question. */
+export function roomAnswered(context: PartitionContext, link: AgentLink, { question, state }: RoomAnswer): void {
+  const { preempting, clock, wakeDispatch } = context;
+  const claim = preempting.claims.find((each) => each.link === link && each.question === question);
+  if (!claim) return;
+  const now = clock.monotonic();
+  if (state === RoomState.STOPPING) Object.assign(claim, { state: "stopping", until: now + stoppingMs });
+  else if (state === RoomState.KEPT) {
+    Object.assign(claim, { state: "kept", until: now + keptMs });
+    wakeDispatch.notify();
+  } else drop(context, claim);
 }
 
-function stopOne(context: PartitionContext, port: PartitionPort): void {
-  const { preempting, owner, metrics, log } = context;
-  for (const waiting of forgetTaken(context)) {
-    const seq = waiting.seqs
-      .slice(waiting.next)
-      .find((each) => !hasNoTurn(context.memory, each) && !isClaimed(context, each));
-    if (seq === undefined || context.gates.room(gatedFlow(context, waiting)) <= 0) continue;
-    const victim = victimFor(context, waiting);
-    if (!victim?.link) continue;
-    const ref = { seq: victim.seq, attempt: victim.attempt, queue: owner.queue, lane: victim.origin.lane };
-    if (!victim.link.stop(port, [ref])) continue;
-    preempting.victims.add(victim);
-    preempting.claims = [...preempting.claims, { waiting, seq, victim, until: context.clock.monotonic() + claimMs }];
-    metrics.preempted.inc();
-    log.debug("preempted an attempt", { seq: victim.seq, attempt: victim.attempt, urgent: seq });
-    return;
+/** Urgent ones that an agent has made room for. Their rows are being read from now on. */
+export function takeKept(context: PartitionContext): ActiveTask[] {
+  const { preempting, memory, gates, order, costs } = context;
+  if (preempting.claims.length === 0) return [];
+  forgetLate(context);
+  const kept = preempting.claims.filter(({ state }) => state === "kept");
+  preempting.claims = preempting.claims.filter(({ state }) => state !== "kept");
+  return kept.flatMap((claim) => {
+    const { link } = claim;
+    const next = nextFor(context, claim);
+    if (!next || !link.isAttached(context.key)) return [];
+    const flow = gatedFlow(context, next.waiting);
+    if (gates.room(flow) <= 0) return [];
+    // It stays in order, where it has no turn any more: its flow pays for it here.
+    const task = memory.activate(next.seq, next.waiting);
+    gates.onPicked(flow);
+    task.cost = costs.of(task.flowKey);
+    order.charge(task.origin, task.cost);
+    task.dequeuedAt = context.clock.now();
+    preempting.keptFor.set(task, link);
+    return [task];
+  });
+}
+
+function askForSome(context: PartitionContext, port: PartitionPort, urgent: readonly Waiting[]): void {
+  const { preempting, clock, gates, log } = context;
+  const now = clock.monotonic();
+  const fullSince = new Map<string, number>();
+  for (const waiting of urgent) {
+    const { flowKey, origin } = waiting;
+    if (!fullSince.has(flowKey)) {
+      if (!isFull(context, waiting)) continue;
+      fullSince.set(flowKey, preempting.fullSince.get(flowKey) ?? now);
+    }
+    if (now - (fullSince.get(flowKey) ?? now) < waitMs || preempting.claims.length >= claimsMax) continue;
+    const seq = turnsOf(context, waiting).find((each) => !isClaimed(context, each));
+    const claimsOfFlow = preempting.claims.filter((claim) => claim.waiting.flowKey === flowKey).length;
+    if (seq === undefined || gates.room(gatedFlow(context, waiting)) <= claimsOfFlow) continue;
+    const link = agentFor(context, waiting);
+    const { lane, accountId, functionName, priority } = origin;
+    const memoryMb = context.functions.peek(origin)?.settings.memoryMb ?? 0;
+    const question = link?.makeRoom(port, { lane, accountId, functionName, priority, memoryMb });
+    if (!link || question === undefined) continue;
+    const claim: Claim = { waiting, seq, link, question, state: "asked", until: now + answerMs };
+    preempting.claims = [...preempting.claims, claim];
+    log.debug("asked an agent for room", { agentId: link.agentId, question, urgent: seq });
   }
+  preempting.fullSince = fullSince;
 }
 
 /** Looks at some of them, and returns those that still wait: urgent before high, and the oldest first. */
@@ -104,46 +125,96 @@ function forgetTaken({ preempting: { urgent }, memory }: PartitionContext): Wait
   return live.sort((a, b) => a.origin.priority - b.origin.priority || a.origin.enqueuedAt - b.origin.enqueuedAt);
 }
 
-function victimFor(context: PartitionContext, waiting: Waiting): ActiveTask | undefined {
-  const { memory, preempting, functions, shards, key } = context;
-  const { origin, flowKey } = waiting;
-  const record = functions.peek(origin);
-  const shard = new Set(shards.of(flowKey).links);
-  const placing = record && placingOf(context, record);
-  const fits = (link: AgentLink, victim: ActiveTask) => {
-    if (!link.isAttached(key) || link.draining || !shard.has(link)) return false;
-    if (!placing || placing.revision === victim.function?.revision) return true;
-    const { warm, usedOfRevision, usedWhenWarm, instancesMax, memoryMaxMb } = link;
-    return roomFor({ free: 1, warm, usedOfRevision, usedWhenWarm, instancesMax, memoryMaxMb }, placing) > 0;
-  };
-  let last: ActiveTask | undefined;
-  for (const task of memory.activeTasks()) {
-    if (task.state !== "dispatched" || !task.link || task.stopSent || preempting.victims.has(task)) continue;
-    if (task.function?.settings.preemptible !== true || task.origin.priority <= origin.priority) continue;
-    if (task.attempt - 1 - task.retries - task.lostAttempts >= preemptionsMax) continue;
-    if (last && (task.dequeuedAt ?? 0) < (last.dequeuedAt ?? 0)) continue;
-    if (fits(task.link, task)) last = task;
+/** Nobody in the flow's shard has room, and the shard will not grow to somebody who has. */
+function isFull(context: PartitionContext, { flowKey, origin }: Waiting): boolean {
+  const { agents, shards, key } = context;
+  const placing = placingFor(context, origin);
+  const hasRoom = (link: AgentLink) => link.isAttached(key) && (placing ? roomFor(link, placing) : link.free) > 0;
+  const shard = shards.of(flowKey);
+  return !shard.links.some(hasRoom) && !(shard.mayGrow && agents.links.some(hasRoom));
+}
+
+/** The one with the most that may be stopped, of two: owners that do not talk to each other must not all ask the same one. */
+function agentFor(context: PartitionContext, waiting: Waiting): AgentLink | undefined {
+  const { shards, key, random } = context;
+  const { flowKey, origin } = waiting;
+  const placing = placingFor(context, origin);
+  const candidates = shards
+    .of(flowKey)
+    .links.filter(
+      (link) =>
+        link.isAttached(key) &&
+        !link.draining &&
+        link.mayBeAskedForRoom &&
+        stoppable(link, waiting) > 0 &&
+        !isQuiet(context, link, waiting) &&
+        (!placing || mayHold(link, placing)),
+    );
+  const [one, other] = drawTwo(candidates, random);
+  return one && other && stoppable(other, waiting) > stoppable(one, waiting) ? other : one;
+}
+
+/** With one more slot it could run the task: another bound than the number of its slots is not in the way. */
+function mayHold(link: AgentLink, placing: Placing): boolean {
+  const { warm, usedOfRevision, usedWhenWarm, instancesMax, memoryMaxMb } = link;
+  return roomFor({ free: 1, warm, usedOfRevision, usedWhenWarm, instancesMax, memoryMaxMb }, placing) > 0;
+}
+
+function stoppable(link: AgentLink, { origin }: Waiting): number {
+  return link.preemptible.reduce((sum, count, priority) => (priority > origin.priority ? sum + count : sum), 0);
+}
+
+function drawTwo<T>(candidates: readonly T[], random: Random): (T | undefined)[] {
+  if (candidates.length <= 1) return [...candidates];
+  const first = Math.floor(random.next() * candidates.length);
+  const second = (first + 1 + Math.floor(random.next() * (candidates.length - 1))) % candidates.length;
+  return [candidates[first], candidates[second]];
+}
+
+/** The task of a claim, or another one of its flow that is as urgent, if that has gone elsewhere meanwhile. */
+function nextFor(context: PartitionContext, { seq, waiting }: Claim): Pick<Claim, "seq" | "waiting"> | undefined {
+  if (!hasNoTurn(context.memory, seq)) return { seq, waiting };
+  let looks = 0;
+  for (const other of context.preempting.urgent) {
+    if (looks++ >= looksMax) return undefined;
+    if (other.flowKey !== waiting.flowKey || other.origin.priority > waiting.origin.priority) continue;
+    const next = turnsOf(context, other).find((each) => !isClaimed(context, each));
+    if (next !== undefined) return { seq: next, waiting: other };
   }
-  return last;
+  return undefined;
 }
 
-function forgetLate({ preempting, clock }: PartitionContext): void {
+function drop({ preempting, clock }: PartitionContext, claim: Claim): void {
+  const { link, waiting, state } = claim;
+  preempting.claims = preempting.claims.filter((each) => each !== claim);
+  if (state !== "asked") return;
+  preempting.quiet.set(link, { until: clock.monotonic() + quietMs, priority: waiting.origin.priority });
+}
+
+function forgetLate(context: PartitionContext): void {
+  const { preempting, clock, key } = context;
   const now = clock.monotonic();
-  for (const { victim, until } of preempting.claims) if (until <= now) preempting.victims.delete(victim);
-  preempting.claims = preempting.claims.filter(({ until }) => until > now);
+  for (const claim of preempting.claims) {
+    if (claim.until <= now || !claim.link.isAttached(key)) drop(context, claim);
+  }
 }
 
-function isFull(context: PartitionContext): boolean {
-  const { agents, key } = context;
-  return freeUpTo(1, context) === 0 && agents.links.some((link) => link.isAttached(key));
+function isQuiet({ preempting, clock }: PartitionContext, link: AgentLink, { origin }: Waiting): boolean {
+  const quiet = preempting.quiet.get(link);
+  return quiet !== undefined && clock.monotonic() < quiet.until && origin.priority >= quiet.priority;
+}
+
+function turnsOf({ memory }: PartitionContext, { seqs, next }: Waiting): Seq[] {
+  return seqs.slice(next).filter((seq) => !hasNoTurn(memory, seq));
 }
 
 function isClaimed({ preempting }: PartitionContext, seq: Seq): boolean {
   return preempting.claims.some((claim) => claim.seq === seq);
 }
 
-function isRunning({ memory }: PartitionContext, victim: ActiveTask): boolean {
-  return victim.state === "dispatched" && memory.active(victim.seq) === victim;
+function placingFor(context: PartitionContext, origin: Waiting["origin"]): Placing | undefined {
+  const record = context.functions.peek(origin);
+  return record && placingOf(context, record);
 }
 
 function gatedFlow({ functions, memory }: PartitionContext, { origin, flowKey }: Waiting) {

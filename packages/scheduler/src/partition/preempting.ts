@@ -1,27 +1,42 @@
-// What an owner remembers in order to stop some attempts for others; `preempt.ts` says how.
+// What an owner remembers in order to have some attempts stopped for others; `preempt.ts` says how.
 import type { Priority, Seq } from "@sluice/core";
+import type { AgentLink } from "../agents/link.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
 
 export interface Preempting {
-  /** High or urgent, in order; also some that are not any more. Written by `context` and here. */
+  /** High or urgent, in order; also some that are not any more. Written by `context` and `preempt`. */
   readonly urgent: Set<Waiting>;
-  /** Slots that will be free, and for whom. */
+  /** By flow key: since when nobody in its shard has had room, monotonic. */
+  fullSince: ReadonlyMap<string, number>;
+  /** Agents that were asked, and for whom. */
   claims: readonly Claim[];
-  /** Those that were told to stop. */
-  readonly victims: WeakSet<ActiveTask>;
+  /** Agents that could stop nothing, or did not answer: for tasks of that priority and less urgent ones they are not asked again so soon. */
+  readonly quiet: WeakMap<AgentLink, { readonly until: number; readonly priority: Priority }>;
+  /** Who has made room for a task whose row is being read. Written by `preempt`, taken by `dispatch`. */
+  readonly keptFor: WeakMap<ActiveTask, AgentLink>;
 }
 
 export interface Claim {
   readonly waiting: Waiting;
   readonly seq: Seq;
-  readonly victim: ActiveTask;
-  /** Monotonic; then the slot is anybody's, and its attempt may be stopped again. */
-  readonly until: number;
+  readonly link: AgentLink;
+  readonly question: number;
+  state: "asked" | "stopping" | "kept";
+  /** Monotonic; then it is forgotten, and its task may ask again. */
+  until: number;
 }
 
 /** The highest number of a priority that others are stopped for: high. */
 export const urgentPriority: Priority = 1;
 
+/** Attempts of a task that may be stopped so, or meet flow control: after that it is left alone. */
+const preemptionsMax = 3;
+
 export function createPreempting(): Preempting {
-  return { urgent: new Set(), claims: [], victims: new WeakSet() };
+  return { urgent: new Set(), fullSince: new Map(), claims: [], quiet: new WeakMap(), keptFor: new WeakMap() };
+}
+
+/** Whether an agent may stop the attempt of its own accord, once it is sent. */
+export function mayBePreempted({ function: record, attempt, retries, lostAttempts, stopMarked }: ActiveTask): boolean {
+  return record?.settings.preemptible === true && !stopMarked && attempt - 1 - retries - lostAttempts < preemptionsMax;
 }

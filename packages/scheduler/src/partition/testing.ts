@@ -1,10 +1,11 @@
 import { type Clock, createExpectedCosts, createFairOrder, type Priority, type Seq, TaskId } from "@sluice/core";
 import { aFlow, FakeClock, seededRandom } from "@sluice/core/testing";
-import type { AttemptRef, DispatchAttempt } from "@sluice/protocol";
+import type { DispatchAttempt } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import { Registry } from "prom-client";
 import { onTestFinished } from "vitest";
+import type { RoomWanted } from "../agents/agent-room.ts";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPace } from "../agents/pace.ts";
 import { createShards } from "../agents/shards.ts";
@@ -48,6 +49,8 @@ export interface DispatchOptions {
   readonly slots?: number;
   /** Whether tasks of every function may be stopped for urgent ones. */
   readonly preemptible?: boolean;
+  /** What each agent tells that it may stop, by priority. Default: nothing. */
+  readonly stoppable?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** A partition that only dispatches, to one agent that takes everything. Ends with the test. */
@@ -59,7 +62,7 @@ export function startDispatching(options: DispatchOptions = {}) {
   const reads: Seq[][] = [];
   const frames: DispatchAttempt[][] = [];
   const { agents = 1, slots = 1_000 } = options;
-  const stops: AttemptRef[] = [];
+  const questions: (RoomWanted & { readonly agentId: string; readonly question: number })[] = [];
   const sentTo = new Map<Seq, string>();
   function aLink(agentId: string) {
     const link = {
@@ -80,9 +83,14 @@ export function startDispatching(options: DispatchOptions = {}) {
         for (const { seq } of attempts) sentTo.set(seq, agentId);
         return true;
       },
-      stop(_port: PartitionPort, attempts: AttemptRef[]) {
-        stops.push(...attempts);
-        return true;
+      get preemptible() {
+        return options.stoppable?.[agentId] ?? [];
+      },
+      mayBeAskedForRoom: true,
+      makeRoom(_port: PartitionPort, wanted: RoomWanted) {
+        const question = questions.length + 1;
+        questions.push({ agentId, question, ...wanted });
+        return question;
       },
     };
     return link as unknown as AgentLink;
@@ -157,11 +165,19 @@ export function startDispatching(options: DispatchOptions = {}) {
   /** Tasks in one block, whose rows have this payload and stamp. */
   function deliver(
     count: number,
-    { flow = echo, bytes = 1, stamp = epoch, lostAttempts = 0, priority = 2 as Priority } = {},
+    {
+      flow = echo,
+      bytes = 1,
+      stamp = epoch,
+      lostAttempts = 0,
+      attempt = 1,
+      retries = 0,
+      priority = 2 as Priority,
+    } = {},
   ): void {
     const seqs = Array.from({ length: count }, () => ++lastSeq);
     for (const seq of seqs)
-      rows.set(seq, { ...aRow(seq), ...flow, stamp, lostAttempts, payload: new Uint8Array(bytes) });
+      rows.set(seq, { ...aRow(seq), ...flow, stamp, lostAttempts, attempt, retries, payload: new Uint8Array(bytes) });
     const block = { ...flow, queue: "q0", lane: 0, priority, seqs, enqueuedAt: lastSeq };
     const waiting = context.memory.enter({ block, deliveryCount: 1 });
     if (waiting) putInOrder(context, waiting);
@@ -175,7 +191,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     await done;
   });
   return {
-    ...{ clock, context, reads, frames, stops, sentTo, links, deliver },
+    ...{ clock, context, reads, frames, questions, sentTo, links, deliver },
     get looks() {
       return looks;
     },

@@ -17,6 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { MakeRoom, RoomAnswer } from "./room.ts";
 
 /** What happened to an attempt. */
 export const OutcomeKind = {
@@ -108,6 +109,9 @@ export interface ToAgent {
     | //
     /** What runs of these limited flows outside their lanes? */
     { $case: "askFlows"; value: AskFlows }
+    | //
+    /** Stop something for an urgent task. */
+    { $case: "makeRoom"; value: MakeRoom }
     | undefined;
 }
 
@@ -132,6 +136,9 @@ export interface FromAgent {
     | //
     /** Answer to a question about flows. */
     { $case: "flowsAnswered"; value: FlowsAnswered }
+    | //
+    /** Answer to a question for room. */
+    { $case: "roomAnswer"; value: RoomAnswer }
     | undefined;
 }
 
@@ -304,6 +311,10 @@ export interface DispatchAttempt {
   payload: Buffer;
   /** By which limits it was dispatched; empty: by none that ever changed. Each number grows with every change. */
   limitsVersion: number[];
+  /** The task's priority, 0 (urgent) to 3 (low). */
+  priority: number;
+  /** Whether the agent may stop it for a task of a higher priority, of whatever owner. It is reported as stopped then. */
+  preemptible: boolean;
 }
 
 /** Attempts to stop. Answered by their end. */
@@ -482,6 +493,8 @@ export interface AgentStatus {
     | undefined;
   /** MiB of memory that its instances may take together; 0: it does not say. */
   memoryMaxMb: number;
+  /** Attempts that it may stop for urgent tasks, by their priority from 0 to 3; empty: it stops none. */
+  preemptible: number[];
 }
 
 function createBaseToAgent(): ToAgent {
@@ -508,6 +521,9 @@ export const ToAgent: MessageFns<ToAgent> = {
         break;
       case "askFlows":
         AskFlows.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
+      case "makeRoom":
+        MakeRoom.encode(message.frame.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -574,6 +590,14 @@ export const ToAgent: MessageFns<ToAgent> = {
             message.frame = { $case: "askFlows", value: AskFlows.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.frame = { $case: "makeRoom", value: MakeRoom.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -628,6 +652,12 @@ export const ToAgent: MessageFns<ToAgent> = {
         }
         break;
       }
+      case "makeRoom": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "makeRoom", value: MakeRoom.fromPartial(object.frame.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -657,6 +687,9 @@ export const FromAgent: MessageFns<FromAgent> = {
         break;
       case "flowsAnswered":
         FlowsAnswered.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
+      case "roomAnswer":
+        RoomAnswer.encode(message.frame.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -723,6 +756,14 @@ export const FromAgent: MessageFns<FromAgent> = {
             message.frame = { $case: "flowsAnswered", value: FlowsAnswered.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.frame = { $case: "roomAnswer", value: RoomAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -774,6 +815,12 @@ export const FromAgent: MessageFns<FromAgent> = {
       case "flowsAnswered": {
         if (object.frame?.value !== undefined && object.frame?.value !== null) {
           message.frame = { $case: "flowsAnswered", value: FlowsAnswered.fromPartial(object.frame.value) };
+        }
+        break;
+      }
+      case "roomAnswer": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "roomAnswer", value: RoomAnswer.fromPartial(object.frame.value) };
         }
         break;
       }
@@ -1807,6 +1854,8 @@ function createBaseDispatchAttempt(): DispatchAttempt {
     retries: 0,
     payload: Buffer.alloc(0),
     limitsVersion: [],
+    priority: 0,
+    preemptible: false,
   };
 }
 
@@ -1848,6 +1897,12 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
         writer.int64(v);
       }
       writer.join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(96).int32(message.priority);
+    }
+    if (message.preemptible !== false) {
+      writer.uint32(104).bool(message.preemptible);
     }
     return writer;
   },
@@ -1963,6 +2018,22 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
 
             break;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.priority = reader.int32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.preemptible = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1991,6 +2062,8 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     message.retries = object.retries ?? 0;
     message.payload = object.payload ?? Buffer.alloc(0);
     message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
+    message.priority = object.priority ?? 0;
+    message.preemptible = object.preemptible ?? false;
     return message;
   },
 };
@@ -3148,6 +3221,7 @@ function createBaseAgentStatus(): AgentStatus {
     instancesMax: 0,
     slotsOffered: undefined,
     memoryMaxMb: 0,
+    preemptible: [],
   };
 }
 
@@ -3177,6 +3251,13 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     }
     if (message.memoryMaxMb !== 0) {
       writer.uint32(56).int32(message.memoryMaxMb);
+    }
+    if (message.preemptible.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.preemptible) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -3260,6 +3341,24 @@ export const AgentStatus: MessageFns<AgentStatus> = {
             message.memoryMaxMb = reader.int32();
             continue;
           }
+          case 8: {
+            if (tag === 64) {
+              message.preemptible.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.preemptible.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3284,6 +3383,7 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     message.instancesMax = object.instancesMax ?? 0;
     message.slotsOffered = object.slotsOffered ?? undefined;
     message.memoryMaxMb = object.memoryMaxMb ?? 0;
+    message.preemptible = object.preemptible?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,94 @@
+import { OutcomeKind, RoomState } from "@sluice/protocol";
+import { expect, test } from "vitest";
+import { Owner, startWorld, type World } from "./testing.ts";
+
+/** Four slots, filled by an owner with attempts that may be stopped, and another owner. */
+async function startFull() {
+  const world = await startWorld({ config: { slots: 4 } });
+  const low = new Owner(world, { prefix: "0" });
+  const urgent = new Owner(world, { prefix: "1" });
+  await low.attach();
+  await urgent.attach();
+  await low.dispatch(...[1, 2, 3, 4].map((seq) => ({ seq, priority: 3, preemptible: true })));
+  return { world, low, urgent };
+}
+
+async function ask(world: World, owner: Owner, question: number, overrides = {}): Promise<void> {
+  const { incarnation } = world.agent;
+  const flow = { accountId: "main", functionName: "echo", priority: 0, memoryMb: 128 };
+  const value = { session: 1, incarnation, question, queue: "q", lane: 16, epoch: 1, ...flow, ...overrides };
+  await owner.send({ $case: "makeRoom", value });
+  await world.clock.settle();
+}
+
+const answersTo = (owner: Owner) =>
+  owner.of<{ question: number; state: RoomState }>("roomAnswer").map(({ question, state }) => [question, state]);
+const told = (owner: Owner) => owner.of<{ preemptible: number[] }>("status").at(-1)?.preemptible;
+
+test("what is stopped is reported to its owner, and the slot is told to who asked and kept for it", async () => {
+  const { world, low, urgent } = await startFull();
+  await using _ = world;
+  await world.clock.advance(200);
+  expect(told(urgent)).toEqual([0, 0, 0, 4]);
+  await ask(world, urgent, 7);
+  expect(low.endedAttempts).toMatchObject([{ ref: { seq: 4 }, outcome: { kind: OutcomeKind.STOPPED } }]);
+  expect(answersTo(urgent)).toEqual([
+    [7, RoomState.STOPPING],
+    [7, RoomState.KEPT],
+  ]);
+  await low.dispatch({ seq: 5 });
+  await urgent.dispatch({ seq: 6, lane: 16, priority: 0 });
+  expect(world.pool.flights.map(({ invocation }) => invocation.taskId)).toEqual(
+    [1, 2, 3, 4, 6].map((seq) => `task-${seq}`),
+  );
+});
+
+test("the slot is told only when the attempt has ended", async () => {
+  const { world, urgent } = await startFull();
+  await using _ = world;
+  world.pool.obeys = false;
+  await ask(world, urgent, 1);
+  await world.clock.advance(2_900);
+  expect(answersTo(urgent)).toEqual([[1, RoomState.STOPPING]]);
+  world.pool.flight(4).end({ kind: "stopped" });
+  await world.clock.settle();
+  expect(answersTo(urgent).at(-1)).toEqual([1, RoomState.KEPT]);
+});
+
+test("a slot that is not taken within two seconds is anybody's", async () => {
+  const { world, low, urgent } = await startFull();
+  await using _ = world;
+  await ask(world, urgent, 1);
+  await world.clock.advance(1_900);
+  await low.dispatch({ seq: 5 });
+  expect(low.refusedAttempts).toHaveLength(1);
+  await world.clock.advance(200);
+  await low.dispatch({ seq: 6 });
+  expect(low.refusedAttempts).toHaveLength(1);
+});
+
+test("an owner that asks without end stops one attempt in 50 ms at most, and nothing while its rooms are unused", async () => {
+  const { world, low, urgent } = await startFull();
+  await using _ = world;
+  for (let question = 1; question <= 20; question++) {
+    await ask(world, urgent, question);
+    await world.clock.advance(10);
+  }
+  expect(low.endedAttempts).toHaveLength(1);
+  await urgent.dispatch({ seq: 10, lane: 16, priority: 0 });
+  for (let question = 21; question <= 30; question++) await ask(world, urgent, question);
+  expect(low.endedAttempts).toHaveLength(2);
+});
+
+test("a host that is short of memory stops nothing, and tells so", async () => {
+  let isShort = false;
+  await using world = await startWorld({ config: { slots: 1 }, isShortOfMemory: () => isShort });
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1, priority: 3, preemptible: true });
+  isShort = true;
+  await ask(world, owner, 1);
+  expect(answersTo(owner)).toEqual([[1, RoomState.NONE]]);
+  await owner.send({ $case: "ping", value: { session: 1 } });
+  expect(told(owner)).toEqual([]);
+});

@@ -1,0 +1,90 @@
+// Makes room for urgent tasks: stops what may be stopped, tells who asked, and keeps the slot for it for a while.
+//
+//   question ──▶ answered: none
+//           └──▶ answered: stopping ──the attempt has ended──▶ told: kept ──`keptMs`──▶ anybody's
+import type { Clock } from "@sluice/core";
+import { type MakeRoom, RoomState } from "@sluice/protocol";
+import type { Attempt } from "./gate/attempt.ts";
+import type { Gate } from "./gate/gate.ts";
+import type { Room } from "./gate/rooms.ts";
+import type { AgentMetrics } from "./metrics.ts";
+import type { Outbox } from "./reports/outbox.ts";
+
+export interface RoomMakerDeps {
+  readonly clock: Clock;
+  readonly metrics: Pick<AgentMetrics, "roomQuestions">;
+  readonly gate: Gate;
+  stop(attempt: Attempt): void;
+  isShortOfMemory(): boolean;
+  /** What the agent has room for may have changed. */
+  onChange(): void;
+}
+
+/** No owner, however wrong, has more stopped here than one attempt in this time. */
+const stopEveryMs = 50;
+/** An owner that was told reads a row, and dispatches. */
+const keptMs = 2_000;
+
+interface Asked {
+  readonly room: Room;
+  readonly question: number;
+  readonly outbox: Outbox;
+}
+
+export class RoomMaker {
+  readonly #deps: RoomMakerDeps;
+  /** By what is being stopped. */
+  readonly #stopping = new Map<Attempt, Asked>();
+  #stoppedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(deps: RoomMakerDeps) {
+    this.#deps = deps;
+  }
+
+  asked(frame: MakeRoom, outbox: Outbox): void {
+    const { clock, gate, isShortOfMemory, stop } = this.#deps;
+    const { question } = frame;
+    const mayStop = clock.monotonic() - this.#stoppedAt >= stopEveryMs && !isShortOfMemory();
+    const room = mayStop ? gate.makeRoom(frame, outbox.streamId) : "none";
+    if (room === undefined) return;
+    if (room === "none") {
+      this.#tell(outbox, question, RoomState.NONE);
+      return;
+    }
+    const { victim } = room;
+    if (!victim) {
+      this.#keep({ room, question, outbox });
+      return;
+    }
+    this.#stoppedAt = clock.monotonic();
+    this.#stopping.set(victim, { room, question, outbox });
+    this.#tell(outbox, question, RoomState.STOPPING);
+    stop(victim);
+  }
+
+  /** An attempt has ended, and its owner was told. */
+  ended(attempt: Attempt): void {
+    const asked = this.#stopping.get(attempt);
+    if (!asked) return;
+    this.#stopping.delete(attempt);
+    this.#keep(asked);
+  }
+
+  #keep({ room, question, outbox }: Asked): void {
+    const { clock, gate, onChange } = this.#deps;
+    this.#tell(outbox, question, RoomState.KEPT);
+    clock.timer(keptMs, () => {
+      gate.release(room);
+      onChange();
+    });
+    onChange();
+  }
+
+  #tell(outbox: Outbox, question: number, state: RoomState): void {
+    const { metrics, gate } = this.#deps;
+    metrics.roomQuestions.inc({ answer: answerNames.get(state) ?? "unspecified" });
+    outbox.frame({ $case: "roomAnswer", value: { incarnation: gate.incarnation, question, state } });
+  }
+}
+
+const answerNames = new Map(Object.entries(RoomState).map(([name, state]) => [state, name.toLowerCase()]));
