@@ -77,3 +77,14 @@ test("flows are reported beside the partitions; what cannot be read of them is l
   const known = { accountId: "a", functionName: "b", waiting: 1, dispatchedPerSecond: 2, asksFor: "nothing" };
   expect((await readLoads(coordinator))[0]?.flows).toEqual([known]);
 });
+
+test("how busy an owner is goes with its report; what is no share is left out", async () => {
+  await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
+  const lease = await coordinator.grant(1_000);
+  await writeLoads(coordinator, { memberId: "s1", partitions: [], isCut: false, busy: 0.75 }, lease);
+  expect(await readLoads(coordinator)).toEqual([{ memberId: "s1", partitions: [], isCut: false, busy: 0.75 }]);
+  for (const busy of [-1, 1.5, "much", null]) {
+    await coordinator.commit([], [{ op: "put", key: loadsKey("s1"), value: JSON.stringify({ loads: [], busy }) }]);
+    expect(await readLoads(coordinator)).toEqual([{ memberId: "s1", partitions: [], isCut: false }]);
+  }
+});

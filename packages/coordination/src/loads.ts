@@ -28,6 +28,8 @@ export interface LoadReport {
   readonly isCut: boolean;
   /** Those of its flows that ask for a queue of their own, and the hottest of the others. Absent: an older release. */
   readonly flows?: readonly FlowLoad[];
+  /** Share of the time in which the thread of the owner was at work, 0 to 1, smoothed. Absent: it does not say. */
+  readonly busy?: number;
 }
 
 /** What a flow does in all partitions of one owner. */
@@ -55,7 +57,7 @@ export async function readLoads(coordinator: Coordinator): Promise<LoadReport[]>
 /** Replaces what the member has said before. Rejects with `LEASE_GONE`. */
 export async function writeLoads(
   coordinator: Coordinator,
-  { memberId, partitions, isCut, flows = [] }: LoadReport,
+  { memberId, partitions, isCut, flows = [], busy }: LoadReport,
   lease: Lease,
 ): Promise<void> {
   const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, ...partition }) => [
@@ -70,12 +72,12 @@ export async function writeLoads(
     dispatchedPerSecond,
     asks.indexOf(asksFor),
   ]);
-  const value = JSON.stringify({ loads, ...(isCut && { isCut }), ...(hottest.length > 0 && { flows: hottest }) });
+  const value = JSON.stringify({ loads, ...(isCut && { isCut }), ...(hottest.length > 0 && { flows: hottest }), busy });
   await coordinator.commit([], [{ op: "put", key: loadsKey(memberId), value, lease }]);
 }
 
 function parseLoads({ key, value }: Entry): LoadReport | undefined {
-  let parsed: { readonly loads?: unknown; readonly isCut?: unknown; readonly flows?: unknown } | null;
+  let parsed: Partial<Readonly<Record<"loads" | "isCut" | "flows" | "busy", unknown>>> | null;
   try {
     parsed = JSON.parse(value);
   } catch {
@@ -91,7 +93,12 @@ function parseLoads({ key, value }: Entry): LoadReport | undefined {
   });
   const flows = Array.isArray(parsed.flows) ? parsed.flows.slice(0, reportedFlowsMax).flatMap(flowIn) : [];
   const memberId = key.slice(loadsPrefix.length);
-  return { memberId, partitions, isCut: parsed.isCut === true, ...(flows.length > 0 && { flows }) };
+  const busy = countIn(parsed.busy);
+  return {
+    ...{ memberId, partitions, isCut: parsed.isCut === true },
+    ...(flows.length > 0 && { flows }),
+    ...(busy !== undefined && busy <= 1 && { busy }),
+  };
 }
 
 /** Their places are what reports say: only add behind. */

@@ -22,11 +22,11 @@ export function splitWish(
   const halves = halvesOf(prefix);
   if (whole === undefined || halves === undefined) return undefined;
   const [lower, upper] = halves;
+  const { dispatchedPerSecond, heldAt } = options;
   const parts: readonly WishedPartition[] = [
     { prefix: lower, ownerId: whole.ownerId, restsUntil: rest.until },
-    { prefix: upper, ownerId: upperOwnerId, restsUntil: rest.until },
+    { prefix: upper, ownerId: upperOwnerId, restsUntil: rest.until, ...(heldAt !== undefined && { heldAt }) },
   ];
-  const { dispatchedPerSecond } = options;
   return {
     ...wish,
     partitions: kept(wish.partitions, rest).flatMap((partition) => (partition.prefix === prefix ? parts : [partition])),
@@ -38,6 +38,8 @@ export interface SplitOptions {
   readonly prefix: Prefix;
   readonly upperOwnerId: string;
   readonly dispatchedPerSecond?: number | undefined;
+  /** Of the upper half, with its new owner. */
+  readonly heldAt?: number | undefined;
 }
 
 /** Merges the two halves of `prefix`, which both must be partitions, with `ownerId` as their owner. */
@@ -59,21 +61,22 @@ export function mergeWish(wish: Wish, { prefix, ownerId }: WishedPartition, rest
 }
 
 /** Gives a partition to another owner, with whom it rests. The shape's rest stays as it is. */
-export function moveWish(wish: Wish, { prefix, ownerId }: WishedPartition, rest: Rest): Wish | undefined {
+export function moveWish(wish: Wish, { prefix, ownerId, heldAt }: WishedPartition, rest: Rest): Wish | undefined {
   if (!wish.partitions.some((partition) => partition.prefix === prefix)) return undefined;
   return {
     ...wish,
     partitions: kept(wish.partitions, rest).map((partition) =>
-      partition.prefix === prefix ? { prefix, ownerId, restsUntil: rest.until } : partition,
+      partition.prefix === prefix
+        ? { prefix, ownerId, restsUntil: rest.until, ...(heldAt !== undefined && { heldAt }) }
+        : partition,
     ),
   };
 }
 
 /** Without rests that are over. */
 function kept(partitions: readonly WishedPartition[], { now }: Rest): WishedPartition[] {
-  return partitions.map(({ prefix, ownerId, restsUntil }) => ({
-    prefix,
-    ownerId,
+  return partitions.map(({ restsUntil, ...partition }) => ({
+    ...partition,
     ...(isResting(restsUntil, now) && { restsUntil }),
   }));
 }

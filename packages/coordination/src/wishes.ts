@@ -26,6 +26,11 @@ export interface WishedPartition {
   readonly ownerId: string;
   /** Until then it stays with its owner, unless that leaves. */
   readonly restsUntil?: EpochMs | undefined;
+  /**
+   * Tasks that it dispatched per second when it was given to its owner because another one had too much to do: it is not moved
+   * for the sake of evenness while it dispatches about as many.
+   */
+  readonly heldAt?: number | undefined;
 }
 
 /** However wrong the clock of whoever wrote it was: nothing rests for longer. */
@@ -88,7 +93,7 @@ export function parseWish({ key, value, modRevision }: Entry): Wish {
 /** Equal for equal wishes, so that a writer recognises its own. */
 function textOf({ partitions, shapeRestsUntil, splitAt = {} }: Wish): string {
   return JSON.stringify({
-    partitions: partitions.map(({ prefix, ownerId, restsUntil }) => ({ prefix, ownerId, restsUntil })),
+    partitions: partitions.map(({ prefix, ownerId, restsUntil, heldAt }) => ({ prefix, ownerId, restsUntil, heldAt })),
     shapeRestsUntil,
     splitAt: Object.keys(splitAt).length === 0 ? undefined : splitAt,
   });
@@ -107,9 +112,10 @@ function fieldsOf(value: string): Partial<Fields> {
 function partitionsIn(partitions: unknown): WishedPartition[] {
   if (!Array.isArray(partitions)) return [];
   return partitions.flatMap((item: Partial<Record<keyof WishedPartition, unknown>> | null) => {
-    const { prefix, ownerId, restsUntil } = item ?? {};
+    const { prefix, ownerId, restsUntil, heldAt } = item ?? {};
     if (typeof prefix !== "string" || !/^[01]{0,5}$/.test(prefix) || typeof ownerId !== "string") return [];
-    return [{ prefix, ownerId, ...(typeof restsUntil === "number" && { restsUntil }) }];
+    const rests = typeof restsUntil === "number" && { restsUntil };
+    return [{ prefix, ownerId, ...rests, ...(typeof heldAt === "number" && { heldAt }) }];
   });
 }
 

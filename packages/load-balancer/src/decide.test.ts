@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { decide } from "./decide.ts";
 import { followHeat, type Heats } from "./heat.ts";
 import { defaultLoadBalancerConfig as config } from "./load-balancer.ts";
+import { followOwnerLoads, type OwnerLoads } from "./owner-loads.ts";
 
 interface Load {
   /** Tasks per second that come, by queue. */
@@ -16,6 +17,10 @@ interface Load {
   /** Tasks per second that a member of capacity 1 dispatches, and that all agents take. */
   readonly memberMax: number;
   readonly agentsMax: number;
+  /** Of each queue at first; default: as the rule places them. */
+  readonly owners?: readonly string[];
+  /** What comes differs by so much from one step to the next; default 0. */
+  readonly waver?: number;
 }
 
 const rate = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 30 }), fc.integer({ min: 100, max: 4_000 }));
@@ -92,6 +97,62 @@ test("a backlog that agents hold up is split as often as there are members, and 
   expect(cluster.wishes[0]?.partitions).toHaveLength(3);
 });
 
+test("an owner that is too busy is relieved though nothing waits, and nothing comes back for hours", () => {
+  const members = ["s0", "s1"].map((id): Member => ({ id, capacity: 1, isDraining: false }));
+  const cluster = startCluster(members, {
+    ...{ arriving: [300, 300, 300, 5, 5, 5, 5, 5], waiting: new Array(8).fill(0), memberMax: 1_000, agentsMax: 1e9 },
+    owners: [..."00001111"].map((digit) => `s${digit}`),
+  });
+  cluster.run(6 * 3_600_000);
+  // One of the busy ones goes, and a quiet one comes for it.
+  expect(cluster.changes.filter((change) => change.startsWith("move"))).toHaveLength(1);
+  expect(cluster.changes.length).toBeLessThanOrEqual(3);
+  for (const { id } of members) expect(cluster.busyOf(id)).toBeLessThan(config.ownerLoadMax);
+});
+
+test("a partition that alone is too much for its owner is shared while it is, and merged when it is not", () => {
+  const members = ["s0", "s1"].map((id): Member => ({ id, capacity: 1, isDraining: false }));
+  const cluster = startCluster(members, {
+    ...{ arriving: [900, 5, 5, 5], waiting: [0, 0, 0, 0], memberMax: 1_000, agentsMax: 1e9 },
+    owners: ["s0", "s1", "s0", "s1"],
+  });
+  cluster.run(3 * 3_600_000);
+  expect(cluster.changes.filter((change) => change.startsWith("split"))).toEqual(["split q0/-"]);
+  expect(cluster.changes.some((change) => change.startsWith("merge"))).toBe(false);
+  const before = cluster.changes.length;
+  cluster.arriving[0] = 300;
+  cluster.run(3_600_000);
+  expect(cluster.changes.slice(before).filter((change) => !change.startsWith("place"))).toEqual(["merge q0/-"]);
+});
+
+test("under loads that waver by a tenth, of which half of the cluster's time would do, nobody stays too busy and all comes to rest", () => {
+  const shares = fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 4, maxLength: 10 });
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 4 }), shares, fc.integer({ min: 10, max: 50 }), (count, parts, percent) => {
+      const members = Array.from(
+        { length: count },
+        (_, index): Member => ({ id: `s${index}`, capacity: 1, isDraining: false }),
+      );
+      const total = Math.max(
+        1,
+        parts.reduce((sum, part) => sum + part, 0),
+      );
+      const cluster = startCluster(members, {
+        arriving: parts.map((part) => (part / total) * (percent / 100) * count * 1_000),
+        waiting: parts.map(() => 0),
+        ...{ memberMax: 1_000, agentsMax: 1e9, waver: 0.1, owners: parts.map(() => "s0") },
+      });
+      cluster.run(3_600_000);
+      const { length } = cluster.changes;
+      expect(length).toBeLessThan(3 * parts.length);
+      for (const { id } of members) expect(cluster.busyOf(id)).toBeLessThan(config.ownerLoadMax * 1.1);
+      cluster.run(3_600_000);
+      expect(cluster.changes.slice(length)).toEqual([]);
+    }),
+    { numRuns: 5, seed: 5 },
+  );
+});
+
 function startCluster(members: readonly Member[], load: Load) {
   const stepMs = 10_000;
   const queues = load.arriving.map((_, index) => `q${index}`);
@@ -100,8 +161,11 @@ function startCluster(members: readonly Member[], load: Load) {
   const backlog = load.waiting.map((waiting) => new Array<number>(laneCount).fill(waiting / laneCount));
   const rates = new Map<string, number>();
   const changes: string[] = [];
-  let wishes: readonly Wish[] = [];
+  let wishes: readonly Wish[] = (load.owners ?? []).map(
+    (ownerId, index): Wish => ({ queue: `q${index}`, partitions: [{ prefix: "", ownerId }], modRevision: 1 }),
+  );
   let heats: Heats = new Map();
+  let ownerLoads: OwnerLoads = new Map();
   let nowMs = 0;
 
   const lanesIn = (prefix: Prefix) => {
@@ -122,8 +186,9 @@ function startCluster(members: readonly Member[], load: Load) {
   function work(): void {
     const seconds = stepMs / 1_000;
     for (const [index, lanes] of backlog.entries()) {
+      const waver = 1 + (load.waver ?? 0) * Math.sin(nowMs * (index + 1));
       for (const lane of lanes.keys())
-        lanes[lane] = (lanes[lane] ?? 0) + ((arriving[index] ?? 0) * seconds) / laneCount;
+        lanes[lane] = (lanes[lane] ?? 0) + ((arriving[index] ?? 0) * waver * seconds) / laneCount;
     }
     const wanted = members.flatMap(({ id, capacity }) => {
       const own = partitionsOf(id).map((each) => ({ ...each, left: waitingIn(each.index, each.prefix) }));
@@ -157,14 +222,23 @@ function startCluster(members: readonly Member[], load: Load) {
       const backlogAgeMs = waiting === 0 ? 0 : (waiting / Math.max(perSecond, dispatchedPerSecond, 1)) * 1_000;
       return { queue, prefix, waiting: Math.round(waiting), backlogAgeMs, dispatchedPerSecond };
     });
-    return { memberId, partitions, isCut: false };
+    return { memberId, partitions, isCut: false, busy: busyOf(memberId) };
+  }
+
+  /** What a member dispatches of what it can; one that cannot keep up has no time left. */
+  function busyOf(memberId: string): number {
+    const total = partitionsOf(memberId).reduce((sum, partition) => sum + (rates.get(partitionKey(partition)) ?? 0), 0);
+    const capacity = members.find(({ id }) => id === memberId)?.capacity ?? 1;
+    return Math.min(1, total / (capacity * load.memberMax));
   }
 
   function round(): void {
     const reports = members.map(({ id }) => reportOf(id));
     heats = followHeat(heats, { wishes, reports, now: nowMs }, config);
     const now = { wall: 1_700_000_000_000 + nowMs, monotonic: nowMs };
-    const { wishes: placed, reshape } = decide({ queues, members, wishes, heats, now, mayMove: true }, config);
+    ownerLoads = followOwnerLoads(ownerLoads, { wishes, reports, now: nowMs }, config);
+    const facts = { queues, members, wishes, heats, ownerLoads, now, mayMove: true };
+    const { wishes: placed, reshape } = decide(facts, config);
     if (wishes.length > 0) changes.push(...placed.map(({ queue }) => `place ${queue}`));
     if (reshape) changes.push(`${reshape.kind} ${partitionKey({ queue: reshape.wish.queue, prefix: reshape.prefix })}`);
     const written = new Map([...placed, ...(reshape ? [reshape.wish] : [])].map((wish) => [wish.queue, wish]));
@@ -181,6 +255,7 @@ function startCluster(members: readonly Member[], load: Load) {
     get wishes() {
       return wishes;
     },
+    busyOf,
     waitingOf: (queue: string) => Math.round(waitingIn(queues.indexOf(queue), "")),
     run(ms: number) {
       for (const until = nowMs + ms; nowMs < until; nowMs += stepMs) {

@@ -1,7 +1,9 @@
 // What a round changes. Pure, so that hours of rounds can be tested in a second.
 
+import type { OwnerLoadConfig } from "./owner-loads.ts";
 import { type Plan, plan } from "./plan.ts";
-import { groupsOf, type Reshape, type ReshapeConfig, type ReshapeInput, reshape } from "./reshape.ts";
+import { groupsOf, heldIn, type Reshape, type ReshapeConfig, type ReshapeInput, reshape } from "./reshape.ts";
+import { unburden } from "./unburden.ts";
 
 export interface DecideInput extends ReshapeInput {
   /** Queues that must have a wish. */
@@ -15,10 +17,12 @@ export interface Decision extends Plan {
 }
 
 /** Shapes change only while everything has the owner that it should have. */
-export function decide(input: DecideInput, config: ReshapeConfig): Decision {
-  const { queues, members, wishes, mayMove } = input;
+export function decide(input: DecideInput, config: ReshapeConfig & OwnerLoadConfig): Decision {
+  const { queues, members, wishes, mayMove, ownerLoads = new Map() } = input;
   const groups = groupsOf(input, config);
-  const planned = plan({ queues, members, wishes, groups, now: input.now.wall, restMs: config.restMs, mayMove });
+  const held = heldIn(input, config);
+  const planned = plan({ queues, members, wishes, groups, held, now: input.now.wall, restMs: config.restMs, mayMove });
   const isSettled = planned.wishes.length === 0 && mayMove;
-  return { ...planned, reshape: isSettled ? reshape(input, config) : undefined };
+  const change = isSettled ? (reshape(input, config) ?? unburden({ ...input, ownerLoads }, config)) : undefined;
+  return { ...planned, reshape: change };
 }

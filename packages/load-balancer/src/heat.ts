@@ -31,7 +31,7 @@ export interface PartitionHeat {
   /** When it became so, monotonic. */
   readonly since: number;
   /** As reported last. */
-  readonly load: Pick<PartitionLoad, "backlogAgeMs" | "dispatchedPerSecond">;
+  readonly load: Pick<PartitionLoad, "waiting" | "backlogAgeMs" | "dispatchedPerSecond">;
 }
 
 /** By the key of the partition. */
@@ -64,13 +64,14 @@ export function followHeat(
       const isIdle = load === undefined && reportOf.get(ownerId)?.isCut === false;
       const heat = load !== undefined ? heatOf(load, config) : isIdle ? "quiet" : "unknown";
       const known = before.get(key);
-      heats.set(key, { heat, since: known?.heat === heat ? known.since : now, load: load ?? idle });
+      heats.set(key, { heat, since: known?.heat === heat ? known.since : now, load: load ?? idleLoad });
     }
   }
   return heats;
 }
 
-const idle = { backlogAgeMs: 0, dispatchedPerSecond: 0 };
+/** Of a partition of which nothing is known. */
+export const idleLoad = { waiting: 0, backlogAgeMs: 0, dispatchedPerSecond: 0 };
 
 function heatOf({ waiting, backlogAgeMs, dispatchedPerSecond }: PartitionLoad, config: HeatConfig): Heat {
   const waitingMax = Math.max(config.waitingMin, (dispatchedPerSecond * config.drainMaxMs) / 1_000);

@@ -28,6 +28,7 @@ import type { Registry } from "prom-client";
 import { decide } from "./decide.ts";
 import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./heat.ts";
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
+import { defaultOwnerLoadConfig, followOwnerLoads, type OwnerLoadConfig, type OwnerLoads } from "./owner-loads.ts";
 import type { Plan } from "./plan.ts";
 import { defaultReshapeConfig, type Reshape, type ReshapeConfig } from "./reshape.ts";
 import { defaultRoutesConfig, type RoutesConfig } from "./routes/decide-routes.ts";
@@ -37,7 +38,7 @@ import { type AdmissionThrottle, createAdmissionThrottle } from "./throttle/thro
 import type { ReadWeights } from "./throttle/weights.ts";
 
 /** Durations in ms. */
-export interface LoadBalancerConfig extends HeatConfig, ReshapeConfig, RoutesConfig {
+export interface LoadBalancerConfig extends HeatConfig, OwnerLoadConfig, ReshapeConfig, RoutesConfig {
   /** Between two looks at members and wishes, give or take a tenth; hints make it faster. Default 1 s. */
   readonly roundEveryMs: number;
   /** A call to the coordinator fails after so long. Default 1.5 s. */
@@ -50,6 +51,7 @@ export const defaultLoadBalancerConfig: LoadBalancerConfig = {
   callDeadlineMs: 1_500,
   throttle: defaultSolveConfig,
   ...defaultHeatConfig,
+  ...defaultOwnerLoadConfig,
   ...defaultReshapeConfig,
   ...defaultRoutesConfig,
 };
@@ -99,6 +101,7 @@ class ElectedLoadBalancer implements LoadBalancer {
   readonly #routes: Routes;
   /** Of the rounds that it led. */
   #heats: Heats = new Map();
+  #ownerLoads: OwnerLoads = new Map();
   #isLeading = false;
 
   constructor(options: LoadBalancerOptions) {
@@ -176,7 +179,9 @@ class ElectedLoadBalancer implements LoadBalancer {
     const queues = [...this.#options.queues, ...routes.queues];
     const now = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#heats = followHeat(this.#heats, { wishes, reports, now: now.monotonic }, this.#config);
-    const facts = { queues, members, wishes, heats: this.#heats, now, mayMove: isCalm() };
+    this.#ownerLoads = followOwnerLoads(this.#ownerLoads, { wishes, reports, now: now.monotonic }, this.#config);
+    const trackers = { heats: this.#heats, ownerLoads: this.#ownerLoads };
+    const facts = { queues, members, wishes, ...trackers, now, mayMove: isCalm() };
     const decision = decide(facts, this.#config);
     await this.#write(decision, leadership);
     await this.#reshape(decision.reshape, leadership);
@@ -247,6 +252,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       this.#metrics.members.set(0);
       this.#metrics.partitions.set(0);
       this.#heats = new Map();
+      this.#ownerLoads = new Map();
       this.#throttle.forget();
       this.#routes.forget();
     }

@@ -8,6 +8,8 @@ export interface PlanInput {
   readonly wishes: readonly Wish[];
   /** The group of partitions, by key, that must not come together with others of their group. */
   readonly groups: ReadonlyMap<string, string>;
+  /** Partitions, by key, that stay where they are unless their owner goes. Default: none. */
+  readonly held?: ReadonlySet<string>;
   /** Wall time. */
   readonly now: EpochMs;
   /** A partition that moved stays for so long, unless its owner goes. */
@@ -58,27 +60,34 @@ export function plan(input: PlanInput): Plan {
       const key = partitionKey(partition);
       const ownerId = owners.get(key);
       if (ownerId === undefined) return [];
-      const restsUntil = moved.has(key) ? input.now + input.restMs : restOf(wish, prefix, ownerId, input.now);
-      return [{ prefix, ownerId, ...(restsUntil !== undefined && { restsUntil }) }];
+      if (moved.has(key)) return [{ prefix, ownerId, restsUntil: input.now + input.restMs }];
+      return [{ prefix, ownerId, ...kept(wish, { prefix, ownerId }, input.now) }];
     }),
   }));
   return { wishes: wanted.filter((wish, index) => isChanged(wish, known[index])), moved: [...moved] };
 }
 
-function restingIn(wishes: readonly Wish[], { now, mayMove }: PlanInput): ReadonlySet<string> {
+function restingIn(wishes: readonly Wish[], { now, mayMove, held }: PlanInput): ReadonlySet<string> {
   return new Set(
     wishes.flatMap(({ queue, partitions }) =>
       partitions
-        .filter(({ restsUntil }) => !mayMove || isResting(restsUntil, now))
-        .map(({ prefix }) => partitionKey({ queue, prefix })),
+        .map(({ prefix, restsUntil }) => ({ key: partitionKey({ queue, prefix }), restsUntil }))
+        .filter(({ key, restsUntil }) => !mayMove || isResting(restsUntil, now) || held?.has(key) === true)
+        .map(({ key }) => key),
     ),
   );
 }
 
-/** A rest that goes on: with the same owner, and not over. */
-function restOf(wish: Wish, prefix: string, ownerId: string, now: EpochMs): EpochMs | undefined {
-  const before = wish.partitions.find((partition) => partition.prefix === prefix);
-  return before?.ownerId === ownerId && isResting(before.restsUntil, now) ? before.restsUntil : undefined;
+/** What goes on with the same owner: a rest that is not over, and why it was given to it. */
+function kept(
+  { partitions }: Wish,
+  { prefix, ownerId }: WishedPartition,
+  now: EpochMs,
+): Pick<WishedPartition, "restsUntil" | "heldAt"> {
+  const before = partitions.find((partition) => partition.prefix === prefix);
+  if (before?.ownerId !== ownerId) return {};
+  const { restsUntil, heldAt } = before;
+  return { ...(isResting(restsUntil, now) && { restsUntil }), ...(heldAt !== undefined && { heldAt }) };
 }
 
 function withMissing(wishes: readonly Wish[], queues: readonly string[]): Wish[] {

@@ -6,7 +6,8 @@
 // as much.
 import { isResting, type Member, mergeWish, moveWish, splitWish, type Wish } from "@sluice/coordination";
 import { type EpochMs, halvesOf, laneCountOf, type Prefix, parentOf, partitionKey } from "@sluice/core";
-import type { Heats } from "./heat.ts";
+import { type Heats, idleLoad } from "./heat.ts";
+import type { OwnerLoads } from "./owner-loads.ts";
 
 /** Durations in ms. */
 export interface ReshapeConfig {
@@ -30,6 +31,8 @@ export interface ReshapeInput {
   readonly wishes: readonly Wish[];
   readonly members: readonly Member[];
   readonly heats: Heats;
+  /** Default: nobody says how busy it is. */
+  readonly ownerLoads?: OwnerLoads;
   readonly now: { readonly wall: EpochMs; readonly monotonic: number };
 }
 
@@ -38,6 +41,13 @@ export interface Reshape {
   /** To be written. */
   readonly wish: Wish;
   readonly prefix: Prefix;
+  readonly why: Why;
+}
+
+/** The rule that asked for a change, and what it went by: names say the unit. */
+export interface Why {
+  readonly rule: "backlog" | "load" | "quiet";
+  readonly figures: Readonly<Record<string, number>>;
 }
 
 /** The change that is most urgent. Undefined: all is well, or nothing would help, or it rests. */
@@ -46,6 +56,7 @@ export function reshape(input: ReshapeInput, config: ReshapeConfig = defaultResh
   const rest = { now, until: now + config.restMs };
   const ready = input.wishes.filter(({ shapeRestsUntil }) => !isResting(shapeRestsUntil, now));
   const members = busyMembers(input, groupsOf(input, config));
+  const quietForMs = ({ since }: Candidate) => input.now.monotonic - since;
   const all = ready.flatMap((wish) =>
     wish.partitions.map((partition): Candidate => candidateOf(wish, partition, input)),
   );
@@ -62,7 +73,11 @@ export function reshape(input: ReshapeInput, config: ReshapeConfig = defaultResh
     const lower = all.find(({ wish, prefix }) => wish === upper.wish && prefix === siblingOf(upper.prefix));
     if (lower === undefined || !isQuiet(lower)) continue;
     const change = merge([lower, upper], members, rest, config);
-    if (change !== undefined) return change;
+    if (change !== undefined)
+      return {
+        ...change,
+        why: { rule: "quiet", figures: { quietForMs: Math.min(quietForMs(lower), quietForMs(upper)) } },
+      };
   }
   return undefined;
 }
@@ -91,6 +106,24 @@ export function groupsOf(
   return groups;
 }
 
+/**
+ * Partitions, by key, that were given to their owner because another one had too much to do, and that would be too much for it
+ * still: they are not moved for the sake of evenness.
+ */
+export function heldIn(
+  { wishes, heats }: Pick<ReshapeInput, "wishes" | "heats">,
+  config: ReshapeConfig = defaultReshapeConfig,
+): ReadonlySet<string> {
+  return new Set(
+    wishes.flatMap(({ queue, partitions }) =>
+      partitions.flatMap(({ prefix, heldAt }) => {
+        const isHeld = heldAt !== undefined && !isLittle(dispatched(heats, queue, prefix), heldAt, config);
+        return isHeld ? [partitionKey({ queue, prefix })] : [];
+      }),
+    ),
+  );
+}
+
 interface Candidate {
   readonly wish: Wish;
   readonly prefix: Prefix;
@@ -100,11 +133,13 @@ interface Candidate {
   readonly since: number;
   readonly backlogAgeMs: number;
   readonly dispatchedPerSecond: number;
+  readonly why: Why;
 }
 
 function candidateOf(wish: Wish, partition: Wish["partitions"][number], { heats, now }: ReshapeInput): Candidate {
   const { prefix, ownerId, restsUntil } = partition;
   const known = heats.get(partitionKey({ queue: wish.queue, prefix }));
+  const { waiting, backlogAgeMs, dispatchedPerSecond } = known?.load ?? idleLoad;
   return {
     wish,
     prefix,
@@ -112,8 +147,9 @@ function candidateOf(wish: Wish, partition: Wish["partitions"][number], { heats,
     isPinned: isResting(restsUntil, now.wall),
     heat: known?.heat,
     since: known?.since ?? now.monotonic,
-    backlogAgeMs: known?.load.backlogAgeMs ?? 0,
-    dispatchedPerSecond: known?.load.dispatchedPerSecond ?? 0,
+    backlogAgeMs,
+    dispatchedPerSecond,
+    why: { rule: "backlog", figures: { backlogAgeMs, waiting, dispatchedPerSecond } },
   };
 }
 
@@ -124,6 +160,8 @@ interface BusyMember {
   readonly lanes: number;
   /** Those that have a backlog, or a part of a load that is too much for one. */
   readonly busyLanes: number;
+  /** Its thread has no time for more. */
+  readonly isFull: boolean;
   /** Queues of which it has such a partition. */
   readonly queues: ReadonlySet<string>;
   /** The same, where it has two or more. */
@@ -131,7 +169,7 @@ interface BusyMember {
 }
 
 function busyMembers(
-  { wishes, members }: ReshapeInput,
+  { wishes, members, ownerLoads }: ReshapeInput,
   groups: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, BusyMember> {
   const owned = wishes.flatMap(({ queue, partitions }) =>
@@ -155,6 +193,7 @@ function busyMembers(
           capacity,
           lanes: sum(mine),
           busyLanes: sum(busy),
+          isFull: ownerLoads?.get(id)?.level === "high",
           queues: new Set(queues),
           crowded: new Set(queues.filter((queue, index) => queues.indexOf(queue) !== index)),
         },
@@ -168,7 +207,7 @@ function busyMembers(
  * So a queue gets no more busy parts than there are members.
  */
 function relieve(
-  { wish, prefix, ownerId, isPinned, dispatchedPerSecond }: Candidate,
+  { wish, prefix, ownerId, isPinned, dispatchedPerSecond, why }: Candidate,
   members: ReadonlyMap<string, BusyMember>,
   rest: { readonly now: EpochMs; readonly until: EpochMs },
 ): Reshape | undefined {
@@ -179,6 +218,7 @@ function relieve(
   const takers = [...members.values()].filter(
     (member) =>
       member !== owner &&
+      !member.isFull &&
       !member.queues.has(wish.queue) &&
       // Otherwise it would only be the next to be relieved.
       (member.busyLanes + lanes) / member.capacity < owner.busyLanes / owner.capacity,
@@ -187,10 +227,10 @@ function relieve(
   if (taker === undefined) return undefined;
   if (isMove) {
     const moved = isPinned ? undefined : moveWish(wish, { prefix, ownerId: taker.id }, rest);
-    return moved && { kind: "move", prefix, wish: { ...moved, shapeRestsUntil: rest.until } };
+    return moved && { kind: "move", prefix, wish: { ...moved, shapeRestsUntil: rest.until }, why };
   }
   const split = splitWish(wish, { prefix, upperOwnerId: taker.id, dispatchedPerSecond }, rest);
-  return split && { kind: "split", prefix, wish: split };
+  return split && { kind: "split", prefix, wish: split, why };
 }
 
 /** The halves have the same wish. The owner that has less to do keeps both. */
@@ -199,7 +239,7 @@ function merge(
   members: ReadonlyMap<string, BusyMember>,
   rest: { readonly now: EpochMs; readonly until: EpochMs },
   config: ReshapeConfig,
-): Reshape | undefined {
+): Omit<Reshape, "why"> | undefined {
   const [{ wish, prefix: half }] = halves;
   const prefix = parentOf(half) ?? "";
   const rate = halves.reduce((total, { dispatchedPerSecond }) => total + dispatchedPerSecond, 0);

@@ -11,4 +11,5 @@ export * from "./random.ts";
 export * from "./service.ts";
 export * from "./signals.ts";
 export * from "./tls.ts";
+export * from "./worked.ts";
 export * from "./zip/unzip.ts";

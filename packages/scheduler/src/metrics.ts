@@ -11,6 +11,11 @@ export function schedulerMetrics(registry: Registry) {
   return {
     partitions: new Gauge({ name: "sluice_scheduler_partitions", help: "Partitions owned now.", registers }),
     waiting: new Gauge({ name: "sluice_scheduler_tasks_in_memory", help: "Task numbers in memory now.", registers }),
+    busyShare: new Gauge({
+      name: "sluice_scheduler_busy_ratio",
+      help: "Share of the time in which its thread is at work, smoothed, as the load-balancer goes by it; 0: not known.",
+      registers,
+    }),
     takenOver: counter("takeovers_total", "Partitions taken over."),
     steppedDown: counter("stepdowns_total", "Partitions given up because somebody else owns them."),
     pulled: counter("pulled_blocks_total", "Blocks pulled from the queue."),

@@ -57,6 +57,20 @@ test("what hardly changes is not written again", async () => {
   expect((await world.report())?.partitions[0]?.waiting).toBe(1_250);
 });
 
+test("how busy the thread is goes with the report, and is written again when it has changed by a twentieth", async () => {
+  await using world = startWorld([]);
+  world.busy = 0.5;
+  await world.clock.advance(4_000);
+  expect((await world.report())?.busy).toBe(0.5);
+  const before = await world.coordinator.get(loadsKey("s1"));
+  world.busy = 0.54;
+  await world.clock.advance(10_000);
+  expect(await world.coordinator.get(loadsKey("s1"))).toEqual(before);
+  world.busy = 0.856;
+  await world.clock.advance(2_000);
+  expect((await world.report())?.busy).toBe(0.86);
+});
+
 test("of more partitions than it may name, the busiest are named", async () => {
   const partitions = Array.from({ length: 40 }, (_, index) => aPartition(`q${index}`, { ageMs: index, waiting: 1 }));
   await using world = startWorld(partitions);
@@ -97,11 +111,19 @@ function startWorld(partitions: readonly FakePartition[]) {
     },
     backlog: () => ({ waiting: partition.waiting, ageMs: partition.ageMs }),
   }));
-  const report = reportLoadsLoop({ clock, log: silentLogger, coordinator, membership, partitions: () => views });
+  const state: { busy: number | undefined } = { busy: undefined };
+  const report = reportLoadsLoop({
+    ...{ clock, log: silentLogger, coordinator, membership },
+    partitions: () => views,
+    busy: () => state.busy,
+  });
   const running = Promise.all([membership.run(ending.signal), report(ending.signal)]);
   return {
     clock,
     coordinator,
+    set busy(share: number) {
+      state.busy = share;
+    },
     report: async (): Promise<LoadReport | undefined> => (await readLoads(coordinator))[0],
     async [Symbol.asyncDispose]() {
       ending.abort();

@@ -22,6 +22,8 @@ export interface ReportLoadsDeps {
   readonly partitions: () => readonly Pick<Partition, "owner" | "dispatched" | "backlog">[];
   /** What is to be said of flows since it was asked last. Default: nothing. */
   readonly flows?: () => readonly FlowLoad[];
+  /** How busy its thread is, 0 to 1, since it was asked last. Default: it does not say. */
+  readonly busy?: () => number | undefined;
 }
 
 const everyMs = 2_000;
@@ -29,6 +31,8 @@ const everyMs = 2_000;
 const newShare = 0.5;
 /** A partition that dispatches less, and in which nothing waits, is left out. */
 const idlePerSecond = 0.5;
+/** Smaller changes of how busy the thread is are not worth a write. */
+const busyStep = 0.05;
 
 export function reportLoadsLoop(deps: ReportLoadsDeps): Loop {
   const { clock, coordinator, membership, log } = deps;
@@ -38,7 +42,12 @@ export function reportLoadsLoop(deps: ReportLoadsDeps): Loop {
     while (!signal.aborted) {
       const flows = deps.flows?.() ?? [];
       const busy = reportOf(membership.id, meter.measure(deps.partitions()));
-      const report = { ...busy, ...(flows.length > 0 && { flows }) };
+      const share = deps.busy?.();
+      const report = {
+        ...busy,
+        ...(flows.length > 0 && { flows }),
+        ...(share !== undefined && { busy: Math.round(share * 100) / 100 }),
+      };
       const { lease } = membership;
       const isNew = said === undefined || said.leaseId !== lease?.id || saysMore(report, said.report);
       if (lease !== undefined && membership.isTrusted() && isNew) {
@@ -105,6 +114,7 @@ function reportOf(memberId: string, loads: readonly Load[]): LoadReport {
 
 /** Whether other partitions are named, or a number has changed by more than a fifth. */
 function saysMore(now: LoadReport, said: LoadReport): boolean {
+  if (Math.abs((now.busy ?? 0) - (said.busy ?? 0)) >= busyStep) return true;
   if (now.isCut !== said.isCut || now.partitions.length !== said.partitions.length) return true;
   if (saysMoreOfFlows(now.flows ?? [], said.flows ?? [])) return true;
   const before = new Map(said.partitions.map((load) => [partitionKey(load), load]));

@@ -19,6 +19,7 @@ import type { AgentLink, AgentLinkDeps } from "./agents/link.ts";
 import { createPace } from "./agents/pace.ts";
 import { createShards } from "./agents/shards.ts";
 import { createBatchControl } from "./batch-control.ts";
+import { createBusyMeter } from "./busy-meter.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFlowMeter } from "./flow-meter.ts";
 import { createAccountCache, createFunctionCache, createReservedCache, usableMs } from "./functions.ts";
@@ -48,6 +49,8 @@ export interface SchedulerDeps {
   readonly queues: readonly string[];
   /** Of the load-balancer, where it differs from the defaults. */
   readonly balancer?: Partial<LoadBalancerConfig>;
+  /** For how long its thread has been at work, in ms; only grows. Default: it does not say how busy it is. */
+  readonly workedMs?: () => number;
 }
 
 /** An agent answers every two seconds. */
@@ -67,7 +70,7 @@ export interface Scheduler {
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
-  const { config, clock, random, log, store, queue, signals } = deps;
+  const { config, clock, random, log, store, queue, signals, workedMs } = deps;
   // A call that never answers must not hold up the loop that gives partitions back.
   const coordinator = withDeadlines(deps.coordinator, { clock, deadlineMs: config.lease.renewDeadlineMs });
   const id = config.schedulerId;
@@ -111,6 +114,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     connect: deps.connectAgent,
     onFenced: () => metrics.fenced.inc(),
   });
+  const busyMeter = workedMs && createBusyMeter(clock, workedMs);
+  const measureBusy = () => {
+    const share = busyMeter?.measure();
+    metrics.busyShare.set(share ?? 0);
+    return share;
+  };
   const isTrusted = () => membership.isTrusted();
   const storeClock = createStoreClock({ clock, store });
   const partitionRandom = random.fork("partitions");
@@ -206,6 +215,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
           ...{ clock, log, coordinator, membership },
           partitions: () => own.owned,
           flows: () => flowMeter.measure(waitingFlows(own.owned)),
+          busy: measureBusy,
         }),
       );
       const failed = new AbortController();

@@ -4,7 +4,7 @@ import { openBackends } from "@sluice/backends";
 import { defaultLeaseProfile, fastLeaseProfile } from "@sluice/coordination";
 import { runAll, sharedQueues } from "@sluice/core";
 import { AgentServiceService, apiClient, channelCredentials, joinTokenHeaders } from "@sluice/protocol";
-import { httpServer, openTls, processName, type ServiceProcess } from "@sluice/runtime";
+import { httpServer, openTls, processName, type ServiceProcess, workedMs } from "@sluice/runtime";
 import { defaultSchedulerConfig } from "../config.ts";
 import { createScheduler } from "../scheduler.ts";
 import { readinessOf } from "./readiness.ts";
@@ -40,7 +40,8 @@ export async function runScheduler(process: ServiceProcess<SchedulerProcessConfi
     signals: backends.signals,
     coordinator: backends.coordinator,
     queues: sharedQueues(),
-    balancer: throttleOf(config),
+    balancer: { ...throttleOf(config), ownerLoadMax: config.ownerLoadMax },
+    workedMs,
     connectAgent: (address) => apiClient(AgentServiceService, address, toAgents),
   });
   await using http = await httpServer({

@@ -1,5 +1,5 @@
 import { backendProblems, backendSettings } from "@sluice/backends/settings";
-import { defaultSolveConfig } from "@sluice/load-balancer";
+import { defaultOwnerLoadConfig, defaultSolveConfig } from "@sluice/load-balancer";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
 import { defaultSchedulerConfig } from "../config.ts";
 
@@ -63,6 +63,12 @@ const settings = {
     max: 10_000_000,
     unit: "tasks",
     why: "Waiting tasks that it holds in memory, about 40 bytes each; more costs memory, fewer fairness.",
+  }),
+  ownerLoadMax: setting.decimal({
+    default: defaultOwnerLoadConfig.ownerLoadMax,
+    min: 0.3,
+    max: 1,
+    why: "Share of the time; one that is busier for 20 s gives a partition, or half of one, to another; 1: never.",
   }),
   ...throttleSettings,
   ...retentionSettings,
