@@ -6,7 +6,7 @@ import { AgentState } from "@sluice/protocol";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { anAccount, startTestApi, type TestAccount, type TestApi } from "../testing/test-api.ts";
+import { aFunction, anAccount, startTestApi, type TestAccount, type TestApi } from "../testing/test-api.ts";
 
 const hourMs = 3_600_000;
 const clock = new FakeClock();
@@ -169,6 +169,22 @@ test.each([
   ["a rate below 0", { account: "main", settings: { rateMax: -1 } }, "INVALID_SETTING"],
 ])("limits of %s are refused", async (_, request, reason) => {
   await expect(api.cluster.updateAccount(request, operator.call())).rejects.toMatchObject({ reason });
+});
+
+test("an account is not limited to less than its functions have reserved", async () => {
+  const tenant = await anAccount(store);
+  const account = tenant.accountId;
+  for (const name of ["a", "b"])
+    await api.functions.createFunction(aFunction(name, { concurrencyReserved: 3 }), tenant.call());
+  const update = (concurrencyMax: number) =>
+    api.cluster.updateAccount({ account, settings: { concurrencyMax } }, operator.call());
+  await expect(update(5)).rejects.toMatchObject({
+    ...{ code: "precondition", reason: "BELOW_RESERVED", field: "settings.concurrency_max" },
+    message:
+      `6 are reserved for 2 functions of account ${account}, more than 5: ` +
+      "set at least 6, or lower concurrency_reserved of its functions first",
+  });
+  for (const allowed of [6, 0]) expect((await update(allowed)).settings?.concurrencyMax).toBe(allowed);
 });
 
 test("a command whose answer was lost is recognised; one that meets another writer is tried again", async () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { FunctionName } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
 import { FunctionSettings } from "@sluice/protocol";
 import { functionTopic } from "@sluice/queue";
@@ -164,3 +165,44 @@ function aZip(name: string): Buffer {
   end.writeUInt32LE(local.length + name.length, 16);
   return Buffer.concat([local, Buffer.from(name), central, Buffer.from(name), end]);
 }
+
+test("more than the account may run is reserved for nobody; less than before always may be", async () => {
+  const { accountId } = account;
+  const update = (name: string, settings: Partial<FunctionSettings>) =>
+    api.functions.updateFunction(
+      { name, settings: FunctionSettings.fromPartial(settings), codeZip: nothing },
+      account.call(),
+    );
+  await create(aFunction("a", { concurrencyReserved: 8 }));
+  await store.accounts.update(accountId, { concurrencyMax: 10 });
+  const refused = { code: "precondition", reason: "TOO_MUCH_RESERVED", field: "settings.concurrency_reserved" };
+  await expect(create(aFunction("b", { concurrencyReserved: 3 }))).rejects.toMatchObject({
+    ...refused,
+    message:
+      `account ${accountId} may run 10 at a time, and 8 are reserved for its other functions: ` +
+      "reserve 2 at most, or raise concurrency_max of the account",
+  });
+  // What its own limit does not let it use is not reserved.
+  await create(aFunction("b", { concurrencyReserved: 3, concurrencyMax: 2 }));
+  await expect(update("b", { concurrencyMax: 3 })).rejects.toMatchObject(refused);
+  await expect(update("b", { concurrencyMax: 0 })).rejects.toMatchObject(refused);
+  await expect(update("a", { concurrencyReserved: 9 })).rejects.toMatchObject(refused);
+  await update("a", { memoryMb: 256 });
+  await store.accounts.update(accountId, { concurrencyMax: 5 });
+  expect((await update("a", { concurrencyReserved: 7 })).settings?.concurrencyReserved).toBe(7);
+  await expect(update("missing", { concurrencyReserved: 1 })).rejects.toMatchObject({ reason: "FUNCTION_NOT_FOUND" });
+});
+
+test("at most two hundred functions of an account reserve anything", async () => {
+  const template = await create(aFunction("f0", { concurrencyReserved: 1 }));
+  const [record] = await store.functions.read([{ accountId: account.accountId, functionName: FunctionName("f0") }]);
+  const settings = record?.settings as NonNullable<typeof record>["settings"];
+  const code = { sha256: template.codeSha256, zip: aFunction("f0").codeZip };
+  for (let index = 1; index < 200; index++) {
+    const flow = { accountId: account.accountId, functionName: FunctionName(`f${index}`) };
+    await store.functions.create(flow, settings, code);
+  }
+  const refused = { code: "precondition", reason: "TOO_MANY_RESERVING" };
+  await expect(create(aFunction("more", { concurrencyReserved: 1 }))).rejects.toMatchObject(refused);
+  await create(aFunction("more"));
+});

@@ -10,6 +10,7 @@ import type { KnownFunctions } from "../submit/known-functions.ts";
 import { pageToken, parsePageToken } from "../wire/page-token.ts";
 import { checkInteger } from "../wire/text.ts";
 import { type InspectZip, parseCode } from "./code.ts";
+import { checkChangedReserved, checkReserved } from "./reserved.ts";
 import { parseChangedSettings, parseNewSettings, toWireFunction } from "./settings.ts";
 
 export interface FunctionApiOptions {
@@ -55,6 +56,7 @@ export function createFunctionApi(options: FunctionApiOptions): Api<typeof Funct
     async createFunction({ name, settings: wire, codeZip }, context) {
       const flow = { accountId: await authenticate(context), functionName: FunctionName(name, "name") };
       const settings = parseNewSettings(wire);
+      await checkReserved(store, flow, settings);
       const record = await withCode(codeZip, context.signal, (code) => store.functions.create(flow, settings, code));
       if (record === undefined) {
         throw new AppError("exists", "FUNCTION_EXISTS", `there is a function ${name} already; update it`, {
@@ -71,6 +73,7 @@ export function createFunctionApi(options: FunctionApiOptions): Api<typeof Funct
       if (Object.keys(settings).length === 0 && codeZip.length === 0) {
         throw invalid("NOTHING_TO_CHANGE", "settings", "name a setting to change, or send new code");
       }
+      await checkChangedReserved(store, flow, settings);
       const record = found(
         codeZip.length === 0
           ? await store.functions.update(flow, settings, undefined)
