@@ -146,6 +146,7 @@ async function historyOf(
     functions: workload.functions,
     limits: workload.limits,
     sends: world.sends,
+    pauses: world.server.pauses,
     rest,
     calm: [
       { from: 0, until: calmMs },

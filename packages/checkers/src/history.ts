@@ -1,6 +1,6 @@
 // Everything that the checkers look at, recorded outside of the code under test.
 import type { Epoch, EpochMs, OwnedPartition, Priority, Task } from "@sluice/core";
-import type { TaskWrite } from "@sluice/store";
+import type { PauseTarget, TaskWrite } from "@sluice/store";
 
 /** What a client asked for, and every answer that it saw. */
 export interface Submission {
@@ -32,6 +32,7 @@ export interface Inserted {
   /** Undefined: not parked. */
   readonly dueAt: EpochMs | undefined;
   readonly expiresAt: EpochMs | undefined;
+  readonly tags: readonly string[];
 }
 
 /** Somebody read the floors of a queue. */
@@ -195,6 +196,17 @@ export interface LimitSet {
   readonly rateMax: number;
   /** Attempts that may start at once. */
   readonly rateBurst: number;
+  /** What is kept free for a function while its account is limited. Default: nothing. */
+  readonly concurrencyReserved?: number;
+}
+
+/** Something was paused, as the store had it. */
+export interface PauseHeld {
+  readonly pauseId: string;
+  readonly target: PauseTarget;
+  readonly from: number;
+  /** Undefined: it holds. */
+  until: number | undefined;
 }
 
 /** An owner sent an attempt to an agent. */
@@ -284,6 +296,7 @@ export interface History {
   /** Each from when it was in force: those with which a function was created, too. */
   readonly limits: readonly LimitSet[] | undefined;
   readonly sends: readonly Sent[] | undefined;
+  readonly pauses: readonly PauseHeld[] | undefined;
   readonly rest: Rest | undefined;
   readonly calm: readonly CalmPhase[] | undefined;
   /** Errors that are bugs: what is not a typed failure, and what nobody caught. */
@@ -314,6 +327,7 @@ export function emptyHistory(): History {
     functions: undefined,
     limits: undefined,
     sends: undefined,
+    pauses: undefined,
     rest: undefined,
     calm: undefined,
     bugs: [],

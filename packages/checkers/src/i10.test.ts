@@ -62,3 +62,31 @@ test("in no window more is sent than burst and rate give", () => {
   expect(sent(0, 0, 0, 100, 110, 120)).toEqual([6]);
   expect(sent(9_000, 10_000, 10_000, 10_000, 10_010)).toEqual([]);
 });
+
+test("what other functions have reserved is left to them; what they use of it is not left twice", () => {
+  const account = limit({ function: undefined, concurrencyMax: 3 });
+  const reserved = limit({ function: "kept", concurrencyMax: 0, concurrencyReserved: 1 });
+  const kept = inserted({ seq: 9, taskId: "k", function: "kept" });
+  const store = [...rows(8), kept];
+  const three = [from(1, 0, 90), from(2, 1, 90), from(3, 10, 90)];
+  expect(judge([account], three, store)).toEqual([]);
+  expect(judge([account, reserved], three, store)).toEqual([3]);
+  expect(judge([account, reserved], [from(9, 5, 90), ...three], store)).toEqual([3]);
+  expect(judge([account, reserved], [from(9, 5, 90), ...three.slice(1)], store)).toEqual([]);
+  expect(judge([account, reserved], [...three.slice(1), from(9, 20, 90)], store)).toEqual([]);
+  // Its own limit bounds what it has reserved; without a limit of the account there is nothing to reserve from.
+  const two = limit({ function: "kept", concurrencyMax: 1, concurrencyReserved: 3 });
+  expect(judge([account, two], three, store)).toEqual([3]);
+  expect(judge([reserved], three, store)).toEqual([]);
+});
+
+test("what is reserved counts after its grace, and not where more is reserved than the account may run", () => {
+  const account = limit({ function: undefined, concurrencyMax: 1 });
+  const reserve = (at: number, concurrencyReserved: number) =>
+    limit({ at, function: "kept", concurrencyMax: 0, concurrencyReserved });
+  const late = [from(1, 15_000, 15_001), from(2, 71_000, 71_001)];
+  expect(judge([account, reserve(0, 0), reserve(50_000, 1)], late)).toEqual([2]);
+  expect(judge([account, reserve(0, 0), reserve(60_000, 1)], late)).toEqual([]);
+  expect(judge([account, reserve(0, 1), reserve(60_000, 0)], late)).toEqual([1]);
+  expect(judge([account, reserve(0, 2)], late)).toEqual([]);
+});

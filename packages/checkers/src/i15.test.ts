@@ -49,6 +49,13 @@ describe("a task that could go", () => {
     expect(i15.check(history({ calm, store: parked, agents: late }))).toEqual([]);
     expect(i15.check(history({ calm, store: parked, agents: [sent(2, 7_000), sent(1, 7_001)] }))).toHaveLength(1);
   });
+  test("has waited while it was parked because it did not fit into memory", () => {
+    const overflown: StoreEvent = { kind: "overflown", at: 200, by: "s1.1", owner, seqs: [1] };
+    const unparked: StoreEvent = { kind: "unparked", at: 4_000, by: "s1.1", owner, seqs: [1] };
+    expect(i15.check(history({ calm, store: [...store, overflown, unparked], agents: late }))).toHaveLength(1);
+    const again: StoreEvent = { ...unparked, at: 4_500 };
+    expect(i15.check(history({ calm, store: [...store, overflown, unparked, again], agents: late }))).toEqual([]);
+  });
   test("that was never sent was not passed", () => {
     expect(i15.check(history({ calm, store, agents: [sent(2, 9_000)] }))).toEqual([]);
   });

@@ -1,6 +1,7 @@
 // I15: low priority is delayed, never starved. Of two tasks of one flow and lane that both wait, the one with the smaller
 // urgency (enqueued, plus the patience of its priority) is sent first. How far that may slip is stated here; it must hold
-// whatever the mix, so a task of low priority is passed only by what came within its patience.
+// whatever the mix, so a task of low priority is passed only by what came within its patience. One that is parked because too
+// much waits for its owner's memory waits as well; one that is parked for another reason does not.
 import { type EpochMs, urgency } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { AgentEvent, CalmPhase, StoreEvent, Violation } from "./history.ts";
@@ -39,12 +40,16 @@ function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): W
     if (event.kind === "dispatched" && !sent.has(event.seq)) sent.set(event.seq, event.at);
   }
   const ready = new Map<number, number>();
+  const overflown = new Set<number>();
   const moved = movedIn(store);
   for (const event of store) {
     if (event.kind === "inserted" && event.dueAt === undefined) ready.set(event.seq, event.at);
+    if (event.kind === "overflown") for (const seq of event.seqs) overflown.add(seq);
     if (event.kind !== "unparked") continue;
     for (const seq of event.seqs) {
-      if (event.at <= (sent.get(seq) ?? Number.POSITIVE_INFINITY)) ready.set(seq, event.at);
+      // What did not fit into memory has waited all the same.
+      const hasWaited = overflown.delete(seq);
+      if (!hasWaited && event.at <= (sent.get(seq) ?? Number.POSITIVE_INFINITY)) ready.set(seq, event.at);
     }
   }
   return store.flatMap((event) => {

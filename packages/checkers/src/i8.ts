@@ -1,4 +1,4 @@
-// I8: no start before `due_at`, after expiry, or after the status is final.
+// I8: no start before `due_at`, after expiry, or after the status is final; and nothing is sent that was paused five seconds ago.
 //
 // With what the store did, times are those of the writes. Without it, a task was due no earlier than its delay after it was
 // asked for, expired when its client wanted it, counted from when its row was written, and ended when its row says so: retries
@@ -7,23 +7,28 @@ import type { EpochMs, Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { Inserted, StoreEvent, Submission } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
+import { sentInPause } from "./pauses.ts";
 import { batchesOf, groupBy, insertsOf, keyOf, taskKeyOf } from "./rows.ts";
 
 /** Clocks differ by 2 %, and an instance takes a while to start. */
 const expiryToleranceMs = 3_000;
 
+const invariant = "I8";
+
 export const i8 = createChecker({
-  invariant: "I8",
-  about: "Nothing starts before it is due, after its expiry, or after its end.",
+  invariant,
+  about: "Nothing starts before it is due, after its expiry, while it is paused, or after its end.",
   needs: ["executions", "rows", "submissions"],
-  check: ({ store, rows, submissions, executions, wallStart }) => {
+  check: ({ store, rows, submissions, executions, wallStart, sends, pauses }) => {
     const why = store ? fromStore(store) : fromRows(rows, submissions, wallStart);
-    return executions.flatMap((execution) => {
+    const started = executions.flatMap((execution) => {
       const reason = why(execution, wallStart + execution.startedAt);
       if (!reason) return [];
       const message = `${describeExecution(execution)} started at ${execution.startedAt} ms, ${reason}`;
-      return [{ invariant: "I8", seq: execution.seq, message }];
+      return [{ invariant, seq: execution.seq, message }];
     });
+    const sent = store && sends && pauses ? sentInPause({ store, sends, pauses }) : [];
+    return [...started, ...sent.map(({ seq, message }) => ({ invariant, seq, message }))];
   },
 });
 

@@ -31,6 +31,7 @@ export {
   type Leftover,
   type LimitSet,
   type Observation,
+  type PauseHeld,
   type Rest,
   resultOf,
   type Sent,

@@ -20,6 +20,7 @@ export function history(overrides: Partial<History>): History {
     functions: [],
     limits: [],
     sends: [],
+    pauses: [],
     rest,
     calm: [],
     ...overrides,
@@ -40,6 +41,7 @@ export function inserted(overrides: Partial<Inserted> = {}): Inserted {
     enqueuedAt: 0,
     dueAt: undefined,
     expiresAt: undefined,
+    tags: [],
     ...overrides,
   };
 }

@@ -1,6 +1,6 @@
 // The store as one node sees it, and the record of what it really did.
 
-import type { StoreEvent } from "@sluice/checkers";
+import type { PauseHeld, StoreEvent } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type {
   AgentIncarnation,
@@ -20,6 +20,7 @@ export class StoreServer {
   readonly store: Store;
   readonly system = new SystemState();
   readonly events: StoreEvent[] = [];
+  readonly pauses: PauseHeld[] = [];
   /** Rows by account, function and task id. */
   readonly seqs = new Map<string, number>();
   readonly #now: () => number;
@@ -70,7 +71,7 @@ export function nodeStore({ server, port }: NodeStoreOptions): Store {
   return {
     tasks: wrap("tasks", real.tasks, taskRecorders(server, port)),
     lanes: wrap("lanes", real.lanes, laneRecorders(server, port)),
-    control: wrap("control", real.control, controlRecorders(port)),
+    control: wrap("control", real.control, controlRecorders(server, port)),
     batches: wrap("batches", real.batches, batchRecorders(server, port)),
     functions: wrap("functions", real.functions),
     accounts: wrap("accounts", real.accounts),
@@ -110,6 +111,7 @@ function taskRecorders(server: StoreServer, { network }: Port): Recorders {
           enqueuedAt,
           dueAt: task.delayMs > 0 ? enqueuedAt + task.delayMs : undefined,
           expiresAt: task.expiresAfterMs > 0 ? enqueuedAt + task.delayMs + task.expiresAfterMs : undefined,
+          tags: task.tags,
         });
         trace.add(`INSERT task ${seq} ${key} ${task.queue}/${task.lane}`);
       }
@@ -232,14 +234,18 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
   };
 }
 
-function controlRecorders({ network }: Port): Recorders {
+function controlRecorders({ pauses }: StoreServer, { network }: Port): Recorders {
   const { trace, counters } = network;
+  const held = (id: unknown) => pauses.find(({ pauseId, until }) => pauseId === id && until === undefined);
   return {
-    pause(_parameters, result) {
-      const { pauseId, number } = result as PauseRecord;
+    pause(_parameters, result, at) {
+      const { pauseId, number, target } = result as PauseRecord;
+      if (!held(pauseId)) pauses.push({ pauseId, target, from: at, until: undefined });
       trace.add(`PAUSE ${number} ${pauseId}`);
     },
-    resume([pauseId], result) {
+    resume([pauseId], result, at) {
+      const pause = held(pauseId);
+      if (pause && result === true) pause.until = at;
       trace.add(`RESUME ${pauseId} ${result}`);
     },
     start(_parameters, result) {
