@@ -155,6 +155,46 @@ async function outcomes(target: FlowTarget) {
   return { taken, refused, at: performance.now() };
 }
 
+const pausedWithinMs = 5_000;
+
+/** What waits is paused while it is worked on, and deleted then. */
+const batchControl: Scenario = {
+  name: "batch control",
+  about: (size) =>
+    `${count(1_000_000 / size.divisor)} tasks of ${workMs} ms wait; their function is paused, and then they are deleted`,
+  without: "not run: no pause, no effect",
+  variants: ["with"],
+  head: [
+    "last dispatch after the answer",
+    `dispatched later than ${pausedWithinMs / 1_000} s after it`,
+    "deleted",
+    "within",
+  ],
+  async run(_variant, { divisor }, onStarted) {
+    const functionName = "backlog";
+    await using target = await startFlowTarget({ without: [] });
+    onStarted(target);
+    await deployWarm(target.noisy, functionName, startTimeHandler(workMs));
+    await submitBacklog(target.noisy, functionName, 1_000_000 / divisor, undefined);
+    const dispatched = () => target.metric("sluice_scheduler_dispatched_attempts_total");
+    await target.noisy.operations.pause({ function: functionName });
+    const pausedAt = performance.now();
+    let [last, lastAt, atBound] = [await dispatched(), 0, Number.NaN];
+    for (let sinceMs = 0; sinceMs < 3 * pausedWithinMs; sinceMs = performance.now() - pausedAt) {
+      const now = await dispatched();
+      if (now > last) [last, lastAt] = [now, performance.now() - pausedAt];
+      if (sinceMs >= pausedWithinMs && Number.isNaN(atBound)) atBound = now;
+      await pause(20);
+    }
+    const startedAt = performance.now();
+    const { operationId } = await target.noisy.operations.deleteTasks({ function: functionName, status: "Enqueued" });
+    let done = 0;
+    for await (const operation of target.noisy.operations.watch(operationId, { everyMs: 100 })) done = operation.done;
+    const seconds = (performance.now() - startedAt) / 1_000;
+    return [`${Math.round(lastAt)} ms`, count(last - atBound), count(done), `${seconds.toFixed(1)} s`];
+  },
+};
+
 export const scenarios: readonly Scenario[] = [
   backlogScenario({
     name: "neighbour",
@@ -183,6 +223,7 @@ export const scenarios: readonly Scenario[] = [
     singlesAreOfAnotherAccount: false,
     priorities: ["low", "urgent"],
   }),
+  batchControl,
 ];
 
 export const shared = `one agent with ${slots} slots, ${instanceConcurrency} attempts in an instance`;

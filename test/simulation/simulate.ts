@@ -117,6 +117,8 @@ async function quiet(world: World, workload: Workload): Promise<void> {
   };
   await world.clock.runUntil(isQuiet, { withinMs: quietWithinMs }).catch((cause: unknown) => {
     world.trace.add(`NOT QUIET ${String(cause)}`);
+    // What is left of tasks and of instances, I1 and I14 say.
+    if (!workload.isDone) world.onBug(new Error("a client never came to its end: what it waits for does not happen"));
   });
 }
 

@@ -51,8 +51,12 @@ const allPausesStatement = statement(
   `select ${pauseColumns} from pauses p order by p.pause_number limit ${pausesMax}`,
 );
 
-/** Index: the primary key decides whether it is new. One row per lane, so that owners write beside each other. */
-const startStatement = statement(
+/**
+ * Index: the primary key decides whether it is new; tasks_waiting, tasks_parked and tasks_ended find the first row of a queue. One
+ * row per lane, so that owners write beside each other; none of queues in which nothing lies: flows leave such behind that had
+ * one as their own.
+ */
+export const startStatement = statement(
   "start_operation",
   `
 with started as (
@@ -62,7 +66,25 @@ with started as (
   returning operation_number
 )
 insert into operation_lanes (operation_number, queue, lane)
-select s.operation_number, f.queue, l.lane from started s, floors f, generate_series(0, 31) as l (lane)`,
+select s.operation_number, f.queue, l.lane
+from started s
+cross join floors f
+cross join lateral (
+  (
+    select 1 from tasks t where t.queue = f.queue and t.ended_at is null and t.due_at is null
+    order by t.queue, t.priority, t.announced_at limit 1
+  )
+  union all (
+    select 1 from tasks t where t.queue = f.queue and t.due_at is not null
+    order by t.queue, t.priority, t.due_at limit 1
+  )
+  union all (
+    select 1 from tasks t where $3::int2 = ${kinds.indexOf("delete")} and t.queue = f.queue and t.ended_at is not null
+    order by t.queue, t.ended_at limit 1
+  )
+  limit 1
+) as u
+cross join generate_series(0, 31) as l (lane)`,
 );
 
 /** Index: operations_account. */

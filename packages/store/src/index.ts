@@ -342,7 +342,10 @@ export interface LaneRecords {
       readonly limit: number;
     },
   ): Promise<MovablePage | Stale>;
-  /** Queues that have rows that are not final, by name; also such that nobody ever owned. Reads only. */
+  /**
+   * Queues that have rows that are not final, or lanes that an operation has not done, by name; also such that nobody ever owned.
+   * Reads only.
+   */
   queuesInUse(): Promise<string[]>;
   /** Deletes up to `limit` final rows (with logs) that ended before; returns how many. */
   purge(owner: OwnedPartition, options: { endedBefore: EpochMs; limit: number }): Promise<number | Stale>;

@@ -40,8 +40,9 @@ order by r.enqueued_at, r.seq`,
 );
 
 /**
- * Indexes: tasks_waiting and tasks_parked, one step per queue, however many rows it has. Not the queues that have a floor: a row
- * may lie in one that nobody ever owned, because whoever was to own it did not come to it.
+ * Indexes: tasks_waiting and tasks_parked, one step per queue, however many rows it has; operations_open and the primary key of
+ * operation_lanes. Not the queues that have a floor: a row may lie in one that nobody ever owned, because whoever was to own it
+ * did not come to it.
  */
 export const queuesInUseStatement = statement(
   "queues_in_use",
@@ -80,7 +81,17 @@ parked as (
     limit 1
   ) as n
 )
-select w.queue from waiting w union select p.queue from parked p order by queue`,
+select w.queue from waiting w
+union select p.queue from parked p
+union (
+  select l.queue
+  from (select operation_number from operations where cancelled_at is null and finished_at is null) as o
+  cross join lateral (
+    select l.queue from operation_lanes l
+    where l.operation_number = o.operation_number and l.finished_at is null
+  ) as l
+)
+order by queue`,
 );
 
 interface Columns {

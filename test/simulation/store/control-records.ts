@@ -86,7 +86,13 @@ export function controlRecords(model: Model): ControlRecords {
         ...ends,
       };
       tables.operations.set(id, operation);
+      const inUse = new Set(
+        [...tables.rows.all()]
+          .filter((row) => kind === "delete" || row.endedAt === undefined)
+          .map(({ queue }) => queue),
+      );
       for (const queue of tables.floors.keys()) {
+        if (!inUse.has(queue)) continue;
         for (let lane = 0; lane < laneCount; lane++) laneProgress(tables, number, { queue, lane });
       }
       return progressOf(operation);

@@ -15,7 +15,7 @@ import { expireRow, writeAll } from "./lane-writes.ts";
 import type { Model } from "./model-store.ts";
 import { type Row, toAnnouncement, toTaskRow } from "./rows.ts";
 import { assertBatch } from "./storable.ts";
-import { inOrder, isOwner, type Tables } from "./tables.ts";
+import { inOrder, isOwner, type OperationLane, type Tables } from "./tables.ts";
 
 const stale: Stale = "stale";
 
@@ -164,7 +164,13 @@ export function laneRecords(model: Model): LaneRecords {
       };
     },
     async queuesInUse() {
-      return [...new Set([...rows.allOpen()].map(({ queue }) => queue))].sort(inOrder);
+      const isOpen = ({ number, finishedAt }: OperationLane) => {
+        const operation = [...tables.operations.values()].find((one) => one.number === number);
+        if (operation === undefined || finishedAt !== undefined) return false;
+        return operation.finishedAt === undefined && operation.cancelledAt === undefined;
+      };
+      const lanes = [...tables.operationLanes.values()].filter(isOpen);
+      return [...new Set([...rows.allOpen(), ...lanes].map(({ queue }) => queue))].sort(inOrder);
     },
     async sweep(owner, { priority, announcedBefore, after, limit }) {
       assertBatch(limit, "sweep");

@@ -79,8 +79,10 @@ function describePauses(subject: Subject): void {
 }
 
 function describeOperations(subject: Subject): void {
-  test("an operation is about every lane that ever had an owner; starting it again returns it", async () => {
+  test("an operation is about every lane of queues in which something lies; starting it again returns it", async () => {
     await subject.own();
+    await subject.insert(aNewTask());
+    await subject.store.lanes.raiseFloor({ queue: "given-up", prefix: "", epoch: 3 });
     const started = await subject.store.control.start(anOperation());
     subject.passTime(5);
     const again = await subject.store.control.start(anOperation({ kind: "delete" }));
@@ -90,6 +92,15 @@ function describeOperations(subject: Subject): void {
     const { operations } = await subject.store.control.heed();
     expect(operations).toMatchObject([{ operation: { operationId: "op" }, openLanes: [{ queue: "q" }] }]);
     expect(operations[0]?.openLanes[0]?.lanes).toHaveLength(32);
+  });
+
+  test("a queue of which everything has ended is left to those that delete", async () => {
+    await subject.own();
+    const [seq = 0] = await subject.insert(aNewTask());
+    await subject.store.lanes.write(owner, [aSettle(seq)]);
+    expect(await subject.store.control.start(anOperation())).toMatchObject({ lanesTotal: 0 });
+    const deleting = anOperation({ operationId: "other", kind: "delete" });
+    expect(await subject.store.control.start(deleting)).toMatchObject({ lanesTotal: 32 });
   });
 
   test("a cancelled or finished operation is heeded no more, and can be read for a month", async () => {

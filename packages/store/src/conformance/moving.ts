@@ -101,4 +101,18 @@ export function describeMoving(subject: Subject): void {
     await subject.store.lanes.write(owner, [aSettle(seq)]);
     expect(await subject.store.lanes.queuesInUse()).toEqual(["a", "s"]);
   });
+
+  test("a queue is in use while an operation is not done with it, also when all of its rows are final", async () => {
+    const [seq = 0] = await subject.insert(aNewTask({ queue: "left" }));
+    const left = { ...owner, queue: "left" };
+    await subject.store.lanes.raiseFloor(left);
+    const { accountId } = aNewTask();
+    const operation = await subject.store.control.start({
+      ...{ operationId: "op-1", kind: "delete", filter: { accountId }, createdBy: accountId },
+    });
+    await subject.store.lanes.write(left, [aSettle(seq)]);
+    expect(await subject.store.lanes.queuesInUse()).toEqual(["left"]);
+    await subject.store.batches.closeLanes(left, operation);
+    expect(await subject.store.lanes.queuesInUse()).toEqual([]);
+  });
 }

@@ -4,6 +4,7 @@ import { FunctionName, TaskId } from "@sluice/core";
 import { expect, test } from "vitest";
 import { readAccountsStatement } from "../accounts.ts";
 import { agentsStatements } from "../agents.ts";
+import { startStatement } from "../control.ts";
 import { expiredStatement, expireStatement } from "../expire.ts";
 import { raiseFloorStatement } from "../floors.ts";
 import { reservedStatement } from "../functions.ts";
@@ -98,7 +99,21 @@ export function describePlans(subject: SqlSubject): void {
     await inEveryState(subject, async (state) => {
       const plan = await explain(subject, queuesInUseStatement);
       expect(scans(plan), `${state}:\n${plan}`).toEqual([]);
-      expect(indexesOf(plan), `${state}:\n${plan}`).toEqual(["tasks_parked", "tasks_waiting"]);
+      expect(indexesOf(plan), `${state}:\n${plan}`).toEqual([
+        "operation_lanes_pkey",
+        "operations_open",
+        "tasks_parked",
+        "tasks_waiting",
+      ]);
+    });
+  });
+
+  test("the queues of a new operation are found by their first rows, whatever the statistics say", async () => {
+    await inEveryState(subject, async (state) => {
+      const plan = await explain(subject, startStatement);
+      expect(plan, state).not.toContain("Seq Scan on tasks");
+      const indexes = ["tasks_ended", "tasks_parked", "tasks_waiting"];
+      expect(indexesOf(plan), `${state}:\n${plan}`).toEqual(expect.arrayContaining(indexes));
     });
   });
 
