@@ -88,3 +88,19 @@ test("an attempt that an agent of an older release calls lost waits, too", async
   expect(context.pending.size).toBe(0);
   expect(context.memory.active(seq)?.state).toBe("held");
 });
+
+test("an attempt is not adopted before it is known what became of its row in bulk", async () => {
+  const { clock, context, attach } = startAdopting(["a1"]);
+  const { memory } = context;
+  expect(memory.setAside([seq])).toEqual([seq]);
+  await attach(aLink("a1"), entry({}));
+  await clock.advance(1_000);
+  expect(memory.active(seq)?.state).toBe("leaving");
+  expect(context.unanswered.size).toBe(1);
+
+  memory.restore(seq);
+  await clock.advance(20);
+
+  expect(memory.active(seq)).toMatchObject({ state: "dispatched", agentId: "a1", origin: { functionName: "echo" } });
+  expect(context.unanswered.size).toBe(0);
+});

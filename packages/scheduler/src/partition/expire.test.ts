@@ -3,12 +3,12 @@ import type { Consumer } from "@sluice/queue";
 import { expect, test } from "vitest";
 import { expireLoop } from "./expire.ts";
 import { pullLoop } from "./pull.ts";
-import { rowsWorld } from "./rows.fixture.ts";
+import { owner, type RowsOptions, rowsWorld } from "./rows.fixture.ts";
 
 const echo = aFlow();
 
-async function startExpiring() {
-  const world = await rowsWorld();
+async function startExpiring(options?: RowsOptions) {
+  const world = await rowsWorld(options);
   world.run(pullLoop(world.context, world.context.consumers[2] as Consumer, 2));
   return world;
 }
@@ -75,6 +75,22 @@ test("while the outcome is not known, nobody acts on the rows; they end once the
   await world.clock.advance(10_000);
 
   expect(world.memory.size).toBe(0);
+});
+
+test("what an earlier owner may have dispatched ends once every agent has answered, what came since at once", async () => {
+  const world = await startExpiring({ unanswered: ["a1"] });
+  await world.submit(echo, 3, { expiresInMs: 1_000 });
+  Object.assign(world.store.rows.get(1) ?? {}, { stamp: owner.epoch - 1 });
+  Object.assign(world.store.rows.get(2) ?? {}, { stamp: owner.epoch - 1, dueAt: 1e12 });
+  const ended = () => [1, 2, 3].filter((seq) => world.store.rows.get(seq)?.isFinal);
+  world.run(expireLoop(world.context));
+  await world.clock.advance(10_000);
+  expect(ended()).toEqual([2, 3]);
+
+  world.context.unanswered.clear();
+  await world.clock.advance(10_000);
+
+  expect(ended()).toEqual([1, 2, 3]);
 });
 
 test("parked rows end although they are not in memory, and leave nothing there", async () => {

@@ -35,6 +35,8 @@ interface Row extends Announcement {
   parked: number;
   /** Nobody may write it: it runs somewhere. */
   isRunning: boolean;
+  /** Of the owner that announced it. */
+  stamp: number;
 }
 
 /** The part of the store that these loops use. */
@@ -62,12 +64,13 @@ export function fakeRows(clock: Clock) {
         last: page.length < limit || !last ? undefined : { announcedAt: 1, seq: last.seq },
       };
     },
-    async expire(_owner: OwnedPartition, seqs: readonly Seq[]) {
+    async expire(_owner: OwnedPartition, seqs: readonly Seq[], { stampMin }: { stampMin: number }) {
       calls.expire++;
       may("expire");
       const ended = seqs
         .flatMap((seq) => rows.get(seq) ?? [])
-        .filter((row) => !row.isFinal && !row.isRunning && row.expiresAt <= clock.now());
+        .filter((row) => !row.isFinal && !row.isRunning && row.expiresAt <= clock.now())
+        .filter((row) => row.dueAt !== undefined || row.stamp >= stampMin);
       for (const row of ended) Object.assign(row, { isFinal: true, dueAt: undefined });
       return ended.map(({ seq, lane }) => ({ seq, lane, attempt: 1 }));
     },
@@ -110,6 +113,7 @@ export function fakeRows(clock: Clock) {
         isFinal: false,
         parked: 0,
         isRunning: false,
+        stamp: owner.epoch,
       });
       return announcement;
     });
