@@ -43,4 +43,16 @@ export const limits: readonly Mutation[] = [
     ],
     proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
   },
+  {
+    name: "reserved",
+    about: "What is reserved for the other functions of its account does not count for a flow.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/reserved.ts",
+        find: "if (key !== flowKey) kept += Math.max(0, own - activeOf(key));",
+        replace: "if (key === flowKey) kept += 0 * Math.max(0, own - activeOf(key));",
+      },
+    ],
+    proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
+  },
 ];

@@ -105,6 +105,7 @@ export const counterNames = [
   "retried",
   "timed out",
   "limit changed",
+  "reservation changed",
   "queue asked for",
   "route commanded",
   "row moved to a queue of its flow",

@@ -7,7 +7,7 @@ import { changeAsks } from "./asks.ts";
 import { controlBatches } from "./batch-control.ts";
 import { type AccountState, Client } from "./client.ts";
 import { createFunction } from "./functions.ts";
-import { changeLimits, drawLimits } from "./limits.ts";
+import { changeLimits, drawLimits, reserve } from "./limits.ts";
 import type { World } from "./world.ts";
 
 export const accounts = ["red", "green", "blue"] as const;
@@ -32,6 +32,8 @@ const clientsPerAccount = 2;
 const names = ["f0", "f1"];
 /** Called a fifth of the time. */
 const limitedName = "limited";
+/** Its account may be limited, and keep some of that for it. */
+const reservingName = "f1";
 const calledNames = [...names, ...names, limitedName];
 
 /** Creates the functions, then lets the clients loose. */
@@ -91,6 +93,12 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
     [undefined, "f0", limitedName].map((name) => ({ account, function: name })),
   );
   void changeLimits({ world, dice: dice.fork("limits"), targets, untilMs, record: limits }).catch(world.onBug);
+  for (const account of accounts) {
+    const ofAccount = dice.fork(`reserved ${account}`);
+    if (!ofAccount.chance(0.3)) continue;
+    const target = { account, function: reservingName };
+    void reserve({ world, dice: ofAccount, target, untilMs, record: limits }).catch(world.onBug);
+  }
   void changeAsks({ world, dice: dice.fork("asks"), functions, untilMs }).catch(world.onBug);
   return {
     ...record,

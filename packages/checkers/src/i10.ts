@@ -64,7 +64,9 @@ class LimitHistory {
 
   /** The least that was allowed; Infinity: any. */
   leastConcurrencyAt(at: number): number {
-    const values = this.#inForce(at - graceMs, at).map(({ concurrencyMax }) => concurrencyMax || Number.POSITIVE_INFINITY);
+    const values = this.#inForce(at - graceMs, at).map(
+      ({ concurrencyMax }) => concurrencyMax || Number.POSITIVE_INFINITY,
+    );
     return Math.min(Number.POSITIVE_INFINITY, ...values);
   }
 
