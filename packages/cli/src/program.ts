@@ -12,6 +12,7 @@ import {
   splitPartition,
 } from "./actions/cluster.ts";
 import { deploy } from "./actions/deploy.ts";
+import { clusterEvents, type EventsOptions } from "./actions/events.ts";
 import { deleteFunction, getFunction, listFunctions } from "./actions/functions.ts";
 import { type InvokeOptions, invoke } from "./actions/invoke.ts";
 import { invokeLines } from "./actions/invoke-lines.ts";
@@ -283,6 +284,12 @@ function addCluster(program: Command, runner: Runner): void {
     .command("agents")
     .description("list the agents")
     .action(() => runner.connected(clusterAgents));
+  cluster
+    .command("events")
+    .description("list what was changed lately, and why")
+    .option("--queue <queue>", "only changes of this queue")
+    .option("--limit <n>", "the newest, up to 1000; default: 100", parseCount)
+    .action((options: EventsOptions) => runner.connected((context) => clusterEvents(context, options)));
   const onPartition = (name: string, description: string, argument: string) =>
     cluster
       .command(name)

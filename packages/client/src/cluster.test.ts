@@ -37,6 +37,17 @@ test("partitions are split, moved and merged, also when an answer gets lost", as
   expect((await client.cluster.merge("q0", "")).changed).toBe(false);
 });
 
+test("events are seen with absent instead of empty values, all or of one queue", async () => {
+  await using server = await startFakeServer();
+  await using client = connect({ address: server.address });
+  const events = await client.cluster.events();
+  expect(events.map(({ kind }) => kind)).toEqual(["leader", "split", "route opening"]);
+  expect(events[0]).toMatchObject({ queue: undefined, from: undefined, to: "s1", by: undefined, figures: {} });
+  const [split] = await client.cluster.events({ queue: "q0", limit: 5 });
+  expect(split).toMatchObject({ kind: "split", reason: "load", figures: { busy: 0.93 }, from: "s1", to: "s2" });
+  expect(await client.cluster.events({ limit: 1 })).toHaveLength(1);
+});
+
 test("what is not there, and who may not, is an error of its class", async () => {
   await using server = await startFakeServer();
   await using client = connect({ address: server.address });

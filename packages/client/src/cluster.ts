@@ -3,6 +3,7 @@ import {
   type ClusterAgent as WireAgent,
   AgentState as WireAgentState,
   type PartitionChange as WireChange,
+  type ClusterEvent as WireEvent,
   type ClusterPartition as WirePartition,
   type ClusterQueue as WireQueue,
   type ClusterRoute as WireRoute,
@@ -20,6 +21,8 @@ export interface ClusterMember {
   readonly draining: boolean;
   /** It runs the load-balancer. */
   readonly leader: boolean;
+  /** Share of the time, 0 to 1, in which its thread is at work, as it last reported; undefined: it does not say. */
+  readonly busy?: number | undefined;
 }
 export interface ClusterPartition {
   readonly queue: string;
@@ -105,6 +108,36 @@ export interface RouteChange {
   readonly changed: boolean;
 }
 
+/** A change of partitions, of the queue of a function's own, or of the leader. */
+export interface ClusterEvent {
+  readonly atMs: number;
+  /** `split`, `merge`, `move`, `leader`, or `route` and the state that it came into; later releases may have others. */
+  readonly kind: string;
+  /** The rule that asked for it, such as `backlog`, `load`, `quiet` or `gone`; or `command`. */
+  readonly reason: string;
+  /** The account that commanded it. */
+  readonly by: string | undefined;
+  /** What the rule went by; names say the unit. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** Undefined: it is about no queue. */
+  readonly queue: string | undefined;
+  /** The partition that was split or moved, or that two halves became. */
+  readonly prefix: string;
+  /** The function whose queue it is about, with its account. */
+  readonly account: string | undefined;
+  readonly function: string | undefined;
+  /** The scheduler that gives something away. */
+  readonly from: string | undefined;
+  /** The scheduler that gets it. */
+  readonly to: string | undefined;
+}
+export interface EventsOptions extends CallOptions {
+  /** Only those of this queue; default: all. */
+  readonly queue?: string | undefined;
+  /** The newest, up to 1,000; default 100. */
+  readonly limit?: number | undefined;
+}
+
 /** For accounts of operators; others get `Forbidden`. Every command may be repeated. */
 export interface ClusterClient {
   get(options?: CallOptions): Promise<Cluster>;
@@ -126,6 +159,8 @@ export interface ClusterClient {
   addRoute(account: string, functionName: string, options?: CallOptions): Promise<RouteChange>;
   /** Takes it away, once nothing is left in it. Throws `NotFound`. */
   removeRoute(account: string, functionName: string, options?: CallOptions): Promise<RouteChange>;
+  /** What was changed lately, the oldest first: the last thousand changes of a day at most. */
+  events(options?: EventsOptions): Promise<readonly ClusterEvent[]>;
 }
 
 export function createClusterClient(connection: Connection): ClusterClient {
@@ -159,6 +194,10 @@ export function createClusterClient(connection: Connection): ClusterClient {
       routeChangeFromWire(
         await repeat(connection, options, (context) => api.removeRoute({ account, function: name }, context)),
       ),
+    async events({ queue = "", limit = 0, ...options } = {}) {
+      const { events } = await repeat(connection, options, (context) => api.listEvents({ queue, limit }, context));
+      return events.map(eventFromWire);
+    },
     async *accounts(options = {}) {
       for (let pageToken = ""; ; ) {
         const request = { pageSize: 0, pageToken };
@@ -194,6 +233,18 @@ const noRoute: WireRoute = {
 
 function routeChangeFromWire({ route, changed }: WireRouteChange): RouteChange {
   return { route: routeFromWire(route ?? noRoute), changed };
+}
+
+function eventFromWire({ by, queue, account, from, to, ...event }: WireEvent): ClusterEvent {
+  return {
+    ...event,
+    by: by || undefined,
+    queue: queue || undefined,
+    account: account || undefined,
+    function: event.function || undefined,
+    from: from || undefined,
+    to: to || undefined,
+  };
 }
 
 const states = new Map<number, ClusterAgent["state"]>([

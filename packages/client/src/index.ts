@@ -5,6 +5,7 @@ export type {
   Cluster,
   ClusterAgent,
   ClusterClient,
+  ClusterEvent,
   ClusterMember,
   ClusterPartition,
   ClusterQueue,

@@ -53,6 +53,7 @@ export interface Coordinator extends AsyncDisposable {
 export * from "./admission.ts";
 export * from "./claims.ts";
 export * from "./deadlines.ts";
+export * from "./events.ts";
 export * from "./follow-admission.ts";
 export * from "./follow-routes.ts";
 export * from "./keys.ts";

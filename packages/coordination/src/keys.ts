@@ -21,6 +21,9 @@ export const routesPrefix = "/routes/";
 /** How many slots of agents a scheduler could use, under its lease. */
 export const slotsKey = (memberId: string): string => `/slots/${memberId}`;
 export const slotsPrefix = "/slots/";
+/** Something that was changed; under no lease. */
+export const eventKey = (id: string): string => `/events/${id}`;
+export const eventsPrefix = "/events/";
 /** Which scheduler runs the load-balancer, under its lease. */
 export const leaderKey = "/leader";
 /** An agent's incarnation, under a lease that the api-servers renew. */

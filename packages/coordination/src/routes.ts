@@ -51,39 +51,41 @@ export async function readRoutes(coordinator: Coordinator): Promise<FlowRoute[]>
 }
 
 /**
- * Writes a route if it is still the one that was read, and if `conditions` hold. False: somebody else changed it, or they do
- * not hold. Recognises its own earlier success.
+ * Writes a route if it is still the one that was read, and if `conditions` hold; `along` in the same transaction. False: somebody
+ * else changed it, or they do not hold. Recognises its own earlier success.
  */
 export async function writeRoute(
   coordinator: Coordinator,
   route: FlowRoute,
   conditions: readonly Condition[] = [],
+  along: readonly Operation[] = [],
 ): Promise<boolean> {
   const value = textOf(route);
-  return await change(coordinator, route, conditions, { op: "put", key: routeKey(route), value });
+  return await change(coordinator, route, conditions, [{ op: "put", key: routeKey(route), value }, ...along]);
 }
 
-/** Deletes a route if it is still the one that was read, and if `conditions` hold. */
+/** Deletes a route if it is still the one that was read, and if `conditions` hold; `along` in the same transaction. */
 export async function deleteRoute(
   coordinator: Coordinator,
   route: FlowRoute,
   conditions: readonly Condition[] = [],
+  along: readonly Operation[] = [],
 ): Promise<boolean> {
   assert(route.modRevision > 0, "only a route that was read can be deleted");
-  return await change(coordinator, route, conditions, { op: "delete", key: routeKey(route) });
+  return await change(coordinator, route, conditions, [{ op: "delete", key: routeKey(route) }, ...along]);
 }
 
 async function change(
   coordinator: Coordinator,
   { modRevision }: FlowRoute,
   conditions: readonly Condition[],
-  operation: Operation,
+  [operation, ...along]: readonly [Operation, ...Operation[]],
 ): Promise<boolean> {
   const { key } = operation;
   const unchanged: Condition = modRevision === 0 ? { key, is: "absent" } : { key, modRevision };
   let failure: unknown;
   try {
-    const { succeeded } = await coordinator.commit([unchanged, ...conditions], [operation]);
+    const { succeeded } = await coordinator.commit([unchanged, ...conditions], [operation, ...along]);
     if (succeeded) return true;
   } catch (error) {
     if (!isRetryable(error)) throw error;

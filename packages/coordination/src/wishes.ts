@@ -1,5 +1,5 @@
 import { assert, type EpochMs, isRetryable, laneCount, lanesOf, type Prefix } from "@sluice/core";
-import type { Condition, Coordinator, Entry } from "./index.ts";
+import type { Condition, Coordinator, Entry, Operation } from "./index.ts";
 import { wishesPrefix, wishKey } from "./keys.ts";
 
 /**
@@ -46,13 +46,14 @@ export async function readWishes(coordinator: Coordinator): Promise<Wish[]> {
 }
 
 /**
- * Writes a wish if it is still the one that was read, and if `conditions` hold. False: somebody else changed it, or they do
- * not hold. Recognises its own earlier success.
+ * Writes a wish if it is still the one that was read, and if `conditions` hold; `along` in the same transaction. False: somebody
+ * else changed it, or they do not hold. Recognises its own earlier success.
  */
 export async function writeWish(
   coordinator: Coordinator,
   wish: Wish,
   conditions: readonly Condition[] = [],
+  along: readonly Operation[] = [],
 ): Promise<boolean> {
   const { queue, partitions, modRevision } = wish;
   assert(coverAllLanesOnce(partitions), `the partitions of a wish cover all lanes once: ${JSON.stringify(partitions)}`);
@@ -61,7 +62,7 @@ export async function writeWish(
   const unchanged: Condition = modRevision === 0 ? { key, is: "absent" } : { key, modRevision };
   let failure: unknown;
   try {
-    const { succeeded } = await coordinator.commit([unchanged, ...conditions], [{ op: "put", key, value }]);
+    const { succeeded } = await coordinator.commit([unchanged, ...conditions], [{ op: "put", key, value }, ...along]);
     if (succeeded) return true;
   } catch (error) {
     if (!isRetryable(error)) throw error;

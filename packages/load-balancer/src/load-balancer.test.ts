@@ -4,6 +4,7 @@ import {
   leaderKey,
   type MemberInfo,
   type Membership,
+  readEvents,
   readWishes,
   type Wish,
   wishKey,
@@ -89,6 +90,31 @@ test("when the leader dies another one takes over as its lease ends; when it sto
   expect(cluster.leaders()).not.toContain(second);
 });
 
+test("who led, and who lost and got partitions, is in a list that outlives the leaders", async () => {
+  await using cluster = startCluster("a", "b", "c");
+  await cluster.clock.advance(10_000);
+  const [first] = cluster.leaders();
+  const other = [...cluster.nodes.keys()].find((id) => id !== first);
+  cluster.die(other);
+  await cluster.clock.advance(fastLeaseProfile.ttlMs + 1_100);
+  await cluster.leave(first);
+  await cluster.clock.advance(2_000);
+  const [second] = cluster.leaders();
+  const events = await readEvents(cluster.coordinator);
+  const changes = events.filter(({ kind }) => kind === "leader");
+  expect(changes.map(({ reason, from, to }) => [reason, from, to])).toEqual([
+    ["elected", "", first],
+    ["resigned", first, ""],
+    ["elected", "", second],
+  ]);
+  const gone = events.filter(({ reason }) => reason === "gone");
+  expect(new Set(gone.map(({ from }) => from))).toEqual(new Set([other, first]));
+  const [dead] = gone.filter(({ from }) => from === other);
+  const registry = cluster.nodes.get(second ?? "")?.registry;
+  expect(dead).toMatchObject({ kind: "move", queue: expect.stringMatching(/^q\d$/) });
+  expect(await registry?.metrics()).toContain('sluice_load_balancer_events_total{kind="leader",reason="elected"} 1');
+});
+
 test("a leader that was replaced while its writes were on their way changes nothing", async () => {
   await using cluster = startCluster("a");
   const { clock, coordinator } = cluster;
@@ -158,6 +184,8 @@ test("a partition that stays hot is split by the leader; what was changed on com
   expect(shapes.get(first.queue)?.map(({ prefix }) => prefix)).toEqual(["0", "1"]);
   expect(new Set(shapes.get(first.queue)?.map(({ ownerId }) => ownerId)).size).toBe(2);
   expect(shapes.get(second.queue)?.map(({ prefix }) => prefix)).toEqual([""]);
+  const events = (await readEvents(coordinator)).filter(({ kind }) => kind === "split");
+  expect(events).toMatchObject([{ reason: "backlog", figures: hotLoad, queue: first.queue, from: ownerOf(first) }]);
   const leader = cluster.nodes.get(cluster.leaders()[0] ?? "");
   expect(await leader?.registry.metrics()).toContain('sluice_load_balancer_reshaped_partitions_total{kind="split"} 1');
 });

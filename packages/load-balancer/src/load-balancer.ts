@@ -8,9 +8,12 @@
 // the leader key is still the one of that round: a leader that was replaced while it was slow changes nothing. And every wish
 // is written only if it is still the one that was read, so that what an operator wrote meanwhile stands: the next round sees it.
 import {
+  type ClusterEvent,
   type Condition,
   type Coordinator,
+  eventWrites,
   leaderKey,
+  type Member,
   type Membership,
   membersPrefix,
   readLoads,
@@ -26,6 +29,7 @@ import type { Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
 import { decide } from "./decide.ts";
+import { createEventBook, type EventBook, eventOfReshape, eventsOfPlan } from "./events.ts";
 import { defaultHeatConfig, followHeat, type HeatConfig, type Heats } from "./heat.ts";
 import { type LoadBalancerMetrics, loadBalancerMetrics } from "./metrics.ts";
 import { defaultOwnerLoadConfig, followOwnerLoads, type OwnerLoadConfig, type OwnerLoads } from "./owner-loads.ts";
@@ -99,6 +103,7 @@ class ElectedLoadBalancer implements LoadBalancer {
   readonly #metrics: LoadBalancerMetrics;
   readonly #throttle: AdmissionThrottle;
   readonly #routes: Routes;
+  readonly #events: EventBook;
   /** Of the rounds that it led. */
   #heats: Heats = new Map();
   #ownerLoads: OwnerLoads = new Map();
@@ -110,6 +115,8 @@ class ElectedLoadBalancer implements LoadBalancer {
     const deadline = { clock: options.clock, deadlineMs: this.#config.callDeadlineMs };
     this.#coordinator = withDeadlines(options.coordinator, deadline);
     this.#metrics = loadBalancerMetrics(options.registry);
+    const { clock } = options;
+    this.#events = createEventBook({ coordinator: this.#coordinator, clock, metrics: this.#metrics });
     this.#throttle = createAdmissionThrottle({
       coordinator: this.#coordinator,
       signals: options.signals,
@@ -123,6 +130,7 @@ class ElectedLoadBalancer implements LoadBalancer {
       clock: options.clock,
       log: options.log,
       metrics: this.#metrics,
+      events: this.#events,
       config: this.#config,
       queuesInUse: options.queuesInUse,
       cleanUp: options.cleanUp,
@@ -183,14 +191,15 @@ class ElectedLoadBalancer implements LoadBalancer {
     const trackers = { heats: this.#heats, ownerLoads: this.#ownerLoads };
     const facts = { queues, members, wishes, ...trackers, now, mayMove: isCalm() };
     const decision = decide(facts, this.#config);
-    await this.#write(decision, leadership);
-    await this.#reshape(decision.reshape, leadership);
+    await this.#write(decision, facts, leadership);
+    await this.#reshape(decision.reshape, wishes, leadership);
     await this.#attempt("could not change routes; they stay as they are", () =>
       this.#routes.round({ routes: routes.routes, reports, wishes, leadership }),
     );
     await this.#attempt("could not say whose submissions to refuse; what was said decays", () =>
       this.#throttle.round({ wishes, reports, leadership }),
     );
+    await this.#attempt("could not cut the list of events", () => this.#events.round(leadership));
     return "led";
   }
 
@@ -204,17 +213,31 @@ class ElectedLoadBalancer implements LoadBalancer {
       const isMine = entry.leaseId === lease.id && entry.value === id;
       return isMine ? { key: leaderKey, createRevision: entry.createRevision } : undefined;
     }
+    const event = this.#eventOfLeader({ reason: "elected", from: "", to: id });
     const { succeeded, revision } = await this.#coordinator.commit(
       [{ key: leaderKey, is: "absent" }],
-      [{ op: "put", key: leaderKey, value: id, lease }],
+      [{ op: "put", key: leaderKey, value: id, lease }, ...eventWrites([event])],
     );
+    if (succeeded) this.#events.count([event]);
     return succeeded ? { key: leaderKey, createRevision: revision } : undefined;
   }
 
-  async #write({ wishes, moved }: Plan, leadership: Condition): Promise<void> {
+  #eventOfLeader(change: Pick<ClusterEvent, "reason" | "from" | "to">): ClusterEvent {
+    return { at: this.#options.clock.now(), kind: "leader", figures: {}, queue: "", prefix: "", ...change };
+  }
+
+  async #write(
+    { wishes, moved }: Plan,
+    before: { readonly wishes: readonly Wish[]; readonly members: readonly Member[] },
+    leadership: Condition,
+  ): Promise<void> {
     const movedNow = new Set(moved);
+    const now = this.#options.clock.now();
     const write = async (wish: Wish) => {
-      if (!(await writeWish(this.#coordinator, wish, [leadership]))) return;
+      const known = before.wishes.find(({ queue }) => queue === wish.queue);
+      const events = eventsOfPlan(known, wish, { members: before.members, now });
+      if (!(await writeWish(this.#coordinator, wish, [leadership], eventWrites(events)))) return;
+      this.#events.count(events);
       this.#metrics.written.inc();
       this.#options.log.info("changed a wish", { queue: wish.queue, partitions: wish.partitions });
       const keys = wish.partitions.map(({ prefix }) => partitionKey({ queue: wish.queue, prefix }));
@@ -223,14 +246,18 @@ class ElectedLoadBalancer implements LoadBalancer {
     await Promise.all(wishes.map(write));
   }
 
-  async #reshape(change: Reshape | undefined, leadership: Condition): Promise<void> {
-    if (change === undefined || !(await writeWish(this.#coordinator, change.wish, [leadership]))) return;
-    const { kind, wish, prefix } = change;
+  async #reshape(change: Reshape | undefined, before: readonly Wish[], leadership: Condition): Promise<void> {
+    if (change === undefined) return;
+    const { kind, wish, prefix, why } = change;
+    const known = before.find(({ queue }) => queue === wish.queue);
+    const event = eventOfReshape(change, known, this.#options.clock.now());
+    if (!(await writeWish(this.#coordinator, wish, [leadership], eventWrites([event])))) return;
+    this.#events.count([event]);
     this.#metrics.written.inc();
     if (kind === "move") this.#metrics.moved.inc();
     else this.#metrics.reshaped.inc({ kind });
     const partition = partitionKey({ queue: wish.queue, prefix });
-    this.#options.log.info("changed a shape", { kind, partition, partitions: wish.partitions });
+    this.#options.log.info("changed a shape", { kind, partition, ...why, partitions: wish.partitions });
   }
 
   async #resign(): Promise<void> {
@@ -241,7 +268,9 @@ class ElectedLoadBalancer implements LoadBalancer {
     const entry = await this.#coordinator.get(leaderKey);
     if (entry?.value !== id) return;
     const unchanged = { key: leaderKey, modRevision: entry.modRevision };
-    await this.#coordinator.commit([unchanged], [{ op: "delete", key: leaderKey }]);
+    const event = this.#eventOfLeader({ reason: "resigned", from: id, to: "" });
+    const writes = [{ op: "delete", key: leaderKey } as const, ...eventWrites([event])];
+    if ((await this.#coordinator.commit([unchanged], writes)).succeeded) this.#events.count([event]);
   }
 
   #setLeading(isLeading: boolean): void {

@@ -57,6 +57,12 @@ export function loadBalancerMetrics(registry: Registry) {
       labelNames: ["kind"],
       registers,
     }),
+    events: new Counter({
+      name: "sluice_load_balancer_events_total",
+      help: "Changes that are in the list of events, by kind and by the reason that the leader had.",
+      labelNames: ["kind", "reason"],
+      registers,
+    }),
     throttledQueues: new Gauge({
       name: "sluice_load_balancer_throttled_queues",
       help: "Queues whose backlog passed its reference, so that a share of the submissions is refused; 0 where none leads.",

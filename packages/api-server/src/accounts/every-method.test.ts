@@ -116,6 +116,10 @@ const clusterRows: Readonly<Record<keyof typeof ClusterServiceService, Row>> = {
     call: (api, context) => api.cluster.listAccounts({ pageSize: 0, pageToken: "" }, context),
     foreign: { fails: notAnOperator },
   },
+  listEvents: {
+    call: (api, context) => api.cluster.listEvents({ queue: "", limit: 0 }, context),
+    foreign: { fails: notAnOperator },
+  },
   listRoutes: { call: (api, context) => api.cluster.listRoutes({}, context), foreign: { fails: notAnOperator } },
   addRoute: {
     call: (api, context) => api.cluster.addRoute({ account: "a", function: "f" }, context),

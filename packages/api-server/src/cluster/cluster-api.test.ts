@@ -187,6 +187,27 @@ test("an account is not limited to less than its functions have reserved", async
   for (const allowed of [6, 0]) expect((await update(allowed)).settings?.concurrencyMax).toBe(allowed);
 });
 
+test("what was commanded is in the list of events, with who commanded it, once", async () => {
+  const { accountId } = operator;
+  for (let times = 0; times < 2; times++) {
+    await api.cluster.splitPartition({ queue: "q0", prefix: "" }, operator.call());
+    await api.cluster.movePartition({ queue: "q0", prefix: "1", to: "s1" }, operator.call());
+  }
+  await api.cluster.mergePartition({ queue: "q0", prefix: "" }, operator.call());
+  const list = async (queue: string, limit: number) =>
+    (await api.cluster.listEvents({ queue, limit }, operator.call())).events;
+  const events = await list("q0", 3);
+  expect(events.map(({ kind, prefix, from, to }) => [kind, prefix, from, to])).toEqual([
+    ["split", "", "s1", "s2"],
+    ["move", "1", "s2", "s1"],
+    ["merge", "", "s1", "s1"],
+  ]);
+  for (const event of events) expect(event).toMatchObject({ reason: "command", by: accountId, atMs: clock.now() });
+  expect(await list("q0", 1)).toEqual(events.slice(2));
+  expect(await list("q7", 0)).toEqual([]);
+  await expect(list("", 1_001)).rejects.toMatchObject({ reason: "INVALID_LIMIT", field: "limit" });
+});
+
 test("a command whose answer was lost is recognised; one that meets another writer is tried again", async () => {
   faultOf = (call) => (call === "commit" ? "unheard" : undefined);
   expect(await api.cluster.splitPartition({ queue: "q0", prefix: "" }, operator.call())).toMatchObject({

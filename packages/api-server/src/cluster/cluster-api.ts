@@ -1,6 +1,6 @@
 // Commands are written into the wish itself, on the condition that it is still the one that was read. The leader writes its
 // own changes on the same condition, so neither overwrites the other, and what was commanded rests: the leader keeps to it.
-import { type Coordinator, readMembers, readWishes, withDeadlines, writeWish } from "@sluice/coordination";
+import { type Coordinator, eventWrites, readMembers, readWishes, withDeadlines, writeWish } from "@sluice/coordination";
 import { AppError, type Clock, invalid, type Prefix } from "@sluice/core";
 import type { Api, CallContext, ClusterServiceService, PartitionChange } from "@sluice/protocol";
 import type { Signals } from "@sluice/queue";
@@ -11,6 +11,7 @@ import type { ApiServerConfig } from "../config.ts";
 import type { ApiServerMetrics } from "../metrics.ts";
 import { createAccountCalls } from "./accounts.ts";
 import { type Change, merge, move, split } from "./change-wish.ts";
+import { createEventCalls, eventOfCommand } from "./events.ts";
 import { createAuthorizeOperator } from "./operators.ts";
 import { readCluster, toWireQueue } from "./read-cluster.ts";
 import { createRouteCalls } from "./routes.ts";
@@ -52,7 +53,8 @@ export function createClusterApi(options: ClusterApiOptions): Api<typeof Cluster
       if (wish === undefined) throw queueNotFound(partition.queue, wishes);
       const changed = change({ wish, wishes, members, rest: { now, until: now + restMs } });
       if (changed === undefined) return { queue: toWireQueue(wish, now), changed: false };
-      if (!(await writeWish(coordinator, changed))) continue;
+      const event = eventOfCommand({ kind, prefix: partition.prefix, by: accountId, at: clock.now() }, wish, changed);
+      if (!(await writeWish(coordinator, changed, [], eventWrites([event])))) continue;
       metrics.clusterCommands.inc({ kind });
       log.info("changed a wish on command", { kind, accountId, ...partition, partitions: changed.partitions });
       return { queue: toWireQueue(changed, now), changed: true };
@@ -67,6 +69,7 @@ export function createClusterApi(options: ClusterApiOptions): Api<typeof Cluster
     },
     ...createAccountCalls({ ...options, authorize }),
     ...createRouteCalls({ ...options, coordinator, authorize }),
+    ...createEventCalls({ coordinator, authorize }),
     splitPartition: ({ queue, prefix }, context) => command("split", { queue, prefix }, split(prefix), context),
     mergePartition: ({ queue, prefix }, context) => command("merge", { queue, prefix }, merge(prefix), context),
     movePartition: ({ queue, prefix, to }, context) => command("move", { queue, prefix }, move(prefix, to), context),

@@ -46,6 +46,8 @@ export async function readCluster({ coordinator, store, clock }: ReadClusterDeps
     ),
   );
 
+  const busyOf = new Map(loads.map(({ memberId, busy }) => [memberId, busy]));
+
   function complete(partition: ClusterPartition): ClusterPartition {
     const key = partitionKey(partition);
     const claim = claimOf.get(key);
@@ -67,6 +69,7 @@ export async function readCluster({ coordinator, store, clock }: ReadClusterDeps
       capacity,
       draining: isDraining,
       leader: id === leader?.value,
+      busy: busyOf.get(id),
     })),
     queues: wishes.map((wish) => {
       const queue = toWireQueue(wish, now);

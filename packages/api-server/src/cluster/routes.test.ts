@@ -43,6 +43,12 @@ test("a function is given a queue of its own, which is listed, and loses it agai
   expect(await remove()).toMatchObject({ route: { ...route, state: RouteState.FOLDING }, changed: true });
   expect(await remove()).toMatchObject({ changed: false });
   expect(await add()).toMatchObject({ route: { ...route, state: RouteState.OPENING }, changed: true });
+  const { events } = await api.cluster.listEvents({ queue, limit: 0 }, operator.call());
+  const by = { reason: "command", by: operator.accountId, account: operator.accountId, function: "echo" };
+  expect(events).toMatchObject([
+    { kind: "route folding", ...by },
+    { kind: "route opening", ...by },
+  ]);
 });
 
 test("a queue that a function has because it asks stays open, and is kept although it asks no more", async () => {

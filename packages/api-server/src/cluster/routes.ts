@@ -2,6 +2,7 @@
 // still the one that was read; the leader opens it, empties its queue and ends it, on the same condition.
 import {
   type Coordinator,
+  eventWrites,
   type FlowRoute,
   newRoute,
   readRoutes,
@@ -50,7 +51,11 @@ export function createRouteCalls(options: RouteCallsOptions): RouteCalls {
       const known = routes.find((route) => flowKey(route) === flowKey(flow));
       const changed = change(routes, known);
       if (changed === undefined) return { route: known && toWire(known), changed: false };
-      if (!(await writeRoute(coordinator, changed))) continue;
+      const event = {
+        ...{ at: clock.now(), kind: `route ${changed.state}` as const, reason: "command", by: operator, figures: {} },
+        ...{ flow: flowKey(flow), queue: changed.queue, prefix: "", from: "", to: "" },
+      };
+      if (!(await writeRoute(coordinator, changed, [], eventWrites([event])))) continue;
       metrics.clusterCommands.inc({ kind });
       log.info("changed a route on command", { kind, operator, ...flow, queue: changed.queue });
       return { route: toWire(changed), changed: true };

@@ -40,8 +40,8 @@ test("schedulers, partitions and agents are listed", async () => {
   world.server.cluster.queues.push({ name: "q1", partitions: [aPartition({ queue: "q1" })], shapeRestsUntilMs: 0 });
   const members = await world.sluice(["cluster", "members"]);
   expect(members.stdout.split("\n").slice(0, 2)).toEqual([
-    "SCHEDULER  CAPACITY  PARTITIONS  WAITING  ROLE",
-    "s1         1         2           0        leader",
+    "SCHEDULER  CAPACITY  PARTITIONS  WAITING  BUSY  ROLE",
+    "s1         1         2           0        25 %  leader",
   ]);
   const partitions = await world.sluice(["cluster", "partitions"]);
   expect(partitions.stdout).toContain(

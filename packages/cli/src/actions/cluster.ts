@@ -58,11 +58,12 @@ export async function clusterMembers({ client, output, signal, json }: Context):
   const rows = cluster.members.map((member): Cell[] => {
     const partitions = owned(member.id);
     const waiting = partitions.reduce((sum, partition) => sum + partition.waiting, 0);
-    const texts = [member.id, String(member.capacity), String(partitions.length), String(waiting)];
+    const busy = member.busy === undefined ? "-" : `${Math.round(100 * member.busy)} %`;
+    const texts = [member.id, String(member.capacity), String(partitions.length), String(waiting), busy];
     return [...texts.map((text) => ({ text })), roleOf(member)];
   });
   if (rows.length === 0) await writeNote(output, "no schedulers");
-  else await writeTable(output, ["SCHEDULER", "CAPACITY", "PARTITIONS", "WAITING", "ROLE"], rows);
+  else await writeTable(output, ["SCHEDULER", "CAPACITY", "PARTITIONS", "WAITING", "BUSY", "ROLE"], rows);
   return exitCodes.ok;
 }
 

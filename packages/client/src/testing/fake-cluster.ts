@@ -3,6 +3,7 @@ import {
   AgentState,
   type Api,
   type Cluster,
+  type ClusterEvent,
   type ClusterPartition,
   type ClusterQueue,
   type ClusterRoute,
@@ -33,7 +34,7 @@ export function aPartition(fields: Partial<ClusterPartition> = {}): ClusterParti
 export function aCluster(): Cluster {
   return {
     members: [
-      { id: "s1", capacity: 1, draining: false, leader: true },
+      { id: "s1", capacity: 1, draining: false, leader: true, busy: 0.25 },
       { id: "s2", capacity: 1, draining: false, leader: false },
     ],
     queues: [{ name: "q0", partitions: [aPartition()], shapeRestsUntilMs: 0 }],
@@ -50,6 +51,19 @@ export function aCluster(): Cluster {
     ],
   };
 }
+
+const noEvent = { by: "", figures: {}, queue: "", prefix: "", account: "", function: "", from: "", to: "" };
+const someEvents: readonly ClusterEvent[] = [
+  { ...noEvent, atMs: 1_700_000_000_000, kind: "leader", reason: "elected", to: "s1" },
+  {
+    ...{ ...noEvent, atMs: 1_700_000_001_000, kind: "split", reason: "load", queue: "q0", from: "s1", to: "s2" },
+    figures: { busy: 0.93 },
+  },
+  {
+    ...{ ...noEvent, atMs: 1_700_000_002_000, kind: "route opening", reason: "command", by: "ops" },
+    ...{ queue: "d0123456789abcdef", account: "acme", function: "train" },
+  },
+];
 
 const noLimits = { concurrencyMax: 0, rateMax: 0, rateBurst: 0, weight: 1 };
 
@@ -79,6 +93,9 @@ export function clusterApi(state: { cluster: Cluster }): Api<typeof ClusterServi
     return { route, changed: known?.state !== wanted };
   };
   return {
+    listEvents: async ({ queue, limit }) => ({
+      events: someEvents.filter((event) => queue === "" || event.queue === queue).slice(-(limit || 100)),
+    }),
     listRoutes: async () => ({ routes: [...routes.values()] }),
     addRoute: async ({ account, function: name }) => setRoute(account, name, RouteState.OPENING),
     removeRoute: async ({ account, function: name }) => setRoute(account, name, RouteState.FOLDING),

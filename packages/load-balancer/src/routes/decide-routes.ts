@@ -98,7 +98,7 @@ export function decideRoutes(input: RoutesInput, config: RoutesConfig = defaultR
 }
 
 /** Loads of a flow in all partitions. */
-function sumOfFlows(reports: readonly LoadReport[]): ReadonlyMap<string, FlowLoad> {
+export function sumOfFlows(reports: readonly LoadReport[]): ReadonlyMap<string, FlowLoad> {
   const sums = new Map<string, FlowLoad>();
   for (const flow of reports.flatMap(({ flows = [] }) => flows)) {
     const key = flowKey(flow);

@@ -3,10 +3,12 @@
 // A queue is wished before its route is opened, and its wish goes with its route. What an api-server writes to it later, because
 // it stood still or went by an old list, is not lost: a queue that has rows, and no wish, is wished again.
 import {
+  type ClusterEvent,
   type Condition,
   type Coordinator,
   claimsPrefix,
   deleteRoute,
+  eventWrites,
   type FlowRoute,
   type LoadReport,
   readRoutes,
@@ -14,16 +16,18 @@ import {
   wishKey,
   writeRoute,
 } from "@sluice/coordination";
-import { type Clock, isDedicatedQueue, laneCount, laneCountOf, parsePartitionKey } from "@sluice/core";
+import { type Clock, flowKey, isDedicatedQueue, laneCount, laneCountOf, parsePartitionKey } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
+import type { EventBook } from "../events.ts";
 import type { LoadBalancerMetrics } from "../metrics.ts";
-import { decideRoutes, noRouteMemory, type RouteMemory, type RoutesConfig } from "./decide-routes.ts";
+import { decideRoutes, noRouteMemory, type RouteMemory, type RoutesConfig, sumOfFlows } from "./decide-routes.ts";
 
 export interface RoutesOptions {
   readonly coordinator: Coordinator;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: LoadBalancerMetrics;
+  readonly events: Pick<EventBook, "count">;
   readonly config: RoutesConfig;
   /** Queues that have rows which are not final. Undefined: nobody can tell, so no queue is ever given up. */
   readonly queuesInUse: (() => Promise<readonly string[]>) | undefined;
@@ -76,19 +80,37 @@ export function createRoutes(options: RoutesOptions): Routes {
     }
   }
 
-  async function change(route: FlowRoute, leadership: Condition): Promise<void> {
-    if (!(await writeRoute(coordinator, route, [leadership]))) return;
+  async function change(route: FlowRoute, { leadership, reports, routes }: RoutesRound): Promise<void> {
     const { accountId, functionName, queue, state, reason } = route;
-    if (route.idleSince !== undefined) return;
+    // Only what happens in the queue is noted: nothing that anybody has to know.
+    const isNote = routes.some((known) => flowKey(known) === flowKey(route) && known.state === state);
+    const events = isNote ? [] : [eventOf(route, reports)];
+    if (!(await writeRoute(coordinator, route, [leadership], eventWrites(events))) || isNote) return;
+    options.events.count(events);
     metrics.routeChanges.inc({ state });
     log.info("changed a route", { accountId, functionName, queue, state, reason });
   }
 
-  async function end(route: FlowRoute, leadership: Condition): Promise<void> {
-    if (!(await deleteRoute(coordinator, route, [leadership]))) return;
+  async function end(route: FlowRoute, { leadership, reports }: RoutesRound): Promise<void> {
+    const event = { ...eventOf(route, reports), kind: "route ended" as const, reason: "empty" };
+    if (!(await deleteRoute(coordinator, route, [leadership], eventWrites([event])))) return;
+    options.events.count([event]);
     const { accountId, functionName, queue } = route;
     metrics.routeChanges.inc({ state: "ended" });
     log.info("ended a route", { accountId, functionName, queue });
+  }
+
+  /** Of a route that comes into its state. */
+  function eventOf(route: FlowRoute, reports: readonly LoadReport[]): ClusterEvent {
+    const { state, reason } = route;
+    const load = sumOfFlows(reports).get(flowKey(route));
+    const foldedBecause = load?.asksFor === "nothing" ? "asks no more" : "idle";
+    const figures = { waiting: load?.waiting ?? 0, dispatchedPerSecond: load?.dispatchedPerSecond ?? 0 };
+    return {
+      ...{ at: clock.now(), kind: `route ${state}` as const, figures, flow: flowKey(route) },
+      reason: state === "folding" ? foldedBecause : state === "open" ? "owned" : reason,
+      ...{ queue: route.queue, prefix: "", from: "", to: "" },
+    };
   }
 
   async function giveUp({ queue, modRevision }: Wish, leadership: Condition): Promise<void> {
@@ -121,7 +143,8 @@ export function createRoutes(options: RoutesOptions): Routes {
       const needed = [...(used ?? [])].filter(isDedicatedQueue);
       return { routes, queues: [...new Set([...routes.map(({ queue }) => queue), ...needed])] };
     },
-    async round({ routes, reports, wishes, leadership }) {
+    async round(input) {
+      const { routes, reports, wishes, leadership } = input;
       const isOpening = routes.some(({ state }) => state === "opening");
       const claimed = isOpening ? await claimedQueues(coordinator) : new Set<string>();
       const now = { wall: clock.now(), monotonic: clock.monotonic() };
@@ -129,8 +152,8 @@ export function createRoutes(options: RoutesOptions): Routes {
       const decision = decideRoutes({ routes, reports, wished, claimed, used, before: memory, now }, config);
       memory = decision.memory;
       metrics.refusedRoutes.set(decision.refused);
-      for (const route of decision.changed) await change(route, leadership);
-      for (const route of decision.ended) await end(route, leadership);
+      for (const route of decision.changed) await change(route, input);
+      for (const route of decision.ended) await end(route, input);
       const unneeded = new Set(decision.unneeded);
       for (const wish of wishes) if (unneeded.has(wish.queue)) await giveUp(wish, leadership);
       await cleanUp(wishes, routes);

@@ -85,6 +85,8 @@ export interface ClusterMember {
   draining: boolean;
   /** It runs the load-balancer. */
   leader: boolean;
+  /** Share of the time, 0 to 1, in which its thread is at work, as it last reported; absent: it does not say. */
+  busy?: number | undefined;
 }
 
 /** A queue with its partitions, which together cover its 32 lanes. */
@@ -291,6 +293,51 @@ export interface RouteChange {
   changed: boolean;
 }
 
+/** Which changes to show. */
+export interface ListEventsRequest {
+  /** Only those of this queue; empty: all. */
+  queue: string;
+  /** The newest, up to 1,000; 0: 100. */
+  limit: number;
+}
+
+/** Some changes. */
+export interface ListEventsResponse {
+  /** The oldest first. */
+  events: ClusterEvent[];
+}
+
+/** A change of partitions, of the queue of a function's own, or of the leader. */
+export interface ClusterEvent {
+  /** When, in ms since the epoch, by the clock of whoever decided. */
+  atMs: number;
+  /** What: split, merge, move, leader, route opening, route open, route folding, route ended; later versions may have others. */
+  kind: string;
+  /** The rule that asked for it, such as backlog, load, quiet, evenness, or gone; or command. */
+  reason: string;
+  /** The account that commanded it; empty: nobody did. */
+  by: string;
+  /** What the rule went by, such as backlogAgeMs or busy; names say the unit. */
+  figures: { [key: string]: number };
+  /** Name of the queue; empty: it is about none. */
+  queue: string;
+  /** The partition that was split or moved, or that two halves became. */
+  prefix: string;
+  /** Id of the account of the function; empty: it is about none. */
+  account: string;
+  /** Name of the function; empty: it is about none. */
+  function: string;
+  /** The scheduler that gives something away; empty: none. */
+  from: string;
+  /** The scheduler that gets it; empty: none. */
+  to: string;
+}
+
+export interface ClusterEvent_FiguresEntry {
+  key: string;
+  value: number;
+}
+
 function createBaseGetClusterRequest(): GetClusterRequest {
   return {};
 }
@@ -414,7 +461,7 @@ export const Cluster: MessageFns<Cluster> = {
 };
 
 function createBaseClusterMember(): ClusterMember {
-  return { id: "", capacity: 0, draining: false, leader: false };
+  return { id: "", capacity: 0, draining: false, leader: false, busy: undefined };
 }
 
 export const ClusterMember: MessageFns<ClusterMember> = {
@@ -430,6 +477,9 @@ export const ClusterMember: MessageFns<ClusterMember> = {
     }
     if (message.leader !== false) {
       writer.uint32(32).bool(message.leader);
+    }
+    if (message.busy !== undefined) {
+      writer.uint32(41).double(message.busy);
     }
     return writer;
   },
@@ -479,6 +529,14 @@ export const ClusterMember: MessageFns<ClusterMember> = {
             message.leader = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.busy = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -500,6 +558,7 @@ export const ClusterMember: MessageFns<ClusterMember> = {
     message.capacity = object.capacity ?? 0;
     message.draining = object.draining ?? false;
     message.leader = object.leader ?? false;
+    message.busy = object.busy ?? undefined;
     return message;
   },
 };
@@ -2036,6 +2095,393 @@ export const RouteChange: MessageFns<RouteChange> = {
   },
 };
 
+function createBaseListEventsRequest(): ListEventsRequest {
+  return { queue: "", limit: 0 };
+}
+
+export const ListEventsRequest: MessageFns<ListEventsRequest> = {
+  encode(message: ListEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queue !== "") {
+      writer.uint32(10).string(message.queue);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).int32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListEventsRequest>, I>>(base?: I): ListEventsRequest {
+    return ListEventsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListEventsRequest>, I>>(object: I): ListEventsRequest {
+    const message = createBaseListEventsRequest();
+    message.queue = object.queue ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListEventsResponse(): ListEventsResponse {
+  return { events: [] };
+}
+
+export const ListEventsResponse: MessageFns<ListEventsResponse> = {
+  encode(message: ListEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      ClusterEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(ClusterEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListEventsResponse>, I>>(base?: I): ListEventsResponse {
+    return ListEventsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListEventsResponse>, I>>(object: I): ListEventsResponse {
+    const message = createBaseListEventsResponse();
+    message.events = object.events?.map((e) => ClusterEvent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseClusterEvent(): ClusterEvent {
+  return {
+    atMs: 0,
+    kind: "",
+    reason: "",
+    by: "",
+    figures: {},
+    queue: "",
+    prefix: "",
+    account: "",
+    function: "",
+    from: "",
+    to: "",
+  };
+}
+
+export const ClusterEvent: MessageFns<ClusterEvent> = {
+  encode(message: ClusterEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0) {
+      writer.uint32(8).int64(message.atMs);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    globalThis.Object.entries(message.figures).forEach(([key, value]: [string, number]) => {
+      ClusterEvent_FiguresEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    if (message.queue !== "") {
+      writer.uint32(50).string(message.queue);
+    }
+    if (message.prefix !== "") {
+      writer.uint32(58).string(message.prefix);
+    }
+    if (message.account !== "") {
+      writer.uint32(66).string(message.account);
+    }
+    if (message.function !== "") {
+      writer.uint32(74).string(message.function);
+    }
+    if (message.from !== "") {
+      writer.uint32(82).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(90).string(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = ClusterEvent_FiguresEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.figures[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.account = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.function = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ClusterEvent>, I>>(base?: I): ClusterEvent {
+    return ClusterEvent.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ClusterEvent>, I>>(object: I): ClusterEvent {
+    const message = createBaseClusterEvent();
+    message.atMs = object.atMs ?? 0;
+    message.kind = object.kind ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.figures = (globalThis.Object.entries(object.figures ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.queue = object.queue ?? "";
+    message.prefix = object.prefix ?? "";
+    message.account = object.account ?? "";
+    message.function = object.function ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    return message;
+  },
+};
+
+function createBaseClusterEvent_FiguresEntry(): ClusterEvent_FiguresEntry {
+  return { key: "", value: 0 };
+}
+
+export const ClusterEvent_FiguresEntry: MessageFns<ClusterEvent_FiguresEntry> = {
+  encode(message: ClusterEvent_FiguresEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterEvent_FiguresEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterEvent_FiguresEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ClusterEvent_FiguresEntry>, I>>(base?: I): ClusterEvent_FiguresEntry {
+    return ClusterEvent_FiguresEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ClusterEvent_FiguresEntry>, I>>(object: I): ClusterEvent_FiguresEntry {
+    const message = createBaseClusterEvent_FiguresEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
 /**
  * Looks after the cluster: who is there, who owns what, and how the queues are split. For accounts of operators only; others
  * are refused with PERMISSION_DENIED.
@@ -2151,6 +2597,16 @@ export const ClusterServiceService = {
     responseSerialize: (value: RouteChange): Buffer => Buffer.from(RouteChange.encode(value).finish()),
     responseDeserialize: (value: Buffer): RouteChange => RouteChange.decode(value),
   },
+  /** What was changed lately in the cluster, and why: the last thousand changes of a day, by rule or command. */
+  listEvents: {
+    path: "/sluice.v1.ClusterService/ListEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListEventsRequest): Buffer => Buffer.from(ListEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListEventsRequest => ListEventsRequest.decode(value),
+    responseSerialize: (value: ListEventsResponse): Buffer => Buffer.from(ListEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
+  },
 } as const;
 
 export interface ClusterServiceServer extends UntypedServiceImplementation {
@@ -2180,6 +2636,8 @@ export interface ClusterServiceServer extends UntypedServiceImplementation {
    * harmless.
    */
   removeRoute: handleUnaryCall<RemoveRouteRequest, RouteChange>;
+  /** What was changed lately in the cluster, and why: the last thousand changes of a day, by rule or command. */
+  listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
 }
 
 export interface ClusterServiceClient extends Client {
@@ -2348,6 +2806,22 @@ export interface ClusterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RouteChange) => void,
+  ): ClientUnaryCall;
+  /** What was changed lately in the cluster, and why: the last thousand changes of a day, by rule or command. */
+  listEvents(
+    request: ListEventsRequest,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
+  ): ClientUnaryCall;
+  listEvents(
+    request: ListEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
+  ): ClientUnaryCall;
+  listEvents(
+    request: ListEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
   ): ClientUnaryCall;
 }
 
