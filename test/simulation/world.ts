@@ -43,6 +43,7 @@ import { StoreServer } from "./ports/store.ts";
 import { Process } from "./process.ts";
 import { recordClaims } from "./recorders/claims.ts";
 import { createTrace, type Trace } from "./trace.ts";
+import { modelledWork } from "./work.ts";
 
 /** How many processes of each kind; default: 3 schedulers, 4 agents, 2 api-servers. */
 export interface WorldSize {
@@ -90,6 +91,8 @@ export class World {
   readonly signals: Signals;
   readonly #lease: LeaseProfile;
   readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
+  /** Schedulers say how busy they are, and are relieved. */
+  readonly #isBusyModelled: boolean;
   readonly #processes = new Map<string, Process>();
   readonly #targets = new Map<string, Target>();
   readonly #schedulers = new Map<string, Scheduler>();
@@ -105,6 +108,7 @@ export class World {
     this.trace = createTrace(() => this.clock.monotonic());
     this.#lease = this.dice.pick([defaultLeaseProfile, fastLeaseProfile]);
     this.#balancer = balancer ?? (this.dice.chance(0.5) ? eagerBalancer : {});
+    this.#isBusyModelled = this.#balancer === eagerBalancer && this.dice.fork("busy").chance(0.3);
     const { clock, trace, counters } = this;
     this.network = new Network({
       clock,
@@ -302,6 +306,7 @@ export class World {
       config: schedulerConfig(`${node.host}-${life}`, this.#lease),
       queues,
       balancer: this.#balancer,
+      ...(this.#isBusyModelled && { workedMs: modelledWork(node.clock, this.dice.fork(`${node.name} works`)) }),
       connectAgent: (address) => ({
         api: this.#connectAgent(node, address.split(":")[0] ?? ""),
         close: () => undefined,
@@ -315,7 +320,7 @@ export class World {
     const gateways = this.names.apiServers.map((name) =>
       simulatedClient(
         AgentGatewayServiceService,
-        this.#route(node, name, "gateway", new Set(["register", "heartbeat", "putLogs"])),
+        this.#route(node, name, "gateway", new Set(["register", "heartbeat", "putLogs", "findSettled"])),
       ),
     );
     const dice = this.dice.fork(`${node.name} chooses`);

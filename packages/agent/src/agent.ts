@@ -5,13 +5,15 @@
 //
 // One object is one incarnation. A fenced one has killed everything and rejects `run` with `Fenced`; what comes after it, in
 // a new process or in the same one, is a new object, with an empty dedupe table and a new registration.
-import { AppError, assert, type Clock, type Random, runAll } from "@sluice/core";
+import { AppError, assert, type Clock, type Loop, type Random, runAll } from "@sluice/core";
 import type { AgentGatewayServiceService, AgentServiceService, Api } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
 import { type AttachDeps, attach } from "./attach.ts";
 import { callWithin } from "./call-within.ts";
 import type { AgentConfig } from "./config.ts";
+import { forgetSettledLoop } from "./forget-settled.ts";
+import type { Attempt } from "./gate/attempt.ts";
 import { Gate } from "./gate/gate.ts";
 import type { InstancePool } from "./instances/pool.ts";
 import type { Journal } from "./journal.ts";
@@ -91,6 +93,7 @@ class Incarnation implements Agent {
   readonly #logs: LogUploader;
   readonly #reports: Reports;
   readonly #runner: Runner;
+  readonly #forgetSettled: Loop;
   readonly #waiting = new Set<() => void>();
   #state: "new" | "registering" | "serving" | "draining" | "ended" = "new";
   #killing: Promise<void> | undefined;
@@ -117,6 +120,7 @@ class Incarnation implements Agent {
     const beforeFrame = () => this.flushJournal();
     const isShortOfMemory = deps.isShortOfMemory ?? (() => false);
     this.#reports = new Reports({ config, clock, metrics, gate, beforeFrame, warmRevisions, isShortOfMemory });
+    const onConfirmed = (attempts: readonly Attempt[]) => this.#onConfirmed(attempts);
     const roomMaker = new RoomMaker({
       clock,
       metrics,
@@ -152,7 +156,9 @@ class Incarnation implements Agent {
       ready: (signal) => this.#ready(signal),
       isTrusted: () => this.#lifeline.isTrusted(),
       isShortOfMemory,
+      onConfirmed,
     };
+    this.#forgetSettled = forgetSettledLoop({ config, clock, log, gate, gateway, onConfirmed });
     this.api = { attach: (input, context) => attach(attachDeps, input, context) };
   }
 
@@ -187,6 +193,18 @@ class Incarnation implements Agent {
       this.#metrics.journalFailures.inc();
       log.error("cannot write the journal", { cause: String(cause) });
     }
+  }
+
+  #onConfirmed(attempts: readonly Attempt[]): void {
+    const { journal, log } = this.#deps;
+    try {
+      journal.confirmed(attempts.map(({ ref }) => ref));
+    } catch (cause) {
+      // The next incarnation will call them lost; their rows are settled, so that their owners only confirm once more.
+      log.warn("cannot write the journal", { count: attempts.length, cause: String(cause) });
+      this.#metrics.journalFailures.inc();
+    }
+    this.#reports.changed();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -237,6 +255,7 @@ class Incarnation implements Agent {
       life.signal,
       (stop) => this.#lifeline.run(stop),
       (stop) => this.#logs.run(stop),
+      (stop) => this.#forgetSettled(stop),
       async (stop) => {
         await aborted(AbortSignal.any([signal, stop]));
         if (!stop.aborted) await this.#drain(stop);

@@ -48,6 +48,8 @@ export interface AttachDeps {
   isTrusted(): boolean;
   /** Whether the host has too little memory left to start anything. */
   isShortOfMemory(): boolean;
+  /** Attempts have left the dedupe table. */
+  onConfirmed(attempts: readonly Attempt[]): void;
 }
 
 /** Serves one stream until either side ends it. */
@@ -218,17 +220,8 @@ class AttachStream {
   }
 
   #confirm(frame: ConfirmAttempts): void {
-    const { gate, journal, log, metrics, reports } = this.#deps;
-    const confirmed = gate.confirm(frame);
-    if (confirmed.length === 0) return;
-    try {
-      journal.confirmed(confirmed.map(({ ref }) => ref));
-    } catch (cause) {
-      // The next incarnation will call them lost; their rows are settled, so that their owners only confirm once more.
-      log.warn("cannot write the journal", { count: confirmed.length, cause: String(cause) });
-      metrics.journalFailures.inc();
-    }
-    reports.changed();
+    const confirmed = this.#deps.gate.confirm(frame);
+    if (confirmed.length > 0) this.#deps.onConfirmed(confirmed);
   }
 }
 

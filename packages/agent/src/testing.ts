@@ -120,6 +120,9 @@ export const aSuccess = (text = "ok"): Outcome => ({ kind: "succeeded", result: 
 export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
   answer: "valid" | "invalid" | "dead" | "fails" | "hangs" = "valid";
   registers: "answers" | "fails" | "hangs" | "refuses" | "is replaced" = "answers";
+  settles: "answers" | "fails" = "answers";
+  /** Tasks that have ended, as the store says. */
+  readonly settled = new Set<number>();
   stores: "answers" | "fails" | "refuses" = "answers";
   delayMs = 0;
   floors: { queue: string; floors: number[] }[] = [];
@@ -166,6 +169,11 @@ export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
     if (this.stores === "fails") throw new AppError("unavailable", "DOWN", "down");
     if (this.stores === "refuses") throw new AppError("invalid", "BAD_PIECE", "bad piece");
     return {};
+  };
+
+  findSettled: Api<typeof AgentGatewayServiceService>["findSettled"] = async ({ attempts }) => {
+    if (this.settles === "fails") throw new AppError("unavailable", "DOWN", "down");
+    return { settled: attempts.filter(({ seq }) => this.settled.has(seq)) };
   };
 
   async #travel(hangs: boolean): Promise<void> {

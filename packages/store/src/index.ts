@@ -89,6 +89,11 @@ export interface TaskFilter extends TaskSelection {
   readonly includePayload: boolean;
 }
 
+export interface AttemptNumber {
+  readonly seq: Seq;
+  readonly attempt: number;
+}
+
 export interface TaskRecords {
   /**
    * One statement for many submissions; sorts them by key, so that two writers cannot deadlock. Outcomes are in the order
@@ -101,6 +106,8 @@ export interface TaskRecords {
   list(filter: TaskFilter): Promise<Task[]>;
   /** Marks a task to be stopped unless it is final. Returns the task as it is then; undefined: no such task. */
   requestStop(key: Flow & { readonly taskId: TaskId }): Promise<Task | undefined>;
+  /** Of attempts those whose tasks are final, deleted, or at a later attempt, in the order given. Facts that stay. */
+  settled<A extends AttemptNumber>(attempts: readonly A[]): Promise<A[]>;
   /** Tasks of the account that are not final; for admission. Counts at most `limit`. */
   countWaiting(accountId: AccountId, limit: number): Promise<number>;
 }

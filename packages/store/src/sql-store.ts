@@ -17,7 +17,7 @@ import { purge } from "./purge.ts";
 import { read } from "./read.ts";
 import { nowSql, type SqlConnection, statement } from "./sql.ts";
 import { sweep, touch, waiting } from "./sweep.ts";
-import { countWaiting, get, requestStop } from "./tasks.ts";
+import { countWaiting, get, requestStop, settled } from "./tasks.ts";
 import { dueIn, unpark } from "./unpark.ts";
 import { write } from "./write.ts";
 
@@ -58,6 +58,7 @@ function taskRecords(database: Database): TaskRecords {
     get: (key) => get(database, key),
     list: (filter) => list(database, filter),
     requestStop: (key) => requestStop(database, key),
+    settled: (attempts) => settled(database, attempts),
     countWaiting: (accountId, limit) => countWaiting(database, accountId, limit),
   };
 }

@@ -1,5 +1,8 @@
-// What api-servers ask about single tasks and accounts. Every statement is scoped by the account.
+// What api-servers ask about single tasks and accounts. Every statement but the one that agents ask for is scoped by the account.
 import type { AccountId, Flow, Task, TaskId } from "@sluice/core";
+import { assertBatch } from "./bounds.ts";
+import type { AttemptNumber } from "./index.ts";
+import { int4Array, int8Array } from "./parameters.ts";
 import { shownStatus, statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
@@ -47,6 +50,23 @@ from (
   limit $2::int8
 ) as waiting`,
 );
+
+/** Index: tasks_seq. */
+export const settledStatement = statement(
+  "settled_attempts",
+  `
+select g.n::int4 as n
+from unnest($1::int8[], $2::int4[]) with ordinality as g (seq, attempt, n)
+left join lateral (select t.attempt, t.ended_at from tasks t where t.seq = g.seq) as t on true
+where t.attempt is null or t.ended_at is not null or t.attempt > g.attempt`,
+);
+
+export async function settled<A extends AttemptNumber>(database: Database, attempts: readonly A[]): Promise<A[]> {
+  assertBatch(attempts, "settled");
+  const columns = [int8Array(attempts.map(({ seq }) => seq)), int4Array(attempts.map(({ attempt }) => attempt))];
+  const found = new Set((await database.sql.query<{ n: number }>(settledStatement, columns)).map(({ n }) => n));
+  return attempts.filter((_, index) => found.has(index + 1));
+}
 
 export async function get(database: Database, key: TaskKey): Promise<Task | undefined> {
   const [row] = await database.sql.query<TaskColumns>(getStatement, [key.accountId, key.functionName, key.taskId]);

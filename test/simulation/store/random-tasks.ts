@@ -15,6 +15,7 @@ export function taskCall(draws: Draws): Call {
   return dice.pick<() => Call>([
     () => ["tasks", "get", key],
     () => ["tasks", "requestStop", key],
+    () => ["tasks", "settled", draws.some(6, () => ({ seq: draws.seq(), attempt: dice.between(1, 2) }))],
     () => ["tasks", "countWaiting", account, dice.pick([0, 2, 1_000])],
     () => ["tasks", "list", draws.filter()],
   ])();

@@ -33,6 +33,13 @@ export function taskRecords(model: Model): TaskRecords {
       }
       return toTask(row, everything);
     },
+    async settled(attempts) {
+      assertBatch(attempts, "settled");
+      return attempts.filter(({ seq, attempt }) => {
+        const row = rows.bySeq(seq);
+        return row === undefined || row.endedAt !== undefined || row.attempt > attempt;
+      });
+    },
     async countWaiting(accountId, limit) {
       let waiting = 0;
       for (const row of rows.allOpen()) {

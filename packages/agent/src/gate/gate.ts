@@ -307,6 +307,22 @@ export class Gate {
     });
   }
 
+  /** What ended and is not confirmed. */
+  unconfirmed(): Attempt[] {
+    return this.isShut ? [] : [...this.#table].filter(({ outcome }) => outcome !== undefined);
+  }
+
+  /** Forgets attempts that the store has as settled, whoever owned them; returns which. */
+  settled(refs: readonly AttemptRef[]): Attempt[] {
+    if (this.isShut) return [];
+    return refs.flatMap((ref) => {
+      const attempt = this.#table.find(ref.seq, ref.attempt);
+      if (!attempt?.outcome) return [];
+      this.#table.confirm(attempt);
+      return [attempt];
+    });
+  }
+
   /** Where an attempt is reported to; undefined: to nobody, until its lane is attached again. */
   reporterOf(attempt: Attempt): Origin | undefined {
     return this.isShut ? undefined : this.#lanes.reporterOf(attempt.ref);

@@ -53,6 +53,7 @@ export function failOver(all: readonly Gateway[], { clock, random }: { clock: Cl
     heartbeat: (request, context) => call(context, (gateway) => gateway.heartbeat(request, context)),
     deregister: (request, context) => call(context, (gateway) => gateway.deregister(request, context)),
     putLogs: (request, context) => call(context, (gateway) => gateway.putLogs(request, context)),
+    findSettled: (request, context) => call(context, (gateway) => gateway.findSettled(request, context)),
     async *getCode(request, context) {
       // A stream that broke off is not continued elsewhere: its reader begins anew.
       const chunks = await call(context, async (gateway) => {

@@ -23,6 +23,7 @@ export interface GatewayApiOptions {
 
 const chunkBytesMax = 1024 * 1024;
 const piecesMax = 4_096;
+const attemptsMax = 1_000;
 const pieceBytesMax = 256 * 1024;
 const logStreams: ReadonlyMap<number, LogPiece["stream"]> = new Map([
   [1, "stdout"],
@@ -76,6 +77,14 @@ export function createGatewayApi(options: GatewayApiOptions): Api<typeof AgentGa
       // Followers on this api-server read at once; those on others when they look the next time.
       for (const seq of new Set(parsed.map((piece) => piece.seq))) watches.hint(seq);
       return {};
+    },
+
+    async findSettled({ joinToken, attempts }) {
+      checkToken(joinToken);
+      if (attempts.length > attemptsMax) {
+        throw invalid("TOO_MANY_ATTEMPTS", "attempts", `at most ${attemptsMax} are accepted`);
+      }
+      return { settled: await store.tasks.settled(attempts) };
     },
   };
 }

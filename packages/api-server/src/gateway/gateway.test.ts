@@ -293,6 +293,14 @@ test.each([
   await expect(many).rejects.toMatchObject({ reason: "TOO_MANY_PIECES" });
 });
 
+test("of attempts those are found whose tasks are over, a thousand at a time", async () => {
+  const aRef = (seq: number) => ({ seq, attempt: 1, queue: "q", lane: 0 });
+  const { settled } = await api.gateway.findSettled({ joinToken, attempts: [aRef(1e9), aRef(1e9 + 1)] }, context);
+  expect(settled).toEqual([aRef(1e9), aRef(1e9 + 1)]);
+  const many = api.gateway.findSettled({ joinToken, attempts: Array(1_001).fill(aRef(1)) }, context);
+  await expect(many).rejects.toMatchObject({ reason: "TOO_MANY_ATTEMPTS" });
+});
+
 test("no method answers to a wrong join token", async () => {
   const agent = { ...anAgent(), incarnation: 1, sha256: "0".repeat(64), pieces: [] };
   const calls: Record<keyof typeof AgentGatewayServiceService, (joinToken: string) => Promise<unknown>> = {
@@ -301,6 +309,7 @@ test("no method answers to a wrong join token", async () => {
     deregister: (token) => api.gateway.deregister({ ...agent, joinToken: token }, context),
     getCode: (token) => all(api.gateway.getCode({ ...agent, joinToken: token }, context)),
     putLogs: (token) => api.gateway.putLogs({ ...agent, joinToken: token }, context),
+    findSettled: (token) => api.gateway.findSettled({ joinToken: token, attempts: [] }, context),
   };
   expect(Object.keys(calls).sort()).toEqual(Object.keys(AgentGatewayServiceService).sort());
   for (const call of Object.values(calls)) {

@@ -19,6 +19,7 @@ function aGateway() {
       yield await note("getCode", { data: Buffer.from("zip") });
     },
     putLogs: () => note("putLogs", {}),
+    findSettled: () => note("findSettled", { settled: [] }),
   };
   return { calls, guarded: guardGateway(api) };
 }
@@ -33,6 +34,7 @@ async function callAll(identities: readonly Identity[] | undefined): Promise<rea
     deregister: () => guarded.deregister({ ...agent, incarnation: 1 }, context),
     getCode: () => all(guarded.getCode({ ...agent, sha256: "" }, context)),
     putLogs: () => guarded.putLogs({ ...agent, pieces: [] }, context),
+    findSettled: () => guarded.findSettled({ ...agent, attempts: [] }, context),
   };
   expect(Object.keys(methods).sort()).toEqual(Object.keys(AgentGatewayServiceService).sort());
   const refused = expect.objectContaining({ code: "forbidden", reason: "WRONG_ROLE" });
@@ -40,7 +42,7 @@ async function callAll(identities: readonly Identity[] | undefined): Promise<rea
   return calls;
 }
 
-const everything = ["register", "heartbeat", "deregister", "getCode", "putLogs"];
+const everything = ["register", "heartbeat", "deregister", "getCode", "putLogs", "findSettled"];
 
 test("an agent's certificate opens every method, whether it names the agent or any", async () => {
   expect(await callAll([{ role: "agent", id: "a1" }])).toEqual(everything);
@@ -54,7 +56,7 @@ test("an agent's certificate opens every method, whether it names the agent or a
 });
 
 test("an agent cannot act as another one", async () => {
-  expect(await callAll([{ role: "agent", id: "a2" }])).toEqual(["getCode", "putLogs"]);
+  expect(await callAll([{ role: "agent", id: "a2" }])).toEqual(["getCode", "putLogs", "findSettled"]);
 });
 
 test("nobody else gets in", async () => {

@@ -28,5 +28,9 @@ export function guardGateway(api: GatewayApi): GatewayApi {
       checkRole(context, "agent");
       return api.putLogs(request, context);
     },
+    async findSettled(request, context) {
+      checkRole(context, "agent");
+      return api.findSettled(request, context);
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { AccountId, TaskId } from "@sluice/core";
 import { expect, test } from "vitest";
 import { account, aNewTask, aSettle, bytes, flow, owner, type Subject } from "./subject.ts";
+import { aPark } from "./writes.ts";
 
 export function describeTasks(subject: Subject): void {
   test("a fresh task reads back whole, with its acceptance as the first event", async () => {
@@ -34,6 +35,19 @@ export function describeTasks(subject: Subject): void {
       progress: undefined,
       events: [{ status: "Enqueued", at: subject.now, attempt: 0 }],
     });
+  });
+
+  test("an attempt is settled when its task is final, deleted, or at a later attempt", async () => {
+    const [open = 0, ended = 0, retried = 0] = await subject.insert(aNewTask(), aNewTask(), aNewTask());
+    await subject.own();
+    await subject.store.lanes.write(owner, [aSettle(ended), aPark(retried, { nextAttempt: 2 })]);
+    const gone = Math.max(open, ended, retried) + 1_000;
+    const attempts = [open, ended, retried, gone].map((seq) => ({ seq, attempt: 1, queue: "q" }));
+
+    const found = await subject.store.tasks.settled(attempts);
+    expect(found).toEqual(attempts.slice(1));
+    expect(await subject.store.tasks.settled([{ seq: retried, attempt: 2 }])).toEqual([]);
+    expect(await subject.store.tasks.settled([])).toEqual([]);
   });
 
   test("a task that is not there is undefined, also to another account", async () => {

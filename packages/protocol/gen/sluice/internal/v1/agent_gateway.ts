@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AttemptRef } from "./agent.ts";
 
 /** A new incarnation of an agent. The caller holds the lock of its host: nothing of its last incarnation runs any more. */
 export interface RegisterRequest {
@@ -125,6 +126,20 @@ export interface LogPiece {
 
 /** The pieces are stored. */
 export interface PutLogsResponse {
+}
+
+/** Attempts that ended a while ago, and that no owner has confirmed. */
+export interface FindSettledRequest {
+  /** Proves that the agent may join. */
+  joinToken: string;
+  /** At most 1,000. */
+  attempts: AttemptRef[];
+}
+
+/** What the store knows of them. */
+export interface FindSettledResponse {
+  /** Those whose tasks are final, deleted, or at a later attempt. */
+  settled: AttemptRef[];
 }
 
 function createBaseRegisterRequest(): RegisterRequest {
@@ -1005,6 +1020,128 @@ export const PutLogsResponse: MessageFns<PutLogsResponse> = {
   },
 };
 
+function createBaseFindSettledRequest(): FindSettledRequest {
+  return { joinToken: "", attempts: [] };
+}
+
+export const FindSettledRequest: MessageFns<FindSettledRequest> = {
+  encode(message: FindSettledRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.joinToken !== "") {
+      writer.uint32(10).string(message.joinToken);
+    }
+    for (const v of message.attempts) {
+      AttemptRef.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindSettledRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindSettledRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.joinToken = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attempts.push(AttemptRef.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindSettledRequest>, I>>(base?: I): FindSettledRequest {
+    return FindSettledRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindSettledRequest>, I>>(object: I): FindSettledRequest {
+    const message = createBaseFindSettledRequest();
+    message.joinToken = object.joinToken ?? "";
+    message.attempts = object.attempts?.map((e) => AttemptRef.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFindSettledResponse(): FindSettledResponse {
+  return { settled: [] };
+}
+
+export const FindSettledResponse: MessageFns<FindSettledResponse> = {
+  encode(message: FindSettledResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.settled) {
+      AttemptRef.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindSettledResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindSettledResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.settled.push(AttemptRef.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindSettledResponse>, I>>(base?: I): FindSettledResponse {
+    return FindSettledResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindSettledResponse>, I>>(object: I): FindSettledResponse {
+    const message = createBaseFindSettledResponse();
+    message.settled = object.settled?.map((e) => AttemptRef.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Served by every api-server; the only service that an agent calls. */
 export type AgentGatewayServiceService = typeof AgentGatewayServiceService;
 export const AgentGatewayServiceService = {
@@ -1058,6 +1195,16 @@ export const AgentGatewayServiceService = {
     responseSerialize: (value: PutLogsResponse): Buffer => Buffer.from(PutLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PutLogsResponse => PutLogsResponse.decode(value),
   },
+  /** Tells of which attempts nobody needs to hear any more: nobody may own their queues ever again. */
+  findSettled: {
+    path: "/sluice.internal.v1.AgentGatewayService/FindSettled" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindSettledRequest): Buffer => Buffer.from(FindSettledRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindSettledRequest => FindSettledRequest.decode(value),
+    responseSerialize: (value: FindSettledResponse): Buffer => Buffer.from(FindSettledResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindSettledResponse => FindSettledResponse.decode(value),
+  },
 } as const;
 
 export interface AgentGatewayServiceServer extends UntypedServiceImplementation {
@@ -1071,6 +1218,8 @@ export interface AgentGatewayServiceServer extends UntypedServiceImplementation 
   getCode: handleServerStreamingCall<GetCodeRequest, CodeChunk>;
   /** Stores pieces of logs. A chunk that was stored already is ignored. */
   putLogs: handleUnaryCall<PutLogsRequest, PutLogsResponse>;
+  /** Tells of which attempts nobody needs to hear any more: nobody may own their queues ever again. */
+  findSettled: handleUnaryCall<FindSettledRequest, FindSettledResponse>;
 }
 
 export interface AgentGatewayServiceClient extends Client {
@@ -1144,6 +1293,22 @@ export interface AgentGatewayServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PutLogsResponse) => void,
+  ): ClientUnaryCall;
+  /** Tells of which attempts nobody needs to hear any more: nobody may own their queues ever again. */
+  findSettled(
+    request: FindSettledRequest,
+    callback: (error: ServiceError | null, response: FindSettledResponse) => void,
+  ): ClientUnaryCall;
+  findSettled(
+    request: FindSettledRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FindSettledResponse) => void,
+  ): ClientUnaryCall;
+  findSettled(
+    request: FindSettledRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FindSettledResponse) => void,
   ): ClientUnaryCall;
 }
 
