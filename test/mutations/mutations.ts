@@ -1,5 +1,6 @@
 // Every protection of the failover protocol that can be taken out of the source, as the model of the protocol lists them.
 import { agents } from "./agents.ts";
+import { bulk } from "./bulk.ts";
 import { explained } from "./explained.ts";
 import { limits } from "./limits.ts";
 import type { Edit, Mutation } from "./mutation.ts";
@@ -8,7 +9,7 @@ import { rows } from "./rows.ts";
 
 export { explained };
 
-export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows, ...limits];
+export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows, ...bulk, ...limits];
 
 /** The edits of these mutations and of those that they include, by file. Throws for a name that nobody has. */
 export function editsOf(names: readonly string[]): ReadonlyMap<string, readonly Edit[]> {

@@ -88,6 +88,23 @@ export const rows: readonly Mutation[] = [
     proof: { breaks: ["I8"], focus: ["scheduler crash", "coordinator without quorum"] },
   },
   {
+    name: "pauses",
+    about: "What is paused is sent.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/gates/paused.ts",
+        find: "room: ({ origin }) => (control.isUsable() && !control.holds(origin, queue) ? Number.POSITIVE_INFINITY : 0),",
+        replace: "room: () => Number.POSITIVE_INFINITY,",
+      },
+      {
+        file: "packages/scheduler/src/partition/gates/paused.ts",
+        find: "admits: ({ origin }) => control.isUsable() && !control.holds(origin, queue),",
+        replace: "admits: () => true,",
+      },
+    ],
+    proof: { breaks: ["I8"], focus: [] },
+  },
+  {
     name: "sweeper",
     about: "Nobody looks for rows that lost their message.",
     edits: [
