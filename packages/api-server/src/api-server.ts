@@ -36,6 +36,7 @@ import { createSubmit } from "./submit/submit.ts";
 import { createSubmitApi } from "./submit/submit-api.ts";
 import { createSubmitStream } from "./submit/submit-stream.ts";
 import { createKnownTasks } from "./submit/throttle/known-tasks.ts";
+import { createStreamGuard } from "./submit/throttle/stream-guard.ts";
 import { createSubmitThrottle } from "./submit/throttle/throttle.ts";
 import { createWaitingTasks } from "./submit/waiting-tasks.ts";
 import { createTaskApi } from "./tasks/task-api.ts";
@@ -123,6 +124,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     waitingOf: (accountId) => waiting.estimateOf(accountId),
     isOn: config.throttle,
     queueBacklogMax: config.queueBacklogMax,
+    guard: createStreamGuard({
+      random: random.fork("stream guard"),
+      fullness: () => queue.fullness?.(),
+      waitingOf: (accountId) => waiting.estimateOf(accountId),
+      fullnessMax: config.queueFullnessMax,
+    }),
   });
   const submit = createSubmit({
     config,

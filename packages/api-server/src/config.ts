@@ -22,6 +22,11 @@ export interface ApiServerConfig {
   readonly throttle: boolean;
   /** Tasks that may wait in one queue, as far as its owners look ahead; then it takes none. */
   readonly queueBacklogMax: number;
+  /**
+   * Share of what the queue's stream may hold from which on accounts with many unfinished tasks are refused; everybody, when half
+   * of the rest is gone as well. 1: never.
+   */
+  readonly queueFullnessMax: number;
 
   /** Rows of one insert. */
   readonly groupTasksMax: number;
@@ -74,6 +79,7 @@ export const defaultApiServerConfig: Omit<ApiServerConfig, "joinTokens"> = {
   waitingTasksMax: 1_000_000,
   throttle: true,
   queueBacklogMax: 1_250_000,
+  queueFullnessMax: 0.8,
   groupTasksMax: 1_000,
   groupBytesMax: 8 * MiB,
   groupsInFlightMax: 2,

@@ -25,7 +25,7 @@ export function apiServerMetrics(registry: Registry) {
     }),
     throttled: new Counter({
       name: "sluice_api_server_throttled_submissions_total",
-      help: "Submissions refused as more than a fair share of a full queue, by what was too much: account, function, others (all small ones), queue (it is full)",
+      help: "Submissions refused as more than a fair share of a full queue, by what was too much: account, function, others (all small ones), queue (it is full), stream (it is nearly full)",
       labelNames: ["scope"] as const,
       registers,
     }),

@@ -29,6 +29,11 @@ export interface Delivery {
 export interface TaskQueue extends AsyncDisposable {
   /** Absent: it is never away. When it comes back, owners look at once for rows that lost their message. */
   readonly health?: HealthSignal;
+  /**
+   * How full it is: the larger share of what it may hold in number and in bytes, 0 to 1. Some seconds old, and higher rather
+   * than lower. Undefined: nobody knows, or it has no bounds. Absent: it has none.
+   */
+  fullness?(): number | undefined;
   /** Resolves when every block is stored; rejects with `QUEUE_UNAVAILABLE` when one may not be. Publish it again then. */
   publish(blocks: readonly Block[]): Promise<void>;
   /**

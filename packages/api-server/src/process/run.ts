@@ -88,9 +88,9 @@ async function serveScaler(
 
 function limitsOf(config: ApiServerProcessConfig) {
   const { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax } = config;
-  const { throttle, queueBacklogMax } = config;
+  const { throttle, queueBacklogMax, queueFullnessMax } = config;
   const limits = { payloadBytesMax, waitingTasksMax, delayMsMax, expiresAfterMsMax, watchersMax, admissionBytesMax };
-  return { ...limits, throttle, queueBacklogMax };
+  return { ...limits, throttle, queueBacklogMax, queueFullnessMax };
 }
 
 function upOrDown({ health }: Backends) {

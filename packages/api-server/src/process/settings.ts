@@ -104,6 +104,12 @@ const settings = {
     why: "Accounts that may look after the cluster (sluice cluster).",
   }),
   ...limitSettings,
+  queueFullnessMax: setting.decimal({
+    default: defaultApiServerConfig.queueFullnessMax,
+    min: 0.1,
+    max: 1,
+    why: "Share of what the stream in NATS may hold; above it accounts with much waiting are refused, then all; 1: nobody.",
+  }),
   delayMsMax: setting.durationMs({
     default: defaultApiServerConfig.delayMsMax,
     min: 1_000,

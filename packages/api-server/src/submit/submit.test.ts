@@ -1,7 +1,7 @@
-import { AppError, FunctionName } from "@sluice/core";
+import { AppError, FunctionName, homeOf } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
 import { Priority, type SubmitResult, TaskStatus, TaskSubmission } from "@sluice/protocol";
-import { functionTopic } from "@sluice/queue";
+import { accountTopic, functionTopic } from "@sluice/queue";
 import type { NewTask, Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -193,6 +193,35 @@ test("an empty batch has an empty answer, a request without a task is refused", 
   expect(await submitTasks()).toEqual([]);
   const nothing = api.tasks.submitTask({ task: undefined }, account.call());
   await expect(nothing).rejects.toMatchObject({ reason: "MISSING_TASK", field: "task" });
+});
+
+test("all tasks of a limited account, and of a limited function, are recorded in their home at once", async () => {
+  await api.functions.createFunction(aFunction("single", { concurrencyMax: 1 }), account.call());
+  const { accountId } = account;
+  const limitsOf = (concurrencyMax: number) => ({ concurrencyMax, rateMax: 0 });
+  const placed = async () => {
+    inserted = [];
+    const batch = Array.from({ length: 8 }, (_, index) => aSubmission({ function: index % 2 ? "single" : "echo" }));
+    for (const task of batch) await submitTask(task);
+    return (name: string) =>
+      inserted.filter((row) => row.functionName === name).map(({ queue, lane }) => ({ queue, lane }));
+  };
+  const homeOfFlow = (name: string, ofAccount: number) =>
+    homeOf(
+      { accountId, functionName: FunctionName(name) },
+      { function: limitsOf(name === "single" ? 1 : 0), account: limitsOf(ofAccount) },
+    );
+
+  const before = await placed();
+  expect(before("single")).toEqual(new Array(4).fill(homeOfFlow("single", 0)));
+  expect(new Set(before("echo").map(({ lane }) => lane)).size).toBe(4);
+
+  await store.accounts.update(accountId, { concurrencyMax: 3 });
+  api.signals.send(accountTopic, accountId);
+  await clock.settle();
+  const after = await placed();
+  expect(homeOfFlow("echo", 3)).toEqual(homeOfFlow("single", 3));
+  for (const name of ["echo", "single"]) expect(after(name)).toEqual(new Array(4).fill(homeOfFlow(name, 3)));
 });
 
 test("the groups of one batch take the lanes in turn", async () => {

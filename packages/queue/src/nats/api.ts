@@ -50,6 +50,8 @@ export interface StreamConfig {
 export interface StreamInfo {
   readonly config: StreamConfig;
   readonly state: {
+    readonly messages: number;
+    readonly bytes: number;
     readonly last_seq: number;
     /** Messages by subject, of the subjects that were asked for. */
     readonly subjects?: Readonly<Record<string, number>>;

@@ -11,6 +11,11 @@ export function natsMetrics(registry: Registry) {
       help: "1 while a server is connected and the stream answers.",
       registers,
     }),
+    fullness: new Gauge({
+      name: "sluice_nats_stream_fullness_ratio",
+      help: "Share of what the stream may hold, in blocks or bytes, whichever is fuller; some seconds old.",
+      registers,
+    }),
     reconnects: counter("reconnects_total", "Connections after the first one."),
     published: counter("published_blocks_total", "Blocks that the stream has stored."),
     publishFailures: counter("publish_failures_total", "Publishes that may not have been stored, by cause.", ["cause"]),

@@ -88,6 +88,7 @@ export class Publisher {
       if (leftMs <= 0) throw late(deadlineMs);
       if ((await offer(session, chunk, leftMs)) === "stored") {
         metrics.published.inc(chunk.length);
+        stream.fullness.add(chunk.length);
         return;
       }
       await inTime(clock, batch.giveUpAt - clock.monotonic(), stream.ensure(session));

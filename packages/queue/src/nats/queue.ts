@@ -24,6 +24,10 @@ export class NatsQueue implements TaskQueue {
     this.#options = options;
   }
 
+  fullness(): number | undefined {
+    return this.#options.stream.fullness.share();
+  }
+
   async publish(blocks: readonly Block[]): Promise<void> {
     if (this.#isClosed) throw closed();
     await this.#options.publisher.publish(blocks);

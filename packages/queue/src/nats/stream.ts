@@ -11,6 +11,7 @@ import type { Logger } from "@sluice/runtime";
 import { apiCode, isApiError, type StreamConfig, type StreamInfo } from "./api.ts";
 import { payloadBytesMax } from "./block-codec.ts";
 import type { Connection, Session } from "./connection.ts";
+import { createFullness, type Fullness } from "./fullness.ts";
 import type { NatsMetrics } from "./metrics.ts";
 import { Shared } from "./shared.ts";
 import { streamName, streamSubject } from "./subjects.ts";
@@ -28,6 +29,9 @@ export interface TaskStreamOptions {
 }
 
 const verifyEveryMs = 5_000;
+/** While it is fuller than that. */
+const fullFrom = 0.5;
+const verifyFullEveryMs = 1_000;
 const retryMs = { first: 100, max: 2_000 };
 /**
  * A server denies that a stream exists before it has removed its files, and nats-server 2.9 removes those of a new one of the
@@ -38,6 +42,7 @@ export const deletionMs = 500;
 const failuresMax = 2;
 
 export class TaskStream {
+  readonly fullness: Fullness;
   readonly #options: TaskStreamOptions;
   #ensured: { readonly session: Session; readonly info: Shared<StreamInfo> } | undefined;
 
@@ -46,12 +51,13 @@ export class TaskStream {
 
   constructor(options: TaskStreamOptions) {
     this.#options = options;
+    this.fullness = createFullness(options.clock);
   }
 
   /** Creates the stream if it is missing, and corrects what differs from what we rely on. */
   ensure(session: Session): Promise<StreamInfo> {
     if (this.#ensured?.session !== session) {
-      this.#ensured = { session, info: new Shared(() => this.#ensure(session)) };
+      this.#ensured = { session, info: new Shared(() => this.#learn(session)) };
     }
     return this.#ensured.info.run();
   }
@@ -78,6 +84,9 @@ export class TaskStream {
       let pauseMs = verifyEveryMs;
       try {
         await this.ensure(session);
+        const share = this.fullness.share() ?? 0;
+        metrics.fullness.set(share);
+        if (share > fullFrom) pauseMs = verifyFullEveryMs;
         if (failures >= failuresMax) log.info("the stream answers again", { stream: streamName });
         failures = 0;
         if (connection.session === session) setUp(true);
@@ -93,6 +102,12 @@ export class TaskStream {
     }
     stopWatching();
     setUp(false);
+  }
+
+  async #learn(session: Session): Promise<StreamInfo> {
+    const info = await this.#ensure(session);
+    this.fullness.learn(info);
+    return info;
   }
 
   async #ensure(session: Session): Promise<StreamInfo> {

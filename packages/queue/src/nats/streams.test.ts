@@ -230,6 +230,24 @@ describe("what is in the stream", () => {
     expect(await driver.count("publish_failures_total", { cause: "full" })).toBe(1);
   });
 
+  test("how full the stream is shows before it refuses anything, also what others have published, and ends with the acks", async () => {
+    await using meddler = await openMeddler(server());
+    await using driver = await upDriver({ blocksMax: 100 });
+    await meddler.deleteStream();
+    const consumer = await driver.queue.open(partition());
+    await using other = await upDriver({ blocksMax: 100 });
+    await driver.queue.publish(blocksOf(numbers(1, 60)));
+    expect(driver.queue.fullness?.()).toBeGreaterThanOrEqual(0.6);
+    await other.queue.publish(blocksOf(numbers(61, 25)));
+    const shows = { timeoutMs: 8_000 };
+    await eventually(() => (driver.queue.fullness?.() ?? 0) >= 0.85, shows);
+
+    await consumer.ack(await pullAll(consumer, 85));
+
+    await eventually(() => driver.queue.fullness?.() === 0, shows);
+    expect(await driver.count("publish_failures_total")).toBe(0);
+  }, 30_000);
+
   test("what comes after a pull had enough waits for the next one, invisible to others as long as it is renewed", async () => {
     await using driver = await upDriver({ ackWaitMs: 1_000 });
     await using meddler = await openMeddler(server());

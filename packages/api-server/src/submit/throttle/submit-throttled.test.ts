@@ -2,9 +2,12 @@
 import { type Admission, writeAdmission } from "@sluice/coordination";
 import type { AccountId } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
+import type { TaskQueue } from "@sluice/queue";
+import { createMemoryQueue } from "@sluice/queue/memory";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { intercept } from "../../testing/intercept.ts";
 import {
   anAccountWithEcho,
   aSubmission,
@@ -60,6 +63,30 @@ test("a repetition of what was accepted is answered from the store, whoever is r
     { $case: "accepted", value: { taskId: "known", repeated: true } },
     { $case: "rejected", value: { reason: "THROTTLED" } },
   ]);
+});
+
+test("before the queue's stream is full submissions are refused, and nothing is recorded that could not be announced", async () => {
+  const queue = createMemoryQueue({ clock });
+  let fullness: number | undefined;
+  const bounded = intercept<TaskQueue>(queue, { fullness: () => fullness });
+  await using other = startTestApi({ store, clock, queue: bounded });
+  const task = aSubmission({ taskId: "known", submissionToken: "token" });
+  await other.tasks.submitTask({ task }, good.call());
+
+  fullness = 0.95;
+  const refused = other.tasks.submitTask({ task: aSubmission({ taskId: "new" }) }, good.call());
+  await expect(refused).rejects.toMatchObject({
+    code: "exhausted",
+    reason: "QUEUE_FULL",
+    retryAfterMs: expect.any(Number),
+  });
+  const missing = other.tasks.getTask({ function: "echo", taskId: "new" }, good.call());
+  await expect(missing).rejects.toMatchObject({ reason: "TASK_NOT_FOUND" });
+  expect(await other.tasks.submitTask({ task }, good.call())).toEqual({ taskId: "known" });
+  expect(await other.registry.metrics()).toContain('throttled_submissions_total{scope="stream"} 2');
+
+  fullness = 0.5;
+  await other.tasks.submitTask({ task: aSubmission({ taskId: "new" }) }, good.call());
 });
 
 test("reading and stopping tasks is not refused", async () => {

@@ -10,6 +10,7 @@ import { arrivalsTopic, formatArrivals, type Signals } from "@sluice/queue";
 import type { ApiServerMetrics } from "../../metrics.ts";
 import { createArrivalMeter } from "./arrival-meter.ts";
 import { createDropTable, type DropTable } from "./drop-table.ts";
+import type { StreamGuard } from "./stream-guard.ts";
 import { queueFull, throttled } from "./throttled.ts";
 
 /** A submission before it is recorded. */
@@ -33,6 +34,8 @@ export interface SubmitThrottleOptions {
   /** False: only full queues refuse. */
   readonly isOn: boolean;
   readonly queueBacklogMax: number;
+  /** Refuses before the queue's stream is full. Default: it has no bounds. */
+  readonly guard?: StreamGuard;
 }
 
 export const reportEveryMs = 1_000;
@@ -111,6 +114,12 @@ export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThro
   return {
     judge(arrivals) {
       for (const { arrival, tasks } of grouped(arrivals)) meter.count(arrival, tasks);
+      const [first] = arrivals;
+      const full = first && options.guard?.refusalOf(first.accountId);
+      if (full !== undefined) {
+        metrics.throttled.inc({ scope: "stream" }, arrivals.length);
+        return arrivals.map(() => full);
+      }
       const facts = follow();
       if (facts === undefined) return arrivals.map(() => undefined);
       return arrivals.map((arrival) => {
