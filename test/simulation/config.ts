@@ -33,6 +33,7 @@ export const eagerBalancer: NonNullable<SchedulerDeps["balancer"]> = {
   hotForMs: 500,
   quietForMs: 3_000,
   restMs: 2_000,
+  ownerLoadForMs: 2_500,
   hotWaitingMin: 30,
   hotRouteForMs: 2_000,
   idleMs: 10_000,

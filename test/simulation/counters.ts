@@ -44,6 +44,7 @@ export const counterNames = [
   "partitions merged",
   "partition moved",
   "split or merged by the rule",
+  "busy owner relieved",
   "block lost",
   "block repeated",
   "block late",

@@ -24,6 +24,10 @@ export async function countSometimes(world: World, history: FullHistory): Promis
       if (!metric) continue;
       for (const { value } of (await metric.get()).values) world.counters.add(counter, value);
     }
+    const events = registry.getSingleMetric("sluice_load_balancer_events_total") as Counter | undefined;
+    for (const { labels, value } of (await events?.get())?.values ?? []) {
+      if (labels["reason"] === "load") world.counters.add("busy owner relieved", value);
+    }
   }
   const inserts = insertsOf(history.store);
   for (const event of history.store) {
