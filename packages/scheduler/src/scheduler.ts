@@ -22,7 +22,7 @@ import { createBatchControl } from "./batch-control.ts";
 import { createBusyMeter } from "./busy-meter.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { createFlowMeter } from "./flow-meter.ts";
-import { createAccountCache, createFunctionCache, createReservedCache, usableMs } from "./functions.ts";
+import { createAccountCache, createFunctionCache, createReservedCache } from "./functions.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
 import type { KnownRoutes } from "./partition/context.ts";
@@ -245,6 +245,6 @@ function knownRoutes(follower: RouteFollower): KnownRoutes {
       if (route === undefined || route.state === "opening") return undefined;
       return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
     },
-    isUsable: () => follower.ageMs() < usableMs,
+    ageMs: () => follower.ageMs(),
   };
 }

@@ -2,12 +2,20 @@
 //
 // A limited flow has one lane, and the owner of that lane enforces its limits alone; it asks every agent what else runs of the
 // flow. An attempt of another lane that was sent before the limits were set, and arrives after this agent has answered, would
-// run beside those that the owner starts: it is refused here.
-import type { FlowQuestion } from "@sluice/protocol";
+// run beside those that the owner starts: it is refused here. So is one whose owner had not heard yet that the flow was given a
+// queue of its own, or lost it: that lane was its home before.
+import type { DispatchAttempt, FlowQuestion } from "@sluice/protocol";
 
 export interface FlowName {
   readonly accountId: string;
   readonly functionName: string;
+}
+
+type Dispatched = Pick<DispatchAttempt, "limitsVersion" | "routesKnownAtMs">;
+
+interface Floor {
+  readonly limits: readonly number[];
+  readonly routesKnownAtMs: number;
 }
 
 /** Flows that are remembered; beyond it the one that was asked about longest ago is forgotten. */
@@ -15,14 +23,17 @@ const flowsMax = 100_000;
 
 export class FlowFloors {
   /** By account and function, or by account alone. */
-  readonly #floors = new Map<string, readonly number[]>();
+  readonly #floors = new Map<string, Floor>();
 
-  /** From now on older limits are refused. */
-  raise({ accountId, functionName, limitsVersion }: FlowQuestion): void {
+  /** From now on older limits, and what knows of older routes, are refused. */
+  raise({ accountId, functionName, limitsVersion, routesKnownAtMs = 0 }: FlowQuestion): void {
     const key = keyOf(accountId, functionName);
-    const before = this.#floors.get(key) ?? [];
+    const before = this.#floors.get(key);
     this.#floors.delete(key);
-    this.#floors.set(key, highest(before, limitsVersion));
+    this.#floors.set(key, {
+      limits: highest(before?.limits ?? [], limitsVersion),
+      routesKnownAtMs: Math.max(before?.routesKnownAtMs ?? 0, routesKnownAtMs),
+    });
     if (this.#floors.size <= flowsMax) return;
     for (const oldest of this.#floors.keys()) {
       this.#floors.delete(oldest);
@@ -30,12 +41,15 @@ export class FlowFloors {
     }
   }
 
-  /** Whether an attempt was dispatched by limits that do not count any more. */
-  refuses({ accountId, functionName }: FlowName, limitsVersion: readonly number[]): boolean {
+  /** Whether an attempt was dispatched by limits, or by a route, that do not count any more. */
+  refuses({ accountId, functionName }: FlowName, { limitsVersion, routesKnownAtMs }: Dispatched): boolean {
     if (this.#floors.size === 0) return false;
-    return [keyOf(accountId, functionName), keyOf(accountId, "")].some((key) =>
-      this.#floors.get(key)?.some((floor, index) => (limitsVersion[index] ?? 0) < floor),
-    );
+    return [keyOf(accountId, functionName), keyOf(accountId, "")].some((key) => {
+      const floor = this.#floors.get(key);
+      if (floor === undefined) return false;
+      if (floor.limits.some((least, index) => (limitsVersion[index] ?? 0) < least)) return true;
+      return routesKnownAtMs !== undefined && routesKnownAtMs < floor.routesKnownAtMs;
+    });
   }
 }
 

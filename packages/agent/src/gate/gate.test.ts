@@ -378,3 +378,20 @@ test("attempts that were dispatched by older limits are refused once an owner ha
   // What it has already is not refused.
   expect(owner.dispatch({ seq: 1, lane: 1 }).refused).toEqual([]);
 });
+
+test("attempts that were dispatched by an older route of their flow are refused, and those by any later knowledge are not", () => {
+  const gate = openGate();
+  const owner = anOwner(gate);
+  owner.attach();
+  const verdict = (seq: number, routesKnownAtMs?: number) =>
+    verdictOf(owner.dispatch({ seq, lane: 1, limitsVersion: [5], ...(routesKnownAtMs && { routesKnownAtMs }) }));
+  owner.ask({ limitsVersion: [5], routesKnownAtMs: 2_000 });
+  expect(verdict(1, 1_999)).toBe("LIMITS");
+  expect(verdict(1, 2_000)).toBe("accepted");
+  // A question that was late, or of an older release, lowers nothing.
+  owner.ask({ limitsVersion: [5], routesKnownAtMs: 1_000 });
+  owner.ask({ limitsVersion: [5] });
+  expect(verdict(2, 1_999)).toBe("LIMITS");
+  // An owner of an older release does not say what it knew: it must be able to go on when the flow has come back to it.
+  expect(verdict(3)).toBe("accepted");
+});

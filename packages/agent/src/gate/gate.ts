@@ -204,7 +204,7 @@ export class Gate {
     if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };
     if (!knowsFunction(order.functionRevision)) return { refusal: RefusalReason.UNKNOWN_FUNCTION };
     const flow = context.flowOf?.(order.functionRevision);
-    if (flow && this.#flows.refuses(flow, order.limitsVersion)) return { refusal: RefusalReason.LIMITS };
+    if (flow && this.#flows.refuses(flow, order)) return { refusal: RefusalReason.LIMITS };
     const keptForOthers =
       this.#rooms.keptCount - (this.#rooms.isKeptFor(origin.streamId, flow, order.priority) ? 1 : 0);
     if (this.#table.runningCount + keptForOthers >= this.#config.slots || this.#table.isFull || isShortOfMemory)

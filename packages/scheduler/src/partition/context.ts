@@ -132,8 +132,8 @@ export interface PartitionContext extends PartitionDeps {
 export interface KnownRoutes {
   /** Undefined: it has none, and is not losing one. */
   of(flow: Flow): KnownRoute | undefined;
-  /** Whether what is known is young enough to send anything of a limited flow. */
-  isUsable(): boolean;
+  /** How old what is known may be, in ms; Infinity: nothing is known yet. */
+  ageMs(): number;
 }
 
 export interface Suspect {

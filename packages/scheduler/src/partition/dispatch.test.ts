@@ -1,4 +1,4 @@
-import { FunctionName } from "@sluice/core";
+import { FunctionName, homeOf } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
 import type { DispatchAttempt } from "@sluice/protocol";
 import type { SettleWrite } from "@sluice/store";
@@ -142,4 +142,19 @@ test("many flows load the agents evenly, within a fifth", async () => {
   expect(context.dispatched).toBe(3_000);
   expect(Math.min(...loads)).toBeGreaterThan(150 * 0.8);
   expect(Math.max(...loads)).toBeLessThan(150 * 1.2);
+});
+
+test("an attempt of a limited flow says as of when its owner knew the routes, one of another flow does not", async () => {
+  const isAtHome = (flow: ReturnType<typeof flowNamed>) =>
+    homeOf(flow, { function: { concurrencyMax: 9, rateMax: 0 }, account: undefined, queues: ["q0"] })?.lane === 0;
+  const flow = Array.from({ length: 999 }, (_, index) => flowNamed(`f${index}`)).find(isAtHome);
+  for (const concurrencyMax of [9, 0]) {
+    const { clock, frames, deliver } = startDispatching({ concurrencyMax });
+    await clock.advance(5_000);
+    deliver(1, { ...(flow && { flow }) });
+    const sentAt = clock.now();
+    await clock.advance(1);
+    const told = frames.flat().map(({ routesKnownAtMs }) => routesKnownAtMs);
+    expect(told).toEqual([concurrencyMax > 0 ? sentAt - 700 : undefined]);
+  }
 });

@@ -15,7 +15,8 @@ import { type Placing, place } from "../agents/place.ts";
 import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, settleCost } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
 import type { Others } from "./gates.ts";
-import { flowLimits } from "./homes.ts";
+import { flowLimits, routesKnownAt } from "./homes.ts";
+import type { FlowLimits } from "./limits.ts";
 import { type ActiveTask, rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
 import { pick } from "./pick.ts";
@@ -159,7 +160,7 @@ function act(
     rememberRow(task, row);
     task.stopMarked = row.stopRequested;
     if (plan === "dispatch") {
-      if (mayStart(context, task, undecided)) assignments.add(task, row, limits?.version ?? []);
+      if (mayStart(context, task, undecided)) assignments.add(task, row, limits);
       else putBack(context, task);
     } else if (plan === "pause") parkUntilResumed(context, task, row, pause);
     else if (plan === "move") move(context, task, row, limits?.home);
@@ -281,7 +282,7 @@ class Assignments {
   }
 
   /** Gives the attempt to an agent with room, or puts it back if nobody has any. */
-  add(task: ActiveTask, row: TaskRow, limitsVersion: readonly number[]): void {
+  add(task: ActiveTask, row: TaskRow, limits: FlowLimits | undefined): void {
     const record = task.function;
     if (!record) return;
     const link = this.#keptFor(task) ?? this.#place(task, placingOf(this.#context, record));
@@ -306,7 +307,8 @@ class Assignments {
       taskId: row.taskId,
       retries: row.retries,
       payload: Buffer.from(row.payload.buffer, row.payload.byteOffset, row.payload.byteLength),
-      limitsVersion: [...limitsVersion],
+      limitsVersion: [...(limits?.version ?? [])],
+      ...(limits?.home && { routesKnownAtMs: routesKnownAt(this.#context) }),
       priority: task.origin.priority,
       preemptible: mayBePreempted(task),
     });

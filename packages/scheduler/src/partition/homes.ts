@@ -13,8 +13,10 @@
 //   on its way, arrives after the answer, and runs uncounted. (`gate/flow-floors.ts` of the agent)
 // - Asking the store instead does not do: no row says that it was dispatched, so all that wait elsewhere would count.
 // A change of how many, or how fast, moves no home: it counts as soon as its record is read. A flow that gets a queue of its
-// own, or loses it, changes its home, too, and is waited for and asked about; but no floor of limits says so to the agents.
-import type { Flow, Home, Loop } from "@sluice/core";
+// own, or loses it, changes its home, too. It is waited for and asked about in the same way, with a floor of its own: a route
+// that is gone has left nothing behind to count versions by, so attempts say as of when their owner knew the routes, and those
+// are refused of which that was before the change. Whatever comes later passes, whoever sends it.
+import type { EpochMs, Flow, Home, Loop } from "@sluice/core";
 import type { FlowAnswer, FlowQuestion } from "@sluice/protocol";
 import type { FunctionRecord } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
@@ -34,6 +36,11 @@ export function flowLimits(
   return limitsOf(flow, { function: record, account, route, queues });
 }
 
+/** As of when this owner knows which flows have queues of their own: as the store's time goes. */
+export function routesKnownAt({ clock, routes }: Pick<PartitionContext, "clock" | "routes">): EpochMs {
+  return Math.floor(clock.now() - routes.ageMs());
+}
+
 export interface Homes {
   /**
    * Attempts that run outside the home and count against the limits of the flow, or of its account; Infinity: not known yet.
@@ -51,11 +58,15 @@ const waitMs = usableMs * 1.05 + 2_000;
 /** A change that is older by the store's clock was committed, and then forgotten by everybody, long ago. */
 const oldChangeMs = 60_000;
 const askEveryMs = 1_000;
+/** By which owners may differ about the store's time. What is sent after `waitMs` is known for longer than that. */
+const skewMs = 1_000;
 /** Flows that are remembered; beyond it the one that was entered first is found out anew when its turn comes. */
 const scopesMax = 100_000;
 
 interface Scope {
   readonly question: FlowQuestion;
+  /** Monotonic. */
+  readonly enteredAt: number;
   /** When the agents are asked, monotonic. */
   readonly asksAt: number;
   /** Agents that have not answered; undefined: they were not asked yet. */
@@ -71,12 +82,16 @@ export function createHomes(context: () => Deps): Homes {
   /** Those of which something is not known, or runs elsewhere. */
   const open = new Set<Scope>();
 
-  function enter(key: string, question: FlowQuestion, routedMs = waitMs): Scope {
+  /** `routedMs`: for how long its route is known; undefined: the home has nothing to do with one. */
+  function enter(key: string, asked: FlowQuestion, routedMs: number | undefined): Scope {
     const { clock, wakeHomes } = context();
-    const changedAt = Math.max(0, ...question.limitsVersion);
+    const changedAt = Math.max(0, ...asked.limitsVersion);
     const isOld = clock.now() - changedAt > oldChangeMs;
-    const asksAt = clock.monotonic() + Math.max(isOld ? 0 : waitMs, waitMs - routedMs);
-    const scope: Scope = { question, asksAt, unanswered: undefined, running: new Map() };
+    const enteredAt = clock.monotonic();
+    const asksAt = enteredAt + Math.max(isOld ? 0 : waitMs, waitMs - (routedMs ?? waitMs));
+    const floor = routedMs === undefined ? {} : { routesKnownAtMs: Math.floor(clock.now() - routedMs) + skewMs };
+    const question = { ...asked, ...floor };
+    const scope: Scope = { question, enteredAt, asksAt, unanswered: undefined, running: new Map() };
     const before = scopes.get(key);
     if (before) open.delete(before);
     scopes.delete(key);
@@ -139,7 +154,9 @@ export function createHomes(context: () => Deps): Homes {
       const key = isAccounts ? accountId : `${accountId}/${functionName}`;
       const name = isAccounts ? "" : functionName;
       const known = scopes.get(key);
+      // A flow that had another home meanwhile, and has come back, is found out anew.
       const isSame =
+        (known?.enteredAt ?? 0) >= context().clock.monotonic() - (isRouted ? routedMs : Number.POSITIVE_INFINITY) &&
         known?.question.queue === queue &&
         known.question.lane === lane &&
         known.question.limitsVersion.join() === limitsVersion.join();

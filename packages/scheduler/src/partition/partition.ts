@@ -14,6 +14,7 @@ import {
 } from "@sluice/core";
 import type { Consumer } from "@sluice/queue";
 import type { PartitionPort } from "../agents/link.ts";
+import { usableMs } from "../functions.ts";
 import { createPort } from "./adopt.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
@@ -100,7 +101,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
         activeOfAccount: (accountId) => context.memory.activeOfAccount(accountId),
         reservedOf: (accountId, youngerThanMs) => deps.reserved.peek(accountId, youngerThanMs),
         runningElsewhere: (flow, limits, home) => context.homes.runningElsewhere(flow, limits, home),
-        allAnswered: () => context.unanswered.size === 0 && deps.routes.isUsable(),
+        allAnswered: () => context.unanswered.size === 0 && deps.routes.ageMs() < usableMs,
       }),
     ]),
     unanswered: new Set<string>(),

@@ -49,6 +49,8 @@ export interface DispatchOptions {
   readonly slots?: number;
   /** Whether tasks of every function may be stopped for urgent ones. */
   readonly preemptible?: boolean;
+  /** Of every function; default: no limit. */
+  readonly concurrencyMax?: number;
   /** What each agent tells that it may stop, by priority. Default: nothing. */
   readonly stoppable?: Readonly<Record<string, readonly number[]>>;
 }
@@ -104,7 +106,10 @@ export function startDispatching(options: DispatchOptions = {}) {
   };
   const record = {
     revision: 1,
-    settings: { instanceConcurrency: 1_000, instancesMax, memoryMb: 128, preemptible: options.preemptible ?? false },
+    settings: {
+      ...{ instanceConcurrency: 1_000, instancesMax, memoryMb: 128, preemptible: options.preemptible ?? false },
+      concurrencyMax: options.concurrencyMax ?? 0,
+    },
   } as FunctionRecord;
   const context = {
     pace: createPace(),
@@ -148,7 +153,7 @@ export function startDispatching(options: DispatchOptions = {}) {
         new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
     },
     accounts: { peek: () => undefined, read: async () => new Map(), isUsable: () => true },
-    routes: { of: () => undefined, isUsable: () => true },
+    routes: { of: () => undefined, ageMs: () => 700 },
     queues: ["q0"],
     store: {
       lanes: {

@@ -315,6 +315,11 @@ export interface DispatchAttempt {
   priority: number;
   /** Whether the agent may stop it for a task of a higher priority, of whatever owner. It is reported as stopped then. */
   preemptible: boolean;
+  /**
+   * As of when its owner knew which flows have queues of their own, by the store's clock; absent: it is not limited, or its
+   * owner is of a release that did not say.
+   */
+  routesKnownAtMs?: number | undefined;
 }
 
 /** Attempts to stop. Answered by their end. */
@@ -364,6 +369,8 @@ export interface FlowQuestion {
   lane: number;
   /** The limits that count now. An attempt of which any number is lower is refused. */
   limitsVersion: number[];
+  /** An attempt whose owner knew earlier than this which flows have queues of their own is refused; absent: none is for that. */
+  routesKnownAtMs?: number | undefined;
 }
 
 /** What runs of limited flows outside their lanes. */
@@ -1856,6 +1863,7 @@ function createBaseDispatchAttempt(): DispatchAttempt {
     limitsVersion: [],
     priority: 0,
     preemptible: false,
+    routesKnownAtMs: undefined,
   };
 }
 
@@ -1903,6 +1911,9 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     }
     if (message.preemptible !== false) {
       writer.uint32(104).bool(message.preemptible);
+    }
+    if (message.routesKnownAtMs !== undefined) {
+      writer.uint32(112).int64(message.routesKnownAtMs);
     }
     return writer;
   },
@@ -2034,6 +2045,14 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
             message.preemptible = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.routesKnownAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2064,6 +2083,7 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
     message.priority = object.priority ?? 0;
     message.preemptible = object.preemptible ?? false;
+    message.routesKnownAtMs = object.routesKnownAtMs ?? undefined;
     return message;
   },
 };
@@ -2318,7 +2338,7 @@ export const AskFlows: MessageFns<AskFlows> = {
 };
 
 function createBaseFlowQuestion(): FlowQuestion {
-  return { accountId: "", functionName: "", queue: "", lane: 0, limitsVersion: [] };
+  return { accountId: "", functionName: "", queue: "", lane: 0, limitsVersion: [], routesKnownAtMs: undefined };
 }
 
 export const FlowQuestion: MessageFns<FlowQuestion> = {
@@ -2341,6 +2361,9 @@ export const FlowQuestion: MessageFns<FlowQuestion> = {
         writer.int64(v);
       }
       writer.join();
+    }
+    if (message.routesKnownAtMs !== undefined) {
+      writer.uint32(48).int64(message.routesKnownAtMs);
     }
     return writer;
   },
@@ -2408,6 +2431,14 @@ export const FlowQuestion: MessageFns<FlowQuestion> = {
 
             break;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.routesKnownAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2430,6 +2461,7 @@ export const FlowQuestion: MessageFns<FlowQuestion> = {
     message.queue = object.queue ?? "";
     message.lane = object.lane ?? 0;
     message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
+    message.routesKnownAtMs = object.routesKnownAtMs ?? undefined;
     return message;
   },
 };

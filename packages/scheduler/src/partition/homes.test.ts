@@ -1,0 +1,80 @@
+import { aFlow, FakeClock } from "@sluice/core/testing";
+import type { FlowQuestion } from "@sluice/protocol";
+import { silentLogger } from "@sluice/runtime";
+import { expect, onTestFinished, test } from "vitest";
+import type { AgentLink } from "../agents/link.ts";
+import { usableMs } from "../functions.ts";
+import { createWakes, type PartitionContext } from "./context.ts";
+import { createHomes, routesKnownAt } from "./homes.ts";
+import type { FlowLimits } from "./limits.ts";
+
+const flow = aFlow();
+const limited: FlowLimits = { home: undefined, limits: [], version: [], routedMs: undefined };
+const shared = { queue: "q0", lane: 3 };
+const own = { queue: "of-echo", lane: 3 };
+/** The longest that anybody goes by what was. */
+const waitMs = 15_000;
+
+/** One agent, that answers only when told to. */
+function startHomes() {
+  const clock = new FakeClock();
+  const asked: FlowQuestion[] = [];
+  const ask = (questions: FlowQuestion[]) => asked.push(...questions);
+  const link = { agentId: "a1", answersFlows: true, ask } as unknown as AgentLink;
+  const agents = { links: [link], listed: async () => ["a1"] };
+  const deps = { clock, agents, ...createWakes(clock), key: "q0/-", log: silentLogger };
+  const homes = createHomes(() => deps as unknown as PartitionContext);
+  const stop = new AbortController();
+  const done = homes.run(stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await done;
+  });
+  return {
+    ...{ clock, asked, homes },
+    answer: (running = 0) =>
+      homes.answered(link, [{ question: asked.at(-1) as FlowQuestion, runningElsewhere: running }]),
+  };
+}
+
+test("what was dispatched before a route changed is refused by then, and nothing that may be sent after the question", async () => {
+  const { clock, asked, homes } = startHomes();
+  const changedAt = clock.now();
+  const routedAt = (routedMs: number) => homes.runningElsewhere(flow, { ...limited, routedMs }, own);
+  await clock.advance(500);
+  expect(routedAt(500)).toBe(Number.POSITIVE_INFINITY);
+  while (asked.length === 0) await clock.advance(100);
+  const floor = asked[0]?.routesKnownAtMs ?? 0;
+  expect(asked[0]).toMatchObject({ ...own, functionName: flow.functionName, limitsVersion: [] });
+  // Owners may differ by a second about the time.
+  expect(floor).toBeGreaterThanOrEqual(changedAt + 1_000);
+  const oldest = routesKnownAt({ clock, routes: { of: () => undefined, ageMs: () => usableMs } });
+  expect(floor).toBeLessThanOrEqual(oldest - 1_000);
+});
+
+test("a flow without a route has nothing to refuse by it", async () => {
+  const { clock, asked, homes, answer } = startHomes();
+  const known = { ...limited, version: [clock.now(), 0] };
+  expect(homes.runningElsewhere(flow, known, shared)).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(waitMs);
+  expect(asked[0]).not.toHaveProperty("routesKnownAtMs");
+  answer(2);
+  expect(homes.runningElsewhere(flow, known, shared)).toBe(2);
+});
+
+test("a flow that had a queue of its own, and has come back, is asked about anew", async () => {
+  const { clock, asked, homes, answer } = startHomes();
+  const known = { ...limited, version: [1, 0] };
+  const elsewhere = (routedMs?: number) => homes.runningElsewhere(flow, { ...known, routedMs }, shared);
+  elsewhere();
+  await clock.advance(waitMs);
+  answer();
+  expect(elsewhere()).toBe(0);
+  // Elsewhere in the meantime.
+  await clock.advance(60_000);
+  expect(elsewhere(100)).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(waitMs);
+  expect(asked.at(-1)?.routesKnownAtMs).toBeGreaterThan(clock.now() - waitMs);
+  answer(1);
+  expect(elsewhere(100 + waitMs)).toBe(1);
+});
