@@ -60,6 +60,18 @@ export const bulk: readonly Mutation[] = [
     proof: { breaks: ["I3", "I4"], ...unheard },
   },
   {
+    name: "expiry-barrier",
+    about: "What has expired is ended in bulk although an agent may be running it for an earlier owner.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/expire.ts",
+        find: "const stampMin = context.unanswered.size > 0 ? owner.epoch : 0;",
+        replace: "const stampMin = 0;",
+      },
+    ],
+    proof: { breaks: ["I3", "I8"], ...unheard },
+  },
+  {
     name: "set-aside",
     about: "What is being parked or ended in bulk has its turn all the same.",
     edits: [
