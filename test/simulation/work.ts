@@ -3,8 +3,8 @@
 import type { Clock } from "@sluice/core";
 import type { Dice } from "./dice.ts";
 
-const shares = [0.1, 0.3, 0.5, 0.95];
-const steadyMs = { from: 3_000, to: 12_000 };
+const shares = [0.05, 0.3, 0.97];
+const steadyMs = { from: 10_000, to: 30_000 };
 
 /** Only grows, with the clock. */
 export function modelledWork(clock: Clock, dice: Dice): () => number {

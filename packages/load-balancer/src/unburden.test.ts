@@ -52,6 +52,13 @@ test("a partition is split rather than that a tiny one is moved", () => {
   });
 });
 
+test("a half that has nearly all of the load is not split again: it lies in few lanes", () => {
+  const halves = { ...wishOf("q0", { "0": "a", "1": "b" }), splitAt: { "": 900 } };
+  const busy = { a: 0.95, b: 0.1, c: 0.1 };
+  expect(changed({ wishes: [halves], busy, rates: { "q0/0": 850 } })).toBeUndefined();
+  expect(changed({ wishes: [halves], busy, rates: { "q0/0": 600 } })).toMatchObject({ kind: "split", prefix: "0" });
+});
+
 test("a member with twice the capacity is filled half as much by it", () => {
   const alone = [wishOf("q0", { "": "a" }), wishOf("q1", { "": "a" })];
   const input = { wishes: alone, rates: { "q0/-": 750, "q1/-": 150 } };

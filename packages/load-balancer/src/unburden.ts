@@ -4,7 +4,7 @@
 // Nothing comes back by itself: what was moved notes at which rate, and is not moved for the sake of evenness while it dispatches
 // about as much; halves stay apart by the same rule as after any split. And nothing is given to who would then have too much.
 import { isResting, type Member, moveWish, splitWish, type Wish } from "@sluice/coordination";
-import { type EpochMs, laneCountOf, type Prefix, partitionKey } from "@sluice/core";
+import { type EpochMs, laneCountOf, type Prefix, parentOf, partitionKey } from "@sluice/core";
 import type { Heats } from "./heat.ts";
 import type { OwnerLoad, OwnerLoadConfig, OwnerLoads } from "./owner-loads.ts";
 import type { Reshape, ReshapeConfig } from "./reshape.ts";
@@ -39,6 +39,9 @@ export function unburden(input: UnburdenInput, config: Config): Reshape | undefi
 /** To move a partition is cheaper than to split one, and helps too little when it is less than this share of the busiest one. */
 const moveShareMin = 0.1;
 
+/** Of what a partition dispatched when it was split: so much in one half means that it will not be divided by splits. */
+const lumpShare = 0.9;
+
 type LoadedMember = Member & OwnerLoad;
 
 interface Part {
@@ -66,7 +69,8 @@ function relieve(
   const [busiest] = free;
   if (busiest === undefined) return undefined;
   const whole = parts.length > 1 ? free.find(({ busy }) => takerOf(busy) !== undefined) : undefined;
-  const halfTaker = laneCountOf(busiest.prefix) > 1 ? takerOf(busiest.busy / 2) : undefined;
+  const isDivisible = laneCountOf(busiest.prefix) > 1 && !isLump(busiest);
+  const halfTaker = isDivisible ? takerOf(busiest.busy / 2) : undefined;
   const isEnough = whole !== undefined && (halfTaker === undefined || whole.busy >= moveShareMin * busiest.busy);
   if (isEnough) {
     const { wish, prefix, perSecond, busy } = whole;
@@ -78,6 +82,12 @@ function relieve(
   const half = { prefix, upperOwnerId: halfTaker.id, dispatchedPerSecond: perSecond, heldAt: perSecond / 2 };
   const split = splitWish(wish, half, rest);
   return split && { kind: "split", prefix, wish: split, why };
+}
+
+/** The split that made it has not divided the load: it lies in few lanes, as that of a limited account does in one. */
+function isLump({ wish, prefix, perSecond }: Part): boolean {
+  const before = wish.splitAt?.[parentOf(prefix) ?? prefix];
+  return parentOf(prefix) !== undefined && before !== undefined && perSecond > lumpShare * before;
 }
 
 /** Those that dispatch anything, the busiest first. */
