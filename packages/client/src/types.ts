@@ -197,7 +197,7 @@ export interface FunctionSettings {
   readonly maxAsyncEventAgeInSeconds?: number;
   /** Attempts at the same time in the whole cluster. Default (0): no limit. */
   readonly concurrencyMax?: number;
-  /** Slots of agents that are kept free for it. Default: 0. */
+  /** How much of its account's concurrency is kept free for it, also while it is idle; nothing if that is not limited. Default: 0. */
   readonly concurrencyReserved?: number;
   /** Attempts that start per second in the whole cluster. Default (0): no limit. */
   readonly rateMax?: number;

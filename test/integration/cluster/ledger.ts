@@ -45,16 +45,18 @@ export interface WorkOptions {
   /** Default: `work`. */
   readonly name?: string;
   readonly concurrencyMax?: number;
+  readonly concurrencyReserved?: number;
 }
 
 /** Deploys a function whose handlers write to the ledger. */
 export async function deployWork(
   client: SluiceClient,
   ledger: Ledger,
-  { name = "work", concurrencyMax = 0 }: WorkOptions = {},
+  { name = "work", concurrencyMax = 0, concurrencyReserved = 0 }: WorkOptions = {},
 ): Promise<void> {
   const settings = {
     concurrencyMax,
+    concurrencyReserved,
     runtime: "nodejs20",
     handler: "index.handler",
     instanceConcurrency: 20,

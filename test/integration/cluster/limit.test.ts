@@ -1,8 +1,9 @@
-// A function that may run once at a time does, whoever owns its lane, and while owners are killed.
+// A function that may run once at a time does, whoever owns its lane, and while owners are killed; and what is reserved for one
+// is left to it.
 import { isFinal, type Task } from "@sluice/client";
 import { eventually } from "@sluice/core/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { deployWork } from "./ledger.ts";
+import { deployWork, type Execution, ledgerNow } from "./ledger.ts";
 import { openWorld, type World } from "./world.ts";
 
 const name = "single";
@@ -39,3 +40,38 @@ test("one at a time, also while each scheduler is killed in turn, and every task
   const overlaps = runs.filter(({ startedAt }, index) => (runs[index - 1]?.seenAt ?? 0) > startedAt);
   expect(overlaps).toEqual([]);
 });
+
+test("what is reserved for a function is free for it, while another one of its account has more than the rest", async () => {
+  const { client, ledger } = world;
+  await deployWork(client, ledger, { name: "kept", concurrencyReserved: 2 });
+  await client.cluster.updateAccount("default", { concurrencyMax: 4 });
+  await expect(client.cluster.updateAccount("default", { concurrencyMax: 1 })).rejects.toMatchObject({
+    reason: "BELOW_RESERVED",
+  });
+  // A scheduler that was told nothing goes by what it knew for 12 s.
+  const knownAt = ledgerNow() + 12_500;
+  await eventually(() => ledgerNow() > knownAt, { timeoutMs: 20_000, everyMs: 200 });
+  const runsOf = (prefix: string) => ledger.executions().filter(({ taskId }) => taskId.startsWith(prefix));
+  const submit = async (name: string, prefix: string, { count, ms }: { count: number; ms: number }) => {
+    const tasks = Array.from({ length: count }, (_, n) => ({
+      ...{ function: name, taskId: `${prefix}${n}`, payload: `${ms}` },
+    }));
+    for await (const result of client.submitMany(tasks)) expect(result.ok).toBe(true);
+  };
+  await submit("work", "greedy", { count: 24, ms: 800 });
+  // An account that is newly limited waits until nobody can send by what was before.
+  await eventually(() => runsOf("greedy").length > 2, { timeoutMs: 60_000 });
+  await submit("kept", "kept", { count: 2, ms: 100 });
+  const all = () => [...runsOf("greedy"), ...runsOf("kept")];
+  await eventually(() => all().filter(({ hasEnded }) => hasEnded).length === 26, { timeoutMs: 60_000 });
+  expect(most(runsOf("greedy"))).toBe(2);
+  expect(most(all())).toBeLessThanOrEqual(4);
+  const lastGreedyAt = Math.max(...runsOf("greedy").map(({ startedAt }) => startedAt));
+  for (const { startedAt } of runsOf("kept")) expect(startedAt).toBeLessThan(lastGreedyAt);
+});
+
+/** The most that ran at the same time. */
+function most(runs: readonly Execution[]): number {
+  const at = (time: number) => runs.filter(({ startedAt, seenAt }) => startedAt <= time && time < seenAt).length;
+  return Math.max(...runs.map(({ startedAt }) => at(startedAt)));
+}

@@ -85,7 +85,10 @@ export interface FunctionSettings {
   concurrencyMax?:
     | number
     | undefined;
-  /** Slots of agents that are kept free for this function: 0 to 10,000; default 0. */
+  /**
+   * How much of the account's concurrency_max is kept free for this function, also while it is idle: 0 to 10,000; default 0.
+   * Without a limit of the account there is nothing to keep.
+   */
   concurrencyReserved?:
     | number
     | undefined;
