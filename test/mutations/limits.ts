@@ -55,4 +55,23 @@ export const limits: readonly Mutation[] = [
     ],
     proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
   },
+  {
+    name: "limits-barrier",
+    about: "A new owner starts attempts of a limited flow before it knows what silent agents still run of it.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/partition.ts",
+        find: "allAnswered: () => context.unanswered.size === 0 && deps.routes.ageMs() < usableMs,",
+        replace: "allAnswered: () => deps.routes.ageMs() < usableMs,",
+      },
+    ],
+    // Where a limit was changed, the question what runs elsewhere waits for the same agents: few flows are left to show it.
+    proof: {
+      breaks: ["I10"],
+      focus: ["scheduler hand-off", "partition", "instance hang"],
+      isAlone: true,
+      size: { schedulers: 2, agents: 3 },
+      minutes: 1,
+    },
+  },
 ];
