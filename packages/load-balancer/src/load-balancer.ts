@@ -222,7 +222,7 @@ class ElectedLoadBalancer implements LoadBalancer {
     return succeeded ? { key: leaderKey, createRevision: revision } : undefined;
   }
 
-  #eventOfLeader(change: Pick<ClusterEvent, "reason" | "from" | "to">): ClusterEvent {
+  #eventOfLeader(change: { readonly reason: string; readonly from: string; readonly to: string }): ClusterEvent {
     return { at: this.#options.clock.now(), kind: "leader", figures: {}, queue: "", prefix: "", ...change };
   }
 
