@@ -248,3 +248,22 @@ test("one instance of a latency-sensitive function outlives its idle time, until
   await eventually(() => !world.pool.hasWarm(1));
   expect(world.pool.hasWarm(2)).toBe(true);
 });
+
+test("an instance leaves for a function that has none, also behind waiting attempts of the one that has all", async () => {
+  await using world = startPool(files, { instancesMax: 3 });
+  const busy = world.spec({ handler: "index.slow", functionName: "busy", revision: 1, instancesMax: 100 });
+  const stop = new AbortController();
+  let started = 0;
+  const onStarted = () => {
+    started++;
+  };
+  const invocation = { payload: Buffer.from("60000"), onStarted };
+  const flood = Array.from({ length: 6 }, () => world.run(busy, invocation, stop.signal));
+  await eventually(() => started === 3);
+  const other = world.run(world.spec({ handler: "index.pid", functionName: "other", revision: 2 }));
+
+  await eventually(() => world.pool.leavingInstances?.().length === 1);
+  stop.abort();
+  expect((await other).kind).toBe("succeeded");
+  await Promise.all(flood);
+});

@@ -30,6 +30,8 @@ export interface InstancePool extends AsyncDisposable {
   hasWarm(revision: number): boolean;
   /** Processes, including those that are starting or ending. */
   readonly instanceCount: number;
+  /** Ids of instances that end, for attempts that wait, as soon as what they run has ended. Default: none. */
+  leavingInstances?(): readonly string[];
   /** SIGTERM, the grace, SIGKILL for everything; resolves when nothing is left. The pool takes no more work. */
   killAll(): Promise<void>;
   /** Like `killAll`, but idle instances get their preStop hooks. */
@@ -119,6 +121,10 @@ class ProcessPool implements InstancePool {
 
   hasWarm(revision: number): boolean {
     return this.#all().some((instance) => instance.spec.revision === revision && instance.isReady && instance.hasRoom);
+  }
+
+  leavingInstances(): readonly string[] {
+    return [...this.#leaving].map(({ id }) => id);
   }
 
   async run(spec: FunctionSpec, invocation: Invocation, signal: StopSignal): Promise<Outcome> {
@@ -236,6 +242,8 @@ class ProcessPool implements InstancePool {
     }
     for (let next = this.#neediest(); next; next = this.#neediest()) next.resolve(next.start());
     const wanting = [...this.#waiters].filter(({ spec }) => this.#countOf(spec) < spec.instancesMax);
+    // Those with the fewest first: one that gets nothing more is in nobody's way.
+    wanting.sort((one, other) => this.#countOf(one.spec) - this.#countOf(other.spec));
     for (const waiter of wanting.slice(this.#leaving.size)) if (!this.#makeRoom(waiter)) return;
   }
 
