@@ -127,6 +127,7 @@ class Incarnation implements Agent {
       gate,
       stop: (attempt) => this.#runner.stop(attempt),
       isShortOfMemory,
+      leavingInstances: () => pool.leavingInstances?.() ?? [],
       onChange: () => this.#reports.changed(),
     });
     this.#runner = new Runner({
@@ -140,7 +141,7 @@ class Incarnation implements Agent {
       reports: this.#reports,
       logs: this.#logs,
       time,
-      onEnded: (attempt) => roomMaker.ended(attempt),
+      roomMaker,
     });
     const attachDeps: AttachDeps = {
       config,

@@ -1,6 +1,6 @@
 import { OutcomeKind, RoomState } from "@sluice/protocol";
 import { expect, test } from "vitest";
-import { Owner, startWorld, type World } from "./testing.ts";
+import { FakePool, Owner, startWorld, type World } from "./testing.ts";
 
 /** Four slots, filled by an owner with attempts that may be stopped, and another owner. */
 async function startFull() {
@@ -91,4 +91,42 @@ test("a host that is short of memory stops nothing, and tells so", async () => {
   expect(answersTo(owner)).toEqual([[1, RoomState.NONE]]);
   await owner.send({ $case: "ping", value: { session: 1 } });
   expect(told(owner)).toEqual([]);
+});
+
+test("an urgent attempt that waits for an instance has what the leaving one runs stopped, if it runs nothing else", async () => {
+  const pool = new FakePool();
+  let leaving: readonly string[] = [];
+  Object.assign(pool, { leavingInstances: () => leaving });
+  await using world = await startWorld({ config: { slots: 10 }, pool });
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch(...[1, 2, 3, 4].map((seq) => ({ seq, priority: 3, preemptible: true })));
+  for (const [seq, instance] of ["i-1", "i-2", "i-3", "i-3"].entries())
+    pool.flight(seq + 1).invocation.onStarted(instance);
+  await owner.dispatch({ seq: 5, priority: 1 }, { seq: 6, priority: 2 });
+  const stopped = () => owner.endedAttempts.map(({ ref }) => ref?.seq);
+  await world.clock.advance(1_000);
+  expect(stopped(), "no instance leaves").toEqual([]);
+  leaving = ["i-3"];
+  await world.clock.advance(1_000);
+  expect(stopped(), "it runs two").toEqual([]);
+  leaving = ["i-2", "i-3"];
+  await world.clock.advance(200);
+  expect(stopped()).toEqual([2]);
+  leaving = ["i-1"];
+  await world.clock.advance(5_000);
+  expect(stopped(), "one for one").toEqual([2]);
+});
+
+test("nothing is stopped for an attempt that has its instance", async () => {
+  const pool = new FakePool();
+  Object.assign(pool, { leavingInstances: () => ["i-1"] });
+  await using world = await startWorld({ config: { slots: 10 }, pool });
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1, priority: 3, preemptible: true }, { seq: 2, priority: 0 });
+  pool.flight(1).invocation.onStarted("i-1");
+  pool.flight(2).invocation.onStarted("i-2");
+  await world.clock.advance(5_000);
+  expect(owner.endedAttempts).toEqual([]);
 });

@@ -2,6 +2,11 @@
 //
 //   question ──▶ answered: none
 //           └──▶ answered: stopping ──the attempt has ended──▶ told: kept ──`keptMs`──▶ anybody's
+//
+// An urgent attempt may have a slot, and yet wait for an instance: all of them run what others began.
+//
+//   accepted ──not begun after `waitMs`──▶ looked at, every `waitMs` ──an instance leaves for it──▶ what that one runs is stopped
+//                                              └──it has begun, or ended──▶ done
 import type { Clock } from "@sluice/core";
 import { type MakeRoom, RoomState } from "@sluice/protocol";
 import type { Attempt } from "./gate/attempt.ts";
@@ -16,6 +21,8 @@ export interface RoomMakerDeps {
   readonly gate: Gate;
   stop(attempt: Attempt): void;
   isShortOfMemory(): boolean;
+  /** Instances that end, for others, as soon as what they run has ended. */
+  leavingInstances(): readonly string[];
   /** What the agent has room for may have changed. */
   onChange(): void;
 }
@@ -24,6 +31,10 @@ export interface RoomMakerDeps {
 const stopEveryMs = 50;
 /** An owner that was told reads a row, and dispatches. */
 const keptMs = 2_000;
+
+const waitMs = 100;
+/** The highest number of a priority that others are stopped for: high. */
+const urgentPriority = 1;
 
 interface Asked {
   readonly room: Room;
@@ -62,12 +73,37 @@ export class RoomMaker {
     stop(victim);
   }
 
+  /** An attempt was given to the pool. */
+  accepted(attempt: Attempt, priority: number): void {
+    if (priority > urgentPriority || !this.#hasStoppable(priority)) return;
+    const { clock, gate } = this.#deps;
+    clock.timer(waitMs, () => {
+      if (gate.isShut || attempt.startedAtMs > 0 || attempt.outcome) return;
+      if (!this.#stopForInstance(priority)) this.accepted(attempt, priority);
+    });
+  }
+
   /** An attempt has ended, and its owner was told. */
   ended(attempt: Attempt): void {
     const asked = this.#stopping.get(attempt);
     if (!asked) return;
     this.#stopping.delete(attempt);
     this.#keep(asked);
+  }
+
+  #hasStoppable(priority: number): boolean {
+    return this.#deps.gate.status().preemptible.some((count, of) => of > priority && count > 0);
+  }
+
+  /** Whether something was stopped. */
+  #stopForInstance(priority: number): boolean {
+    const { clock, gate, stop, leavingInstances } = this.#deps;
+    if (clock.monotonic() - this.#stoppedAt < stopEveryMs) return false;
+    const victim = gate.lastIn(leavingInstances(), priority);
+    if (!victim) return false;
+    this.#stoppedAt = clock.monotonic();
+    stop(victim);
+    return true;
   }
 
   #keep({ room, question, outbox }: Asked): void {

@@ -21,6 +21,7 @@ import type { AgentMetrics } from "./metrics.ts";
 import { agentErrorOutcome, handedBackOutcome, outcomeOf } from "./outcome.ts";
 import type { OwnersTime } from "./owners-time.ts";
 import type { Reports } from "./reports/reports.ts";
+import type { RoomMaker } from "./room-maker.ts";
 
 export interface RunnerDeps {
   readonly config: AgentConfig;
@@ -33,8 +34,7 @@ export interface RunnerDeps {
   readonly reports: Reports;
   readonly logs: LogUploader;
   readonly time: OwnersTime;
-  /** An attempt has ended, and was reported. */
-  onEnded?(attempt: Attempt): void;
+  readonly roomMaker?: RoomMaker;
 }
 
 const progressLengthMax = 8 * 1024;
@@ -58,6 +58,7 @@ export class Runner {
     this.#recent.set(spec.revision, true);
     this.#deps.metrics.accepted.inc();
     void this.#run(run);
+    this.#deps.roomMaker?.accepted(attempt, order.priority);
   }
 
   /** Its owner wants it to stop, or its slot is needed; the pool says when it has. */
@@ -98,7 +99,7 @@ export class Runner {
     if (!gate.end(run.entry, outcome)) return;
     journal.ended(run.entry.ref, outcome);
     reports.ended(run.entry);
-    this.#deps.onEnded?.(run.entry);
+    this.#deps.roomMaker?.ended(run.entry);
   }
 
   /** What did not succeed while the agent shut down may have failed for that reason. */

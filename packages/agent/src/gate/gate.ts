@@ -247,6 +247,14 @@ export class Gate {
     return this.#rooms.open(frame, { streamId, isFree, attempts: this.#table, isHeard }) ?? "none";
   }
 
+  /**
+   * What to stop so that one of these instances ends, for an attempt of that priority that waits for a place; undefined: none of
+   * them runs only one attempt, which may be stopped.
+   */
+  lastIn(instanceIds: readonly string[], priority: number): Attempt | undefined {
+    return this.#rooms.lastIn(instanceIds, priority, this.#table);
+  }
+
   /** The room is anybody's. */
   release(room: Room): void {
     this.#rooms.release(room);

@@ -70,6 +70,14 @@ export class Rooms {
     }
   }
 
+  /** Of the attempts that have one of these instances for themselves: the one to stop for that priority. */
+  lastIn(instanceIds: readonly string[], priority: number, attempts: Iterable<Attempt>): Attempt | undefined {
+    const running = new Map<string, Attempt[]>(instanceIds.map((id) => [id, []]));
+    for (const attempt of attempts) if (!attempt.outcome) running.get(attempt.instanceId)?.push(attempt);
+    const alone = [...running.values()].flatMap((those) => (those.length === 1 ? those : []));
+    return best(alone, priority, 0);
+  }
+
   isKeptFor(streamId: number, flow: FlowName | undefined, priority: number): boolean {
     return this.#keptFor(streamId, flow, priority) !== undefined;
   }
@@ -111,14 +119,22 @@ export class Rooms {
   /** Of the lowest priority below that one; of those, one whose instance is large enough; of those, what began last. */
   #victim({ attempts, isHeard }: Facts, priority: number, memoryMb: number): Attempt | undefined {
     const stopping = new Set([...this.#rooms].map(({ victim }) => victim));
-    let best: Attempt | undefined;
-    for (const attempt of attempts) {
-      if (attempt.outcome || !attempt.stoppable || attempt.stoppable.priority <= priority) continue;
-      if (stopping.has(attempt) || !isHeard(attempt)) continue;
-      if (!best || compare(attempt, best, memoryMb) >= 0) best = attempt;
-    }
-    return best;
+    return best(attempts, priority, memoryMb, (attempt) => !stopping.has(attempt) && isHeard(attempt));
   }
+}
+
+function best(
+  attempts: Iterable<Attempt>,
+  priority: number,
+  memoryMb: number,
+  mayBe: (attempt: Attempt) => boolean = () => true,
+): Attempt | undefined {
+  let found: Attempt | undefined;
+  for (const attempt of attempts) {
+    if (attempt.outcome || !attempt.stoppable || attempt.stoppable.priority <= priority || !mayBe(attempt)) continue;
+    if (!found || compare(attempt, found, memoryMb) >= 0) found = attempt;
+  }
+  return found;
 }
 
 /** Above 0: the first one rather than the second. What has not begun has nothing to lose. */
