@@ -118,15 +118,18 @@ test("an urgent attempt that waits for an instance has what the leaving one runs
   expect(stopped(), "one for one").toEqual([2]);
 });
 
-test("nothing is stopped for an attempt that has its instance", async () => {
+test.each([
+  ["that has its instance", { priority: 0, instance: "i-2" }],
+  ["of an owner of the release before this one, which says no priority", { priority: undefined, instance: undefined }],
+])("nothing is stopped for an attempt %s", async (_what, { priority, instance }) => {
   const pool = new FakePool();
   Object.assign(pool, { leavingInstances: () => ["i-1"] });
   await using world = await startWorld({ config: { slots: 10 }, pool });
   const owner = new Owner(world);
   await owner.attach();
-  await owner.dispatch({ seq: 1, priority: 3, preemptible: true }, { seq: 2, priority: 0 });
+  await owner.dispatch({ seq: 1, priority: 3, preemptible: true }, { seq: 2, priority });
   pool.flight(1).invocation.onStarted("i-1");
-  pool.flight(2).invocation.onStarted("i-2");
+  if (instance) pool.flight(2).invocation.onStarted(instance);
   await world.clock.advance(5_000);
   expect(owner.endedAttempts).toEqual([]);
 });

@@ -74,8 +74,8 @@ export class RoomMaker {
   }
 
   /** An attempt was given to the pool. */
-  accepted(attempt: Attempt, priority: number): void {
-    if (priority > urgentPriority || !this.#hasStoppable(priority)) return;
+  accepted(attempt: Attempt, priority: number | undefined): void {
+    if (priority === undefined || priority > urgentPriority || !this.#hasStoppable(priority)) return;
     const { clock, gate } = this.#deps;
     clock.timer(waitMs, () => {
       if (gate.isShut || attempt.startedAtMs > 0 || attempt.outcome) return;

@@ -31,7 +31,7 @@ import { type Attempt, newAttempt, type Stoppable } from "./attempt.ts";
 import { type DedupeLimits, DedupeTable } from "./dedupe-table.ts";
 import { FlowFloors, type FlowName } from "./flow-floors.ts";
 import { Lanes, type Origin } from "./lanes.ts";
-import { type Room, Rooms } from "./rooms.ts";
+import { lowestPriority, type Room, Rooms } from "./rooms.ts";
 
 export interface GateConfig extends DedupeLimits {
   /** Attempts that run at the same time. */
@@ -348,5 +348,7 @@ export class Gate {
 }
 
 function stoppableOf({ preemptible, priority }: DispatchAttempt, memoryMb = 0): Stoppable | undefined {
-  return preemptible ? { priority, memoryMb } : undefined;
+  // An owner of a later release may know more priorities; what is not understood is not stopped.
+  const isKnown = priority !== undefined && priority >= 0 && priority <= lowestPriority;
+  return preemptible && isKnown ? { priority, memoryMb } : undefined;
 }

@@ -42,6 +42,11 @@ test("the one of the lowest priority is stopped, of whatever owner, and of those
   expect(victimOf()).toBe(3);
 });
 
+test("a question of a priority that does not exist stops nothing", () => {
+  const { victimOf } = startFull([{ priority: 0 }, {}]);
+  expect(victimOf({ priority: -1 })).toBe("none");
+});
+
 test("one that has not begun goes first: it has nothing to lose", () => {
   const { running, victimOf } = startFull([{}, {}, {}]);
   if (running[1]) running[1].startedAtMs = 0;
@@ -51,6 +56,7 @@ test("one that has not begun goes first: it has nothing to lose", () => {
 test.each([
   ["of the same priority", { priority: 1 }],
   ["of a higher priority", { priority: 0 }],
+  ["of a priority that this release does not know", { priority: 4 }],
   ["that its owner does not let be stopped", { preemptible: false }],
 ])("nothing is stopped %s", (_what, attempt) => {
   const { victimOf } = startFull([attempt, attempt]);

@@ -23,6 +23,8 @@ export interface Room {
 /** What is open at the same time. */
 const roomsOfStreamMax = 4;
 const slotsPerRoom = 4;
+/** The highest number. */
+export const lowestPriority = 3;
 
 interface Facts {
   readonly streamId: number;
@@ -51,6 +53,8 @@ export class Rooms {
   /** Undefined: nobody may be stopped, or as much is open as may be. */
   open({ accountId, functionName, priority, memoryMb }: MakeRoom, facts: Facts): Room | undefined {
     const { streamId, isFree } = facts;
+    // What is urgent itself is stopped for nobody.
+    if (priority < 0) return undefined;
     const ofStream = [...this.#rooms].filter((room) => room.streamId === streamId).length;
     if (this.#rooms.size >= this.#roomsMax || ofStream >= roomsOfStreamMax) return undefined;
     const victim = isFree ? undefined : this.#victim(facts, priority, memoryMb);
@@ -78,12 +82,12 @@ export class Rooms {
     return best(alone, priority, 0);
   }
 
-  isKeptFor(streamId: number, flow: FlowName | undefined, priority: number): boolean {
+  isKeptFor(streamId: number, flow: FlowName | undefined, priority: number | undefined): boolean {
     return this.#keptFor(streamId, flow, priority) !== undefined;
   }
 
   /** An attempt takes the slot that is kept for it, if any is. */
-  take(streamId: number, flow: FlowName | undefined, priority: number): void {
+  take(streamId: number, flow: FlowName | undefined, priority: number | undefined): void {
     const room = this.#keptFor(streamId, flow, priority);
     if (room) this.release(room);
   }
@@ -106,7 +110,7 @@ export class Rooms {
     return counts;
   }
 
-  #keptFor(streamId: number, flow: FlowName | undefined, priority: number): Room | undefined {
+  #keptFor(streamId: number, flow: FlowName | undefined, priority = lowestPriority): Room | undefined {
     if (this.#keptCount === 0 || !flow) return undefined;
     for (const room of this.#rooms) {
       if (room.victim || room.streamId !== streamId || priority > room.priority) continue;

@@ -311,8 +311,10 @@ export interface DispatchAttempt {
   payload: Buffer;
   /** By which limits it was dispatched; empty: by none that ever changed. Each number grows with every change. */
   limitsVersion: number[];
-  /** The task's priority, 0 (urgent) to 3 (low). */
-  priority: number;
+  /** The task's priority, 0 (urgent) to 3 (low). Absent: its owner does not say; nothing is stopped for it. */
+  priority?:
+    | number
+    | undefined;
   /** Whether the agent may stop it for a task of a higher priority, of whatever owner. It is reported as stopped then. */
   preemptible: boolean;
   /**
@@ -1861,7 +1863,7 @@ function createBaseDispatchAttempt(): DispatchAttempt {
     retries: 0,
     payload: Buffer.alloc(0),
     limitsVersion: [],
-    priority: 0,
+    priority: undefined,
     preemptible: false,
     routesKnownAtMs: undefined,
   };
@@ -1906,7 +1908,7 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
       }
       writer.join();
     }
-    if (message.priority !== 0) {
+    if (message.priority !== undefined) {
       writer.uint32(96).int32(message.priority);
     }
     if (message.preemptible !== false) {
@@ -2081,7 +2083,7 @@ export const DispatchAttempt: MessageFns<DispatchAttempt> = {
     message.retries = object.retries ?? 0;
     message.payload = object.payload ?? Buffer.alloc(0);
     message.limitsVersion = object.limitsVersion?.map((e) => e) || [];
-    message.priority = object.priority ?? 0;
+    message.priority = object.priority ?? undefined;
     message.preemptible = object.preemptible ?? false;
     message.routesKnownAtMs = object.routesKnownAtMs ?? undefined;
     return message;
