@@ -1,8 +1,9 @@
 import { FakeClock } from "@sluice/core/testing";
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import { expect, test } from "vitest";
+import { FakeGateway } from "./fake-gateway.ts";
 import { createMemoryJournal } from "./journal.ts";
-import { aSuccess, FakeGateway, FakePool, Owner, refOf, startWorld } from "./testing.ts";
+import { aSuccess, FakePool, Owner, refOf, startWorld } from "./testing.ts";
 
 const kinds = (owner: Owner) => owner.endedAttempts.map(({ outcome }) => outcome?.kind);
 

@@ -1,7 +1,8 @@
 import { FakeClock } from "@sluice/core/testing";
 import { expect, test } from "vitest";
+import { FakeGateway } from "../fake-gateway.ts";
 import { createMemoryJournal } from "../journal.ts";
-import { FakeGateway, FakePool, Owner, refOf, startWorld, type World } from "../testing.ts";
+import { FakePool, Owner, refOf, startWorld, type World } from "../testing.ts";
 import { Fenced } from "./fenced.ts";
 
 const fencedBecause = (world: World) => {

@@ -2,8 +2,9 @@ import { FakeClock, seededRandom } from "@sluice/core/testing";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import type { AgentConfig } from "../config.ts";
+import { FakeGateway } from "../fake-gateway.ts";
 import { agentMetrics } from "../metrics.ts";
-import { aConfig, FakeGateway, refOf, silentLog } from "../testing.ts";
+import { aConfig, refOf, silentLog } from "../testing.ts";
 import { LogUploader } from "./log-uploader.ts";
 
 function startUploader(config: Partial<AgentConfig> = {}) {
