@@ -4,10 +4,8 @@
 //
 // Its age counts from when its revision was seen first, by the own monotonic clock: the clocks of two hosts need not agree.
 // Only of the first document, which may be old, its own time is believed as well.
-import { AppError, type Clock, createWake } from "@sluice/core";
-import type { Logger } from "@sluice/runtime";
 import { type Admission, readAdmission } from "./admission.ts";
-import { withDeadlines } from "./deadlines.ts";
+import { type FollowerOptions, followLoop } from "./follow.ts";
 import type { Coordinator } from "./index.ts";
 import { admissionKey } from "./keys.ts";
 
@@ -23,21 +21,12 @@ export interface FollowedAdmission {
   readonly ageMs: number;
 }
 
-export interface AdmissionFollowerOptions {
-  readonly coordinator: Coordinator;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
-const relistEveryMs = 2_000;
-const callDeadlineMs = 1_500;
-
-export function createAdmissionFollower({ clock, log, ...options }: AdmissionFollowerOptions): AdmissionFollower {
-  const coordinator = withDeadlines(options.coordinator, { clock, deadlineMs: callDeadlineMs });
+export function createAdmissionFollower(options: FollowerOptions): AdmissionFollower {
+  const { clock } = options;
   let known: { readonly admission: Admission; readonly writtenAt: number; readonly modRevision: number } | undefined;
   let hasRead = false;
 
-  async function read(): Promise<void> {
+  async function read(coordinator: Coordinator): Promise<void> {
     const { admission, modRevision } = await readAdmission(coordinator);
     const now = clock.monotonic();
     const oldMs = hasRead || admission === undefined ? 0 : Math.max(0, clock.now() - admission.at);
@@ -50,24 +39,6 @@ export function createAdmissionFollower({ clock, log, ...options }: AdmissionFol
     current() {
       return known && { admission: known.admission, ageMs: clock.monotonic() - known.writtenAt };
     },
-    async run(signal) {
-      const wake = createWake(clock);
-      const stop = coordinator.watch(admissionKey, () => wake.notify());
-      try {
-        while (!signal.aborted) {
-          try {
-            await read();
-          } catch (cause) {
-            if (!(cause instanceof AppError)) throw cause;
-            log.debug("cannot read what the load-balancer says", { reason: cause.reason });
-            // A hint must not make it ask again at once while etcd is away.
-            await clock.sleep(relistEveryMs / 4, signal);
-          }
-          await wake.wait(signal, relistEveryMs);
-        }
-      } finally {
-        stop();
-      }
-    },
+    run: followLoop(options, admissionKey, read),
   };
 }

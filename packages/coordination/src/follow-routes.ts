@@ -4,9 +4,8 @@
 //
 // Ages count from when a list was asked for, by the own monotonic clock. So whoever wants to be sure that nobody goes by an
 // older answer only has to wait for as long as answers are believed: the clocks of two hosts need not agree.
-import { AppError, type Clock, createWake, type Flow, flowKey } from "@sluice/core";
-import type { Logger } from "@sluice/runtime";
-import { withDeadlines } from "./deadlines.ts";
+import { type Flow, flowKey } from "@sluice/core";
+import { type FollowerOptions, followLoop } from "./follow.ts";
 import type { Coordinator } from "./index.ts";
 import { routesPrefix } from "./keys.ts";
 import { type FlowRoute, readRoutes, routesByFlow } from "./routes.ts";
@@ -27,19 +26,11 @@ export interface RouteFollower {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export interface RouteFollowerOptions {
-  readonly coordinator: Coordinator;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
-const relistEveryMs = 2_000;
-const callDeadlineMs = 1_500;
 /** Nobody asks for how long a flow has been without a route that lost it longer ago. */
 const rememberedMs = 10 * 60_000;
 
-export function createRouteFollower({ clock, log, ...options }: RouteFollowerOptions): RouteFollower {
-  const coordinator = withDeadlines(options.coordinator, { clock, deadlineMs: callDeadlineMs });
+export function createRouteFollower(options: FollowerOptions): RouteFollower {
+  const { clock } = options;
   const listeners = new Set<() => void>();
   let routes: readonly FlowRoute[] = [];
   let byFlow: ReadonlyMap<string, FlowRoute> = new Map();
@@ -48,7 +39,7 @@ export function createRouteFollower({ clock, log, ...options }: RouteFollowerOpt
   let knownSince: number | undefined;
   const changedAt = new Map<string, number>();
 
-  async function list(): Promise<void> {
+  async function list(coordinator: Coordinator): Promise<void> {
     const askedAt = clock.monotonic();
     const found = await readRoutes(coordinator);
     listedAt = askedAt;
@@ -80,25 +71,7 @@ export function createRouteFollower({ clock, log, ...options }: RouteFollowerOpt
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    async run(signal) {
-      const wake = createWake(clock);
-      const stop = coordinator.watch(routesPrefix, () => wake.notify());
-      try {
-        while (!signal.aborted) {
-          try {
-            await list();
-          } catch (cause) {
-            if (!(cause instanceof AppError)) throw cause;
-            log.debug("cannot list routes", { reason: cause.reason });
-            // A hint must not make it ask again at once while etcd is away.
-            await clock.sleep(relistEveryMs / 4, signal);
-          }
-          await wake.wait(signal, relistEveryMs);
-        }
-      } finally {
-        stop();
-      }
-    },
+    run: followLoop(options, routesPrefix, list),
   };
 }
 
