@@ -44,7 +44,7 @@ export function apiServerConfig(joinToken: string): ApiServerConfig {
   return { ...defaultApiServerConfig, auth: "keys", operatorAccounts: [operatorAccount], joinTokens: [joinToken] };
 }
 
-export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken">): AgentConfig {
+export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken" | "slots">): AgentConfig {
   // Caches that hold everything that a run has, but are not made for 100,000 entries at every stream and every restart.
-  return { ...defaultAgentConfig, ...own, slots: 8, drainMs: 4_000, confirmedMax: 5_000, streamFunctionsMax: 100 };
+  return { ...defaultAgentConfig, ...own, drainMs: 4_000, confirmedMax: 5_000, streamFunctionsMax: 100 };
 }

@@ -45,6 +45,7 @@ export const counterNames = [
   "partition moved",
   "split or merged by the rule",
   "busy owner relieved",
+  "preempted",
   "block lost",
   "block repeated",
   "block late",

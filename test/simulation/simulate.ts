@@ -55,6 +55,9 @@ const restWithinMs = 60_000;
 const lookEveryMs = 2_000;
 /** What failed before the heal is repaired so long after it: lost messages, owners, agents that hold rows back. */
 const repairMs = 90_000;
+/** Of an agent: mostly there is room, and sometimes urgent tasks stop others for theirs. */
+const manySlots = 8;
+const fewSlots = 2;
 /** Before the faults. */
 const calmMs = 2_000;
 
@@ -62,7 +65,8 @@ const traceLinesMax = 20_000;
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
   const { seed, minutes = 0.5, focus, without = [], onlyStrikes, size } = options;
-  const world = new World({ seed, openStore: await storeOfRuns.reset(), ...size });
+  const slots = seed % 4 === 0 ? fewSlots : manySlots;
+  const world = new World({ seed, openStore: await storeOfRuns.reset(), slots, ...size });
   const onUncaught = (cause: unknown) => world.onBug(cause);
   process.on("unhandledRejection", onUncaught);
   try {

@@ -14,6 +14,7 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_scheduler_held_tasks_total: "held",
   sluice_load_balancer_reshaped_partitions_total: "split or merged by the rule",
   sluice_scheduler_paused_tasks_total: "parked by a pause",
+  sluice_scheduler_preempted_attempts_total: "preempted",
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
 

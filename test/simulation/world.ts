@@ -50,6 +50,8 @@ export interface WorldSize {
   readonly schedulers?: number;
   readonly agents?: number;
   readonly apiServers?: number;
+  /** Attempts that an agent runs at a time; default: 8. */
+  readonly slots?: number;
 }
 
 export interface WorldOptions extends WorldSize {
@@ -90,6 +92,7 @@ export class World {
   readonly queue: JetStreamModel;
   readonly signals: Signals;
   readonly #lease: LeaseProfile;
+  readonly #slots: number;
   readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
   /** Schedulers say how busy they are, and are relieved. */
   readonly #isBusyModelled: boolean;
@@ -102,7 +105,8 @@ export class World {
     readonly apiServers: readonly string[];
   };
 
-  constructor({ seed, openStore, schedulers = 3, agents = 4, apiServers = 2, balancer }: WorldOptions) {
+  constructor({ seed, openStore, schedulers = 3, agents = 4, apiServers = 2, slots = 8, balancer }: WorldOptions) {
+    this.#slots = slots;
     this.random = seededRandom(seed);
     this.dice = createDice(this.random.fork("world"));
     this.trace = createTrace(() => this.clock.monotonic());
@@ -110,13 +114,8 @@ export class World {
     this.#balancer = balancer ?? (this.dice.chance(0.5) ? eagerBalancer : {});
     this.#isBusyModelled = this.#balancer === eagerBalancer && this.dice.fork("busy").chance(0.3);
     const { clock, trace, counters } = this;
-    this.network = new Network({
-      clock,
-      trace,
-      counters,
-      dice: this.dice.fork("network"),
-      rates: () => this.rates,
-    });
+    const dice = this.dice.fork("network");
+    this.network = new Network({ clock, trace, counters, dice, rates: () => this.rates });
     this.server = new StoreServer(openStore(clock), () => clock.monotonic());
     this.ledger = createLedger({ now: () => clock.monotonic(), trace, counters });
     const { lateMs, passage, skewMs } = misfortunes(this.network);
@@ -349,7 +348,7 @@ export class World {
     node.onDown(isOver);
     const agent = createAgent({
       ...this.#kit(node),
-      config: agentConfig({ agentId: node.host, address: `${node.host}:1`, joinToken }),
+      config: agentConfig({ agentId: node.host, address: `${node.host}:1`, joinToken, slots: this.#slots }),
       gateway,
       pool,
       journal: host.journal,
