@@ -37,6 +37,35 @@ function startHomes() {
   };
 }
 
+/** How long after the first task of a flow the agents are asked, in steps of 100 ms. */
+async function askedAfter(limitedForMs: number): Promise<number> {
+  const { clock, asked, homes } = startHomes();
+  await clock.advance(100_000);
+  const version = [clock.now() - limitedForMs, 0];
+  expect(homes.runningElsewhere(flow, { ...limited, version }, shared)).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(0);
+  let ms = 0;
+  for (; asked.length === 0 && ms < 60_000; ms += 100) await clock.advance(100);
+  return ms;
+}
+
+test("limits that have just come are waited for until nobody goes by what was before them", async () => {
+  for (const ageMs of [0, 10_000, 20_000, -5_000]) {
+    expect(await askedAfter(ageMs)).toBeGreaterThan(usableMs * 1.02 + 1_000);
+    expect(await askedAfter(ageMs)).toBeLessThanOrEqual(waitMs);
+  }
+});
+
+test("of the wait is left what has not passed since the change was committed for certain, not all of it", async () => {
+  expect(await askedAfter(26_000)).toBe(9_600);
+  expect(await askedAfter(35_000)).toBe(600);
+});
+
+test("agents are asked at once when nobody can go by what was before a change, although nothing was known of the flow", async () => {
+  expect(await askedAfter(36_000)).toBe(0);
+  expect(await askedAfter(40_000)).toBe(0);
+});
+
 test("what was dispatched before a route changed is refused by then, and nothing that may be sent after the question", async () => {
   const { clock, asked, homes } = startHomes();
   const changedAt = clock.now();

@@ -5,7 +5,8 @@
 //      │                                                                                                       │
 //      └──it was limited so from the beginning──▶ nothing runs elsewhere ◀──asked again each second: none left─┘
 //
-// Until it is known the flow waits. Why it takes both, the wait and the question:
+// Until it is known the flow waits. The wait counts from the change, not from the first task that comes after it: when that was
+// long enough ago, by the store's clock, only the question is left. Why it takes both, the wait and the question:
 // - Without the wait: an owner of another lane has read the function a moment before the change, and sends an attempt to an
 //   agent that registers after all others have answered. It runs beside those that are started here.
 // - Without the question: an attempt that was sent a minute ago, when nothing limited the flow, runs for an hour.
@@ -55,11 +56,14 @@ export interface Homes {
 
 /** By what was read before nobody sends any more: records are not used for longer, and clocks go wrong by 2 %. */
 const waitMs = usableMs * 1.05 + 2_000;
-/** A change that is older by the store's clock was committed, and then forgotten by everybody, long ago. */
-const oldChangeMs = 60_000;
 const askEveryMs = 1_000;
 /** By which owners may differ about the store's time. What is sent after `waitMs` is known for longer than that. */
 const skewMs = 1_000;
+/**
+ * A change has the time at which its statement began, and can be read when it was committed. The store gives up a statement
+ * after 10 s, and so a commit.
+ */
+const commitMaxMs = 20_000;
 /** Flows that are remembered; beyond it the one that was entered first is found out anew when its turn comes. */
 const scopesMax = 100_000;
 
@@ -86,9 +90,8 @@ export function createHomes(context: () => Deps): Homes {
   function enter(key: string, asked: FlowQuestion, routedMs: number | undefined): Scope {
     const { clock, wakeHomes } = context();
     const changedAt = Math.max(0, ...asked.limitsVersion);
-    const isOld = clock.now() - changedAt > oldChangeMs;
     const enteredAt = clock.monotonic();
-    const asksAt = enteredAt + Math.max(isOld ? 0 : waitMs, waitMs - (routedMs ?? waitMs));
+    const asksAt = enteredAt + Math.max(leftOfWait(clock.now() - changedAt), waitMs - (routedMs ?? waitMs));
     const floor = routedMs === undefined ? {} : { routesKnownAtMs: Math.floor(clock.now() - routedMs) + skewMs };
     const question = { ...asked, ...floor };
     const scope: Scope = { question, enteredAt, asksAt, unanswered: undefined, running: new Map() };
@@ -191,4 +194,10 @@ export function createHomes(context: () => Deps): Homes {
       }
     },
   };
+}
+
+/** `ageMs` of the last change, below 0 when it is of a time that has not come. All of the wait is left at most. */
+function leftOfWait(ageMs: number): number {
+  const sinceCommitMs = Math.max(0, ageMs - commitMaxMs - skewMs);
+  return Math.max(0, waitMs - sinceCommitMs);
 }
