@@ -258,7 +258,8 @@ export interface Figures {
   readonly unknownAtFirst: number;
   /** Not sent, because too many had no answer. */
   readonly skipped: number;
-  /** Tasks that ended as Expired. */
+  /** Tasks that ended as Failed, and as Expired. */
+  readonly failed: number;
   readonly expired: number;
   readonly lost: number;
   /** Executions of an attempt that had started before, without its agent's death or fence. */

@@ -1,20 +1,13 @@
-import { emptyHistory } from "@sluice/checkers";
 import { seededRandom } from "@sluice/core/testing";
 import { expect, test } from "vitest";
-import type { Arena, ArenaOptions, Evidence, RunResult, Scenario, Workload } from "./contract.ts";
+import type { Arena, ArenaOptions, RunResult, Scenario, Workload } from "./contract.ts";
+import { anEvidence } from "./evidence/testing.ts";
 import { runScenarios } from "./run.ts";
 import type { Harness } from "./run-harness.ts";
 import { resultOf } from "./run-real.ts";
 import { scenarios } from "./scenarios/index.ts";
 
-const evidence: Evidence = {
-  history: emptyHistory(),
-  submissions: [],
-  skipped: 0,
-  counters: {},
-  from: 0,
-  until: 1_000,
-};
+const evidence = anEvidence();
 
 /** Writes down what is done to it. */
 function fakeHarness({ cannot = () => undefined }: Partial<Pick<Harness, "cannot">> = {}) {

@@ -98,6 +98,7 @@ const noFigures: Figures = {
   unknown: 0,
   unknownAtFirst: 0,
   skipped: 0,
+  failed: 0,
   expired: 0,
   lost: 0,
   executedTwice: 0,

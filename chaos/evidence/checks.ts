@@ -1,7 +1,9 @@
 // What the execution ledger shows beside the invariants that all tools share.
-import { type AgentLife, describeExecution, type Execution, type History, type Violation } from "@sluice/checkers";
+import { describeExecution, type Execution, type Violation } from "@sluice/checkers";
 import { isFinal, type Task } from "@sluice/core";
-import type { Evidence } from "../contract.ts";
+import { excusesOf } from "./excuses.ts";
+import { bySeq, type Facts } from "./facts.ts";
+import { firstAttempt } from "./first-attempt.ts";
 
 export interface Check {
   readonly name: string;
@@ -10,17 +12,31 @@ export interface Check {
   check(facts: Facts): Violation[];
 }
 
-export interface Facts {
-  readonly evidence: Evidence;
-  readonly rows: readonly Task[];
-  readonly executions: readonly Execution[];
-  readonly lives: readonly AgentLife[];
-}
+const notEmpty: Check = {
+  name: "not-empty",
+  about: "There is something to judge: tasks were accepted, have rows, and ran.",
+  check: ({ evidence, rows, executions }) => {
+    const counts = {
+      "was accepted": evidence.submissions.filter(({ answer }) => answer === "accepted").length,
+      "has a row": rows.length,
+      ran: executions.length,
+    };
+    return Object.entries(counts).flatMap(([what, count]) =>
+      count > 0 ? [] : [violation(notEmpty, `no task ${what}: nothing was measured`)],
+    );
+  },
+};
 
-export function factsOf(evidence: Evidence): Facts {
-  const { rows = [], executions = [], lives = [] }: History = evidence.history;
-  return { evidence, rows, executions: [...executions].sort((a, b) => a.startedAt - b.startedAt), lives };
-}
+const answered: Check = {
+  name: "answered",
+  about: "Every submission is accepted, at the latest some time after everything was healed: each of them is valid.",
+  check: ({ evidence }) =>
+    evidence.submissions.flatMap(({ account, taskId, answer, askedAt }) => {
+      if (answer === "accepted") return [];
+      const what = answer === "rejected" ? "was refused" : "was never answered";
+      return [violation(answered, `${account}/${taskId}, asked at ${Math.round(askedAt)} ms, ${what}`)];
+    }),
+};
 
 const noEffect: Check = {
   name: "refused-has-no-effect",
@@ -61,12 +77,9 @@ const once: Check = {
 };
 
 /** An execution that should not have been, and the one that says so. */
-export function repetitions({
-  executions,
-  lives,
-}: Facts): { readonly earlier: Execution; readonly later: Execution }[] {
-  const isGone = goneIn(lives);
-  return [...bySeq(executions).values()].flatMap((runs) =>
+export function repetitions(facts: Facts): { readonly earlier: Execution; readonly later: Execution }[] {
+  const { isGone } = excusesOf(facts);
+  return [...bySeq(facts.executions).values()].flatMap((runs) =>
     runs.flatMap((later, index) => {
       const earlier = runs
         .slice(0, index)
@@ -76,12 +89,6 @@ export function repetitions({
   );
 }
 
-/** Whether the agent of an execution had died, or was fenced, by a time. */
-function goneIn(lives: readonly AgentLife[]): (execution: Execution, at: number) => boolean {
-  const goneAt = new Map(lives.map((life) => [`${life.agentId}/${life.incarnation()}`, life.downAt]));
-  return ({ agentId, incarnation }, at) => (goneAt.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY) <= at;
-}
-
 /** What keeps agents from running anything, such as their death or a full disk, may use up the attempts of a task. */
 const ofAgents: ReadonlySet<string> = new Set(["AgentLost", "AgentError", "InstanceUnavailable"]);
 
@@ -89,13 +96,15 @@ const outcome: Check = {
   name: "right-outcome",
   about: "A task ends as its handler ends: none fails, is stopped or expires that had no reason to.",
   check: (facts) => {
-    const kinds = new Map(facts.evidence.submissions.map((one) => [`${one.account}/${one.taskId}`, one.kind]));
+    const { wallStart } = facts.evidence.history;
+    const { hadTrouble } = excusesOf(facts);
     const wronglyExpired = wrongExpiry(facts);
     return facts.rows.flatMap((row) => {
-      const kind = kinds.get(`${row.accountId}/${row.taskId}`);
-      const { status, error, seq } = row;
+      const kind = facts.kindOf(row);
+      const { status, error, seq, enqueuedAt, endedAt = Number.POSITIVE_INFINITY } = row;
       if (!isFinal(status) || status === "Succeeded" || (status === "Stopped" && kind === "stopped")) return [];
-      if (status === "Failed" && ofAgents.has(error?.type ?? "")) return [];
+      const isOfAgents = status === "Failed" && ofAgents.has(error?.type ?? "");
+      if (isOfAgents && hadTrouble(enqueuedAt - wallStart, endedAt - wallStart)) return [];
       if (status === "Expired" && kind === "expiring") {
         const reason = wronglyExpired(row);
         return reason === undefined ? [] : [violation(outcome, `${row.accountId}/${row.taskId} ${reason}`, seq)];
@@ -110,13 +119,13 @@ const outcome: Check = {
 const earlyMs = 1_000;
 
 /** Why a task should not have expired; undefined: it is right. */
-function wrongExpiry({ evidence, executions, lives }: Facts): (row: Task) => string | undefined {
-  const { submissions = [], wallStart } = evidence.history;
-  const isGone = goneIn(lives);
+function wrongExpiry(facts: Facts): (row: Task) => string | undefined {
+  const { submissions = [], wallStart } = facts.evidence.history;
+  const { isGone } = excusesOf(facts);
   const expiries = new Map(
     submissions.map((one) => [`${one.account}/${one.taskId}`, one.delayMs + one.expiresAfterMs] as const),
   );
-  const runs = bySeq(executions);
+  const runs = bySeq(facts.executions);
   return ({ accountId, taskId, seq, attempt, enqueuedAt, endedAt = 0 }) => {
     const early = enqueuedAt + (expiries.get(`${accountId}/${taskId}`) ?? 0) - endedAt;
     if (early > earlyMs) return `expired ${early} ms too early`;
@@ -146,19 +155,8 @@ const ended: Check = {
 };
 
 /** What is checked beside `@sluice/checkers`. */
-export const checks: readonly Check[] = [noEffect, asked, once, outcome, ended];
+export const checks: readonly Check[] = [notEmpty, answered, noEffect, asked, once, firstAttempt, outcome, ended];
 
 function violation({ name }: Check, message: string, seq?: number): Violation {
   return { invariant: name, message, ...(seq !== undefined && { seq }) };
-}
-
-/** In the order of their starts. */
-export function bySeq(executions: readonly Execution[]): Map<number, Execution[]> {
-  const groups = new Map<number, Execution[]>();
-  for (const execution of executions) {
-    const group = groups.get(execution.seq);
-    if (group) group.push(execution);
-    else groups.set(execution.seq, [execution]);
-  }
-  return groups;
 }

@@ -2,7 +2,8 @@
 import type { Execution } from "@sluice/checkers";
 import { covers } from "@sluice/core";
 import type { FaultMark, PartitionName } from "../contract.ts";
-import type { Facts } from "./checks.ts";
+import { excusesOf } from "./excuses.ts";
+import type { Facts } from "./facts.ts";
 
 /** Faults in which the owner hands over: what counts is the gap between its last dispatch and the first of its successor. */
 const graceful: ReadonlySet<string> = new Set(["stop", "upgrade", "move"]);
@@ -19,9 +20,9 @@ export interface Failover {
  * From a fault to the first start of a task in the partition's lanes under a later epoch than any before the fault. Of an
  * owner that hands over in order: the time in which something waited and neither of the two started it.
  */
-export function failovers(facts: Facts, marks: readonly FaultMark[]): Failover[] {
+export function failovers(facts: Facts): Failover[] {
   const startsOf = startsByQueue(facts);
-  return marks.flatMap((mark) =>
+  return facts.marks.flatMap((mark) =>
     (mark.partitions ?? []).map((partition) => {
       const starts = (startsOf.get(partition.queue) ?? []).filter(({ lane }) => covers(partition.prefix, lane));
       return { kind: mark.kind, partition, ms: gapOf(starts, mark) };
@@ -71,27 +72,30 @@ function gapOf(starts: readonly Start[], { kind, from }: FaultMark): number | un
 }
 
 /**
- * Of the executions that ran on living agents when their owner went: how many came to their end, and counted. An agent that
- * dies later takes its own along; they count for nothing here.
+ * Of the executions that ran on living agents when their owner went: how many came to their own end, or to a stop that their
+ * client asked for, and counted. An agent that dies later takes its own along, and one that is told to leave gives them
+ * back; they count for nothing here.
  */
-export function resumed(
-  { rows, executions, lives }: Facts,
-  marks: readonly FaultMark[],
-): { readonly running: number; readonly adopted: number } {
+export function resumed(facts: Facts): { readonly running: number; readonly adopted: number } {
+  const { rows, executions, lives, marks } = facts;
   const bySeq = new Map(rows.map((row) => [row.seq, row]));
   const downAt = new Map(lives.map((life) => [`${life.agentId}/${life.incarnation()}`, life.downAt]));
+  const { isHandedBack } = excusesOf(facts);
   const isOrphan = (execution: Execution, { from, partitions = [] }: FaultMark) => {
     const row = bySeq.get(execution.seq);
     const { startedAt, endedAt = Number.POSITIVE_INFINITY, agentId, incarnation } = execution;
-    if (!row || startedAt >= from || endedAt <= from) return false;
+    if (!row || startedAt >= from || endedAt <= from || isHandedBack(execution)) return false;
     const diedAt = downAt.get(`${agentId}/${incarnation}`) ?? Number.POSITIVE_INFINITY;
     if (diedAt <= endedAt || (execution.how === "killed" && diedAt !== Number.POSITIVE_INFINITY)) return false;
     return partitions.some(({ queue, prefix }) => queue === row.queue && covers(prefix, row.lane));
   };
+  const isAdopted = ({ seq, attempt, how }: Execution) => {
+    const row = bySeq.get(seq);
+    if (!row) return false;
+    if (how === "stopped") return facts.kindOf(row) === "stopped";
+    if (how === "killed") return facts.kindOf(row) === "crashing";
+    return how === "failed" || (how === "ok" && row.attempt === attempt);
+  };
   const orphans = marks.flatMap((mark) => executions.filter((execution) => isOrphan(execution, mark)));
-  const adopted = orphans.filter(({ seq, attempt, how }) => {
-    if (how === undefined || how === "killed") return false;
-    return how !== "ok" || bySeq.get(seq)?.attempt === attempt;
-  });
-  return { running: orphans.length, adopted: adopted.length };
+  return { running: orphans.length, adopted: orphans.filter(isAdopted).length };
 }

@@ -1,7 +1,7 @@
 import { TaskId } from "@sluice/core";
 import { describe, expect, test } from "vitest";
-import type { FaultMark } from "../contract.ts";
-import { factsOf } from "./checks.ts";
+import type { FaultMark, TaskKind } from "../contract.ts";
+import { factsOf } from "./facts.ts";
 import { failovers, resumed } from "./failover.ts";
 import { longestGap } from "./gaps.ts";
 import { judge } from "./judge.ts";
@@ -34,7 +34,7 @@ const mark: FaultMark = {
   partitions: [{ queue: "q0", prefix: "0" }],
 };
 const msOf = (evidence: ReturnType<typeof tasks>, ...marks: readonly FaultMark[]) =>
-  failovers(factsOf(evidence), marks).map(({ ms }) => ms);
+  failovers(factsOf(evidence, marks)).map(({ ms }) => ms);
 
 describe("failover", () => {
   const before = { askedAt: 1_900, at: 1_910, epoch: 5 };
@@ -72,27 +72,51 @@ describe("failover", () => {
 
 describe("what ran when its owner went", () => {
   const running = anExecution({ startedAt: 1_500, endedAt: 5_000 });
-  const of = (execution: typeof running, { attempt = 1, downAt }: { attempt?: number; downAt?: number } = {}) =>
+  const of = (
+    execution: typeof running,
+    { attempt = 1, downAt, kind = "long", lane = 0, more = [] }: Partial<Circumstances> = {},
+  ) =>
     resumed(
       factsOf(
-        anEvidence({ history: { executions: [execution], rows: [aRow({ attempt })], lives: [aLife({ downAt })] } }),
+        anEvidence({
+          submissions: [aRecord({ kind })],
+          history: { executions: [execution], rows: [aRow({ attempt, lane })], lives: [aLife({ downAt })] },
+        }),
+        [mark, ...more],
       ),
-      [mark],
     );
+  interface Circumstances {
+    readonly attempt: number;
+    readonly downAt: number;
+    readonly kind: TaskKind;
+    readonly lane: number;
+    readonly more: readonly FaultMark[];
+  }
+  const isAdopted = { running: 1, adopted: 1 };
+  const isNot = { running: 1, adopted: 0 };
+  const doesNotCount = { running: 0, adopted: 0 };
+
   test("is adopted when it ends as the same attempt", () => {
-    expect(of(running)).toEqual({ running: 1, adopted: 1 });
-    expect(of({ ...running, how: "failed" }, { attempt: 2 })).toEqual({ running: 1, adopted: 1 });
+    expect(of(running)).toEqual(isAdopted);
+    expect(of({ ...running, how: "failed" }, { attempt: 2 })).toEqual(isAdopted);
+    expect(of({ ...running, how: "killed" }, { attempt: 2, kind: "crashing" })).toEqual(isAdopted);
   });
   test("is not when it was killed, or its result did not count", () => {
-    expect(of({ ...running, how: "killed" })).toEqual({ running: 1, adopted: 0 });
-    expect(of(running, { attempt: 2 })).toEqual({ running: 1, adopted: 0 });
+    expect(of({ ...running, how: "killed" })).toEqual(isNot);
+    expect(of(running, { attempt: 2 })).toEqual(isNot);
   });
-  test("does not count on an agent that died, in other lanes, and at another time", () => {
-    expect(of(running, { downAt: 4_000 })).toEqual({ running: 0, adopted: 0 });
-    expect(of({ ...running, startedAt: 2_001 })).toEqual({ running: 0, adopted: 0 });
-    expect(of({ ...running, endedAt: 1_999 })).toEqual({ running: 0, adopted: 0 });
-    const elsewhere = anEvidence({ history: { executions: [running], rows: [aRow({ lane: 16 })] } });
-    expect(resumed(factsOf(elsewhere), [mark])).toEqual({ running: 0, adopted: 0 });
+  test("is not when it was stopped, unless its client asked for that", () => {
+    const stopped = { ...running, how: "stopped" } as const;
+    expect(of(stopped, { attempt: 2 })).toEqual(isNot);
+    expect(of(stopped, { kind: "stopped" })).toEqual(isAdopted);
+  });
+  test("does not count on an agent that died or was told to leave, in other lanes, and at another time", () => {
+    expect(of(running, { downAt: 4_000 })).toEqual(doesNotCount);
+    const leave: FaultMark = { kind: "upgrade", where: "agent-0", from: 4_000, until: 6_000 };
+    expect(of({ ...running, how: "stopped" }, { attempt: 2, more: [leave] })).toEqual(doesNotCount);
+    expect(of({ ...running, startedAt: 2_001 })).toEqual(doesNotCount);
+    expect(of({ ...running, endedAt: 1_999 })).toEqual(doesNotCount);
+    expect(of(running, { lane: 16 })).toEqual(doesNotCount);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Violation } from "@sluice/checkers";
-import type { FaultMark, Figures } from "../contract.ts";
-import { bySeq, type Facts, repetitions } from "./checks.ts";
+import type { Figures } from "../contract.ts";
+import { repetitions } from "./checks.ts";
+import { bySeq, type Facts } from "./facts.ts";
 import { failovers, resumed } from "./failover.ts";
 import { longestGap, type Step } from "./gaps.ts";
 import { samplesOf } from "./samples.ts";
@@ -9,8 +10,9 @@ import { samplesOf } from "./samples.ts";
 const staleWrites = ["sluice_scheduler_refused_writes_total", "sluice_scheduler_stepdowns_total"];
 const announcedAgain = ["sluice_scheduler_reannounced_tasks_total"];
 
-export function figuresOf(facts: Facts, marks: readonly FaultMark[], violations: readonly Violation[]): Figures {
+export function figuresOf(facts: Facts, violations: readonly Violation[]): Figures {
   const { submissions, skipped, counters } = facts.evidence;
+  const ended = (status: string) => facts.rows.filter((row) => row.status === status).length;
   const answers = (answer: string) => submissions.filter((submission) => submission.answer === answer).length;
   const broken = (invariant: string) => violations.filter((violation) => violation.invariant === invariant).length;
   const sum = (names: readonly string[]) => names.reduce((total, name) => total + (counters[name] ?? 0), 0);
@@ -21,7 +23,8 @@ export function figuresOf(facts: Facts, marks: readonly FaultMark[], violations:
     unknownAtFirst: submissions.filter(({ firstAnswer, answer }) => firstAnswer === "unknown" && answer !== "unknown")
       .length,
     skipped,
-    expired: facts.rows.filter(({ status }) => status === "Expired").length,
+    failed: ended("Failed"),
+    expired: ended("Expired"),
     lost: broken("I1"),
     executedTwice: repetitions(facts).length,
     overlaps: broken("I3"),
@@ -32,14 +35,14 @@ export function figuresOf(facts: Facts, marks: readonly FaultMark[], violations:
       dispatch: longestGap(dispatchSteps(facts)),
       settle: longestGap(settleSteps(facts)),
     },
-    failoverMs: failoverSamples(facts, marks),
-    resumed: resumed(facts, marks),
+    failoverMs: failoverSamples(facts),
+    resumed: resumed(facts),
   };
 }
 
-function failoverSamples(facts: Facts, marks: readonly FaultMark[]): Figures["failoverMs"] {
+function failoverSamples(facts: Facts): Figures["failoverMs"] {
   const byKind = new Map<string, number[]>();
-  for (const { kind, ms } of failovers(facts, marks)) {
+  for (const { kind, ms } of failovers(facts)) {
     if (ms !== undefined) byKind.set(kind, [...(byKind.get(kind) ?? []), ms]);
   }
   return Object.fromEntries(

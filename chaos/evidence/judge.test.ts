@@ -1,18 +1,19 @@
 // Each check on evidence made by hand: it must see what is wrong, and nothing in what is right.
 import { TaskId } from "@sluice/core";
 import { describe, expect, test } from "vitest";
+import type { FaultMark } from "../contract.ts";
 import { judge } from "./judge.ts";
 import { aLife, anEvidence, anExecution, aRecord, aRow, type EvidenceParts } from "./testing.ts";
 
-const brokenBy = (parts: EvidenceParts) => [
-  ...new Set(judge(anEvidence(parts), []).violations.map(({ invariant }) => invariant)),
+const brokenBy = (parts: EvidenceParts, marks: readonly FaultMark[] = []) => [
+  ...new Set(judge(anEvidence(parts), marks).violations.map(({ invariant }) => invariant)),
 ];
 
 test("a task that runs once and succeeds breaks nothing, and everything that can be is checked", () => {
   const { violations, checked, figures } = judge(anEvidence(), []);
 
   expect(violations).toEqual([]);
-  expect(checked).toEqual(expect.arrayContaining(["I1", "I2", "I3", "I4", "executed-twice", "nobody-else"]));
+  expect(checked).toEqual(expect.arrayContaining(["I1", "I2", "I3", "I4", "executed-twice", "first-attempt"]));
   expect(figures).toMatchObject({ accepted: 1, rejected: 0, unknown: 0, lost: 0, executedTwice: 0, overlaps: 0 });
 });
 
@@ -21,25 +22,41 @@ describe("lost", () => {
     const nowhere = judge(anEvidence({ history: { rows: [], executions: [] } }), []);
     const open = judge(anEvidence({ history: { rows: [aRow({ status: "Running", endedAt: undefined })] } }), []);
     expect([nowhere.figures.lost, open.figures.lost]).toEqual([1, 1]);
-    expect([...nowhere.violations, ...open.violations].map(({ invariant }) => invariant)).toEqual(["I1", "I1"]);
+    const broken = [...nowhere.violations, ...open.violations].map(({ invariant }) => invariant);
+    expect(broken.filter((invariant) => invariant !== "not-empty")).toEqual(["I1", "I1"]);
   });
   test("one of unknown outcome may be there or not, once", () => {
-    const submissions = [aRecord({ answer: "unknown", firstAnswer: "unknown" })];
-    expect(brokenBy({ submissions })).toEqual([]);
-    expect(brokenBy({ submissions, history: { rows: [], executions: [] } })).toEqual([]);
-    const twice = { executions: [anExecution(), anExecution({ seq: 2 })] };
+    const submissions = [aRecord(), aRecord({ taskId: "short-2", answer: "unknown", firstAnswer: "unknown" })];
+    const both = { rows: [aRow(), aRow({ seq: 2 })], executions: [anExecution(), anExecution({ seq: 2 })] };
+    expect(brokenBy({ submissions, history: both })).toEqual(["answered"]);
+    expect(brokenBy({ submissions })).toEqual(["answered"]);
+    const twice = { executions: [...both.executions, anExecution({ seq: 3 })], rows: both.rows };
     expect(brokenBy({ submissions, history: twice })).toContain("nobody-else");
   });
 });
 
+test("a run of which nothing was seen is not judged as one that went well", () => {
+  const nothing = { rows: [], executions: [], submissions: [] };
+  expect(brokenBy({ submissions: [], history: nothing })).toEqual(["not-empty"]);
+  expect(judge(anEvidence({ submissions: [], history: nothing }), []).violations).toHaveLength(3);
+});
+
+test("a submission that is refused, or never answered, breaks a promise", () => {
+  for (const answer of ["rejected", "unknown"] as const) {
+    const other = aRecord({ taskId: "short-2", answer, firstAnswer: answer });
+    expect(brokenBy({ submissions: [aRecord(), other] })).toEqual(["answered"]);
+  }
+});
+
 test("a refused submission leaves nothing", () => {
-  const submissions = [aRecord({ answer: "rejected", firstAnswer: "rejected" })];
-  expect(brokenBy({ submissions, history: { rows: [], executions: [] } })).toEqual([]);
-  expect(brokenBy({ submissions })).toEqual(["refused-has-no-effect"]);
+  const submissions = [aRecord(), aRecord({ taskId: "short-2", answer: "rejected", firstAnswer: "rejected" })];
+  const history = { rows: [aRow(), aRow({ seq: 2 })], executions: [anExecution(), anExecution({ seq: 2 })] };
+  expect(brokenBy({ submissions, history })).toEqual(["answered", "refused-has-no-effect"]);
 });
 
 test("a task that nobody submitted is seen", () => {
-  expect(brokenBy({ submissions: [] })).toEqual(["nobody-else"]);
+  const history = { rows: [aRow(), aRow({ seq: 2 })], executions: [anExecution(), anExecution({ seq: 2 })] };
+  expect(brokenBy({ history })).toEqual(["nobody-else"]);
 });
 
 describe("executed twice", () => {
@@ -59,6 +76,21 @@ describe("executed twice", () => {
     const { figures } = judge(anEvidence({ history: { ...twice, lives: [aLife({ downAt: 2_500 }), other] } }), []);
     expect(figures.executedTwice).toBe(1);
   });
+  test("when it had ended well long before its agent died", () => {
+    const later = { ...again, startedAt: 62_000, endedAt: 62_020 };
+    const rows = [aRow({ endedAt: 1_063_000 })];
+    const history = { rows, executions: [anExecution(), later], lives: [aLife({ downAt: 61_000 }), other] };
+    expect(brokenBy({ history })).toEqual(["executed-twice"]);
+    // Its agent was cut off all the time, and given up.
+    const cut: FaultMark = { kind: "cut", where: "agent-0 > api-server-0", from: 1_500, until: 70_000 };
+    expect(brokenBy({ history }, [cut])).toEqual([]);
+    // Another one was.
+    expect(brokenBy({ history }, [{ ...cut, where: "agent-1 > api-server-0" }])).toEqual(["executed-twice"]);
+    // It was back at once, and had a journal.
+    const back = aLife({ incarnation: () => 2, upAt: 9_000 });
+    const lives = [aLife({ downAt: 8_000 }), back, other];
+    expect(brokenBy({ history: { ...history, lives } }, [cut])).toEqual(["executed-twice"]);
+  });
   test("the next attempt of one that had ended well", () => {
     const next = { executions: [anExecution(), { ...again, attempt: 2 }], rows: [aRow({ attempt: 2 })] };
     expect(brokenBy({ history: { ...next, lives: [aLife(), other] } })).toEqual(["executed-twice"]);
@@ -67,8 +99,48 @@ describe("executed twice", () => {
     const rows = [aRow({ attempt: 2, retries: 1 })];
     const failed = [anExecution({ how: "failed" }), { ...again, attempt: 2 }];
     const killed = [anExecution({ how: "killed" }), { ...again, attempt: 2 }];
-    expect(brokenBy({ history: { executions: failed, rows, lives: [aLife(), other] } })).toEqual([]);
-    expect(brokenBy({ history: { executions: killed, rows, lives: [aLife(), other] } })).toEqual([]);
+    const lives = [aLife(), other];
+    const retried = [aRecord({ kind: "retried" })];
+    const crashing = [aRecord({ kind: "crashing" })];
+    expect(brokenBy({ submissions: retried, history: { executions: failed, rows, lives } })).toEqual([]);
+    expect(brokenBy({ submissions: crashing, history: { executions: killed, rows, lives } })).toEqual([]);
+  });
+});
+
+describe("a further attempt", () => {
+  const stopped = anExecution({ how: "stopped", endedAt: 1_500 });
+  const next = anExecution({ attempt: 2, agentId: "agent-1", startedAt: 2_500, endedAt: 2_520 });
+  const rows = [aRow({ attempt: 2 })];
+  const other = aLife({ agentId: "agent-1" });
+  const broken = (first: typeof stopped | undefined, downAt?: number, mark?: FaultMark) =>
+    brokenBy(
+      { history: { executions: first ? [first, next] : [next], rows, lives: [aLife({ downAt }), other] } },
+      mark ? [mark] : [],
+    );
+  const leave: FaultMark = { kind: "stop", where: "agent-0", from: 1_200, until: 2_500 };
+
+  test("of a task that was stopped, killed, failed or never begun, while its agent lived, needs a reason", () => {
+    for (const first of [stopped, { ...stopped, how: "killed" }, { ...stopped, how: "failed" }, undefined] as const) {
+      expect(broken(first)).toEqual(["first-attempt"]);
+    }
+  });
+  test("has one if its agent had died, and none if that was long after or later", () => {
+    expect(broken({ ...stopped, how: "killed" }, 1_600)).toEqual([]);
+    expect(broken(stopped, 1_600)).toEqual([]);
+    expect(broken(undefined, 1_600)).toEqual([]);
+    expect(broken(stopped, 2_510)).toEqual(["first-attempt"]);
+    expect(broken({ ...stopped, endedAt: 1_020 }, 2_400)).toEqual(["first-attempt"]);
+  });
+  test("has one if its agent was told to leave, and none if another one was", () => {
+    expect(broken(stopped, undefined, leave)).toEqual([]);
+    expect(broken(undefined, undefined, leave)).toEqual([]);
+    expect(broken(stopped, undefined, { ...leave, where: "agent-1" })).toEqual(["first-attempt"]);
+    expect(broken(stopped, undefined, { ...leave, where: "scheduler-0" })).toEqual(["first-attempt"]);
+    expect(broken(stopped, undefined, { ...leave, from: 1_600 })).toEqual(["first-attempt"]);
+  });
+  test("belongs to those that fail as they are told to", () => {
+    const history = { executions: [{ ...stopped, how: "failed" as const }, next], rows };
+    expect(brokenBy({ submissions: [aRecord({ kind: "retried" })], history })).toEqual([]);
   });
 });
 
@@ -97,30 +169,48 @@ describe("outcomes", () => {
     const executions = [1, 2, 3, 4].map((attempt) =>
       anExecution({ attempt, how: "failed", startedAt: 1_000 + 100 * attempt, endedAt: 1_050 + 100 * attempt }),
     );
-    expect(brokenBy({ history: { rows, executions } })).toEqual(["right-outcome"]);
+    expect(brokenBy({ history: { rows, executions } })).toEqual(["first-attempt", "right-outcome"]);
   });
   test("a task whose agents died is Failed by right", () => {
     const rows = [aRow({ status: "Failed", error: { ...error, type: "AgentLost" }, attempt: 4, lostAttempts: 3 })];
-    expect(brokenBy({ history: { rows, executions: [] } })).toEqual([]);
+    const executions = [1, 2, 3, 4].map((attempt) =>
+      anExecution({ attempt, how: "killed", startedAt: 1_000 + 100 * attempt, endedAt: 1_050 + 100 * attempt }),
+    );
+    const lives = [aLife({ downAt: 1_160 })];
+    expect(brokenBy({ history: { rows, executions, lives } })).toEqual([]);
+    const alive = brokenBy({ history: { rows, executions, lives: [aLife()] } });
+    expect(alive).toEqual(expect.arrayContaining(["first-attempt", "right-outcome"]));
+  });
+  test("an error of agents fails a task only if one was dead or could not write meanwhile", () => {
+    const rows = [aRow({ status: "Failed", error: { ...error, type: "AgentError" } })];
+    const history = { rows, executions: [anExecution({ how: "failed" })] };
+    const full: FaultMark = { kind: "disk-full", where: "agent-0", from: 2_000, until: 4_000 };
+    expect(brokenBy({ history })).toEqual(["right-outcome"]);
+    expect(brokenBy({ history }, [full])).toEqual([]);
+    expect(brokenBy({ history }, [{ ...full, where: "nats-0" }])).toEqual(["right-outcome"]);
+    expect(brokenBy({ history }, [{ ...full, from: 3_500 }])).toEqual(["right-outcome"]);
+    expect(judge(anEvidence({ history }), []).figures.failed).toBe(1);
   });
   test("only what was asked to stop is Stopped", () => {
     const history = { rows: [aRow({ status: "Stopped" })], executions: [anExecution({ how: "stopped" })] };
     expect(brokenBy({ history })).toEqual(["right-outcome"]);
     expect(brokenBy({ history, submissions: [aRecord({ kind: "stopped" })] })).toEqual([]);
-    expect(brokenBy({ history: { rows: [aRow({ status: "Expired" })] } })).toEqual(["right-outcome"]);
+    const expired = aRow({ status: "Expired", expiresAt: 1_002_000 });
+    expect(brokenBy({ history: { rows: [expired] } })).toEqual(["right-outcome"]);
   });
   test("a task expires only if it was told to, not before its time, and not when its attempt has started", () => {
-    const expired = aRow({ status: "Expired", enqueuedAt: 1_001_000 });
-    const submissions = [aRecord({ kind: "expiring" })];
+    const expired = aRow({ status: "Expired", enqueuedAt: 1_001_000, expiresAt: 1_003_000 });
+    const other = { row: aRow({ seq: 2 }), run: anExecution({ seq: 2 }), record: aRecord({ taskId: "short-2" }) };
+    const submissions = [aRecord({ kind: "expiring" }), other.record];
     const asked = { account: "red", function: "work-1", taskId: "short-1", token: "", askedAt: 1_000 };
     const wish = { ...asked, delayMs: 500, expiresAfterMs: 1_500, answer: "accepted" } as const;
-    const history = { submissions: [wish], executions: [], rows: [expired] };
+    const history = { submissions: [wish], executions: [other.run], rows: [expired, other.row] };
     expect(brokenBy({ submissions, history })).toEqual([]);
-    expect(brokenBy({ submissions: [aRecord()], history })).toEqual(["right-outcome"]);
+    expect(brokenBy({ submissions: [aRecord(), other.record], history })).toEqual(["right-outcome"]);
     const later = { ...wish, expiresAfterMs: 5_000 };
     const started = anExecution({ startedAt: 1_600, endedAt: 1_610 });
     expect(brokenBy({ submissions, history: { ...history, submissions: [later] } })).toEqual(["right-outcome"]);
-    const late = { ...history, executions: [started] };
+    const late = { ...history, executions: [started, other.run] };
     expect(brokenBy({ submissions, history: late })).toEqual(["right-outcome"]);
     expect(brokenBy({ submissions, history: { ...late, lives: [aLife({ downAt: 2_000 })] } })).toEqual([]);
   });

@@ -24,6 +24,7 @@ export function aRow(overrides: Partial<Task> = {}): Task {
     seq,
     status: "Succeeded",
     result: Buffer.from(resultOf(seq, attempt)),
+    enqueuedAt: wallStart + 1_000,
     endedAt: wallStart + 3_000,
     ...overrides,
   });

@@ -14,6 +14,7 @@ const figures: Figures = {
   unknown: 0,
   unknownAtFirst: 17,
   skipped: 0,
+  failed: 2,
   expired: 31,
   lost: 0,
   executedTwice: 0,

@@ -63,6 +63,7 @@ export function figureRows({ figures, aims }: RunResult): readonly (readonly [na
     ["never answered", count(figures.unknown)],
     ["answered only when asked again", count(figures.unknownAtFirst)],
     ["not sent: too many open", count(figures.skipped)],
+    ["failed", count(figures.failed)],
     ["expired", count(figures.expired)],
     ["lost", count(figures.lost)],
     ["executed twice", count(figures.executedTwice)],
