@@ -42,7 +42,7 @@ export function loadBalancerMetrics(registry: Registry) {
     }),
     refusedRoutes: new Gauge({
       name: "sluice_load_balancer_refused_routes",
-      help: "Flows that would get a queue of their own if not so many had one; 0 where none leads.",
+      help: "Flows that want a queue of their own and do not get one, as all or their account have too many; 0 where none leads.",
       registers,
     }),
     routeChanges: new Counter({

@@ -54,6 +54,61 @@ test("there are at most so many; those that ask come before those that are hot",
   expect(Object.keys(world.states())).toHaveLength(2);
 });
 
+/** So many functions of an account, all of which ask and have one task. */
+const asking = (accountId: string, count: number) =>
+  Array.from({ length: count }, (_, index) =>
+    load(`${accountId}-${index}`, { accountId: AccountId(accountId), asksFor: "dedicated" }),
+  );
+
+test("an account that asks for all queues gets few, and leaves room for those of others that are hot or ask", () => {
+  const world = startWorld({ hotRouteForMs: 0 });
+  const hot = load("hot", { accountId: AccountId("b"), waiting: 500_000 });
+  const fast = load("fast", { accountId: AccountId("c"), asksFor: "latency" });
+  world.reports(...asking("greedy", 64));
+  world.round();
+  world.reports(...asking("greedy", 64), hot, fast);
+  world.round();
+  world.round();
+  const states = world.states();
+  expect(states).toMatchObject({ hot: "opening hot", fast: "opening latency" });
+  expect(Object.keys(states).filter((name) => name.startsWith("greedy"))).toHaveLength(8);
+  expect(world.refused).toBe(56);
+});
+
+test("an account does not get more by being hot, and gets another one when one has ended; what is commanded does not count", () => {
+  const world = startWorld({ hotRouteForMs: 0, routesPerAccountMax: 2, foldMs: 1_000 });
+  world.open("given", "command");
+  world.open("first", "hot");
+  world.reports(load("a", { asksFor: "dedicated" }), load("b", { waiting: 100_000 }), load("first"));
+  world.round();
+  expect(world.states()).toEqual({ given: "open command", first: "open hot", a: "opening asked" });
+  world.end("first");
+  world.round();
+  expect(world.states()).toEqual({ given: "open command", a: "opening asked", b: "opening hot" });
+});
+
+test("a quarter of all queues is for flows that are hot, however many accounts ask", () => {
+  const world = startWorld({ hotRouteForMs: 0 });
+  const askers = Array.from({ length: 20 }, (_, index) => asking(`t${index}`, 8)).flat();
+  const hot = Array.from({ length: 20 }, (_, index) =>
+    load(`hot${index}`, { accountId: AccountId(`h${index}`), waiting: 100_000 }),
+  );
+  world.reports(...askers);
+  world.round();
+  expect(Object.keys(world.states())).toHaveLength(48);
+  world.reports(...askers, ...hot);
+  world.round();
+  expect(Object.keys(world.states()).filter((name) => name.startsWith("hot"))).toHaveLength(16);
+  expect(Object.keys(world.states())).toHaveLength(64);
+});
+
+test("hot flows may have all queues while nobody asks", () => {
+  const world = startWorld({ hotRouteForMs: 0, routesMax: 4 });
+  world.reports(...["a", "b", "c", "d", "e"].map((name) => load(name, { waiting: 100_000 })));
+  world.round();
+  expect(Object.keys(world.states())).toHaveLength(4);
+});
+
 test("a function that asks no more loses its queue, when nothing is left in it", () => {
   const world = startWorld({ foldMs: 60_000 });
   world.open("train", "asked");
@@ -130,6 +185,9 @@ function startWorld(config: Partial<RoutesConfig> = {}) {
     },
     open(name: string, reason: FlowRoute["reason"]) {
       routes.push({ ...newRoute(flow(name), reason, now), state: "open", modRevision: ++revision });
+    },
+    end(name: string) {
+      routes = routes.filter(({ functionName }) => functionName !== name);
     },
     changeLeader() {
       memory = noRouteMemory;

@@ -8,6 +8,9 @@
 // Owners name the flows that ask for a queue, and the hottest of the others, in what they report of their loads: a function is
 // known to ask as soon as its first task has been dispatched, and nobody has to look through all functions. An asking flow that
 // is idle is reported by nobody, and keeps its queue for `idleMs`; so does a hot one, which keeps it while it is in use.
+//
+// Asking costs nothing, and a queue is kept with a task now and then. So no account gets more than a few, and some of all are kept
+// for flows that are hot without asking. What operators command is their business: it takes from the room of all alone.
 import {
   type FlowLoad,
   type FlowRoute,
@@ -16,12 +19,16 @@ import {
   type RouteReason,
   routesMaxDefault,
 } from "@sluice/coordination";
-import { type EpochMs, flowKey } from "@sluice/core";
+import { type AccountId, type EpochMs, flowKey } from "@sluice/core";
 
 /** Durations in ms. */
 export interface RoutesConfig {
   /** Flows with a queue of their own, at most. Default 64. */
   readonly routesMax: number;
+  /** … and of one account, those that operators gave them aside. Default 8. */
+  readonly routesPerAccountMax: number;
+  /** Share of `routesMax` that is for hot flows, and never for those that ask. Default a quarter. */
+  readonly hotRoutesShare: number;
   /** Hot: more than so many tasks of a flow wait in the memory of its owners … default 20,000. */
   readonly hotWaitingMin: number;
   /** … or so many are dispatched per second. Default 2,000. */
@@ -38,6 +45,8 @@ export interface RoutesConfig {
 }
 export const defaultRoutesConfig: RoutesConfig = {
   routesMax: routesMaxDefault,
+  routesPerAccountMax: 8,
+  hotRoutesShare: 0.25,
   hotWaitingMin: 20_000,
   hotPerSecondMin: 2_000,
   hotRouteForMs: 15_000,
@@ -88,13 +97,13 @@ export function decideRoutes(input: RoutesInput, config: RoutesConfig = defaultR
     else if (next !== route) changed.push(next);
   }
   const wanted = wantedRoutes(flows, input, memory, config);
-  const room = Math.max(0, config.routesMax - input.routes.length);
-  changed.push(...wanted.slice(0, room));
+  const granted = grant(wanted, input.routes, config);
+  changed.push(...granted);
   const routed = new Set(input.routes.map(({ queue }) => queue));
   const unneeded = input.wished.filter(
     (queue) => !routed.has(queue) && isEmptyFor(config.foldMs, queue, memory, input),
   );
-  return { changed, ended, unneeded, refused: Math.max(0, wanted.length - room), memory };
+  return { changed, ended, unneeded, refused: wanted.length - granted.length, memory };
 }
 
 /** Loads of a flow in all partitions. */
@@ -146,8 +155,7 @@ function follow(
     case "opening":
       return input.claimed.has(route.queue) ? changedTo(route, "open", now.wall) : route;
     case "open": {
-      const isAsked = route.reason === "asked" || route.reason === "latency";
-      if (isAsked && flow?.asksFor === "nothing") return changedTo(route, "folding", now.wall);
+      if (isAsked(route.reason) && flow?.asksFor === "nothing") return changedTo(route, "folding", now.wall);
       const idle = withIdle(route, input, isEmptyFor(config.foldMs, route.queue, memory, input));
       const isIdle = idle.idleSince !== undefined && now.wall - idle.idleSince >= config.idleMs;
       return isIdle && route.reason !== "command" ? changedTo(route, "folding", now.wall) : idle;
@@ -174,6 +182,32 @@ function withIdle(route: FlowRoute, { used, now }: RoutesInput, isEmpty: boolean
   const { idleSince, ...busy } = route;
   if (idleSince === undefined) return isEmpty ? { ...route, idleSince: now.wall } : route;
   return used?.has(route.queue) === true ? busy : route;
+}
+
+/** As many of the wanted routes, in their order, as there is room for. */
+function grant(wanted: readonly FlowRoute[], routes: readonly FlowRoute[], config: RoutesConfig): FlowRoute[] {
+  const { routesMax, routesPerAccountMax, hotRoutesShare } = config;
+  const askedMax = routesMax - Math.floor(routesMax * hotRoutesShare);
+  const ofAccount = new Map<AccountId, number>();
+  let asked = 0;
+  const count = ({ accountId, reason }: FlowRoute) => {
+    if (reason !== "command") ofAccount.set(accountId, (ofAccount.get(accountId) ?? 0) + 1);
+    if (isAsked(reason)) asked++;
+  };
+  routes.forEach(count);
+  const granted: FlowRoute[] = [];
+  for (const route of wanted) {
+    if (routes.length + granted.length >= routesMax) break;
+    if ((ofAccount.get(route.accountId) ?? 0) >= routesPerAccountMax) continue;
+    if (isAsked(route.reason) && asked >= askedMax) continue;
+    granted.push(route);
+    count(route);
+  }
+  return granted;
+}
+
+function isAsked(reason: RouteReason): boolean {
+  return reason === "asked" || reason === "latency";
 }
 
 /** New routes: those that ask come first, then the hottest. */
