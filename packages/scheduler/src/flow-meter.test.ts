@@ -48,3 +48,41 @@ test("a flow that has a queue is reported although it asks no more; one of a lim
   await clock.advance(1_000);
   expect(meter.measure([])).toMatchObject([{ functionName: "routed", asksFor: "nothing" }]);
 });
+
+test("flows of one account that ask leave room in the report for those of others that ask or are hot", async () => {
+  const meter = createFlowMeter({ clock, ...nothing });
+  const asksOf = (account: string, name: string) => {
+    const origin = aFlow({ account, function: name });
+    meter.gate.onPicked?.({
+      ...gated(name, { dedicatedQueue: true }),
+      origin,
+      flowKey: `${account}/${name}`,
+    } as GatedFlow);
+  };
+  for (let index = 0; index < 64; index++) asksOf("greedy", `a${index}`);
+  asksOf("other", "z");
+  await clock.advance(1_000);
+  const flows = meter.measure([{ flow: flow("hot"), size: 500_000 }]);
+  expect(flows.map(({ functionName }) => functionName)).toEqual(expect.arrayContaining(["z", "hot"]));
+  expect(flows.filter(({ accountId }) => accountId === "greedy")).toHaveLength(8);
+  for (let index = 0; index < 64; index++) for (const account of ["g1", "g2", "g3"]) asksOf(account, `a${index}`);
+  asksOf("other", "z");
+  await clock.advance(1_000);
+  expect(meter.measure([]).map(({ functionName }) => functionName)).toContain("z");
+});
+
+test("however many accounts ask, the hottest flows are reported", async () => {
+  const routed = (name: string) => name === "f0";
+  const meter = createFlowMeter({ clock, ...nothing, isRouted: ({ functionName }) => routed(functionName) });
+  for (let index = 0; index < 40; index++) {
+    const origin = aFlow({ account: `t${index}`, function: `f${index}` });
+    const asked = gated(`f${index}`, { dedicatedQueue: true });
+    meter.gate.onPicked?.({ ...asked, origin, flowKey: `t${index}/f${index}` } as GatedFlow);
+  }
+  await clock.advance(1_000);
+  const names = meter.measure([{ flow: flow("hot"), size: 500_000 }]).map(({ functionName }) => functionName);
+  expect(names).toHaveLength(25);
+  expect(names).toContain("hot");
+  // It has its queue already, and leaves its place to others.
+  expect(names).not.toContain("f0");
+});

@@ -21,6 +21,9 @@ export interface FlowMeterOptions {
 
 /** Flows that are counted between two reports; what is beyond is not hot. */
 const countedMax = 10_000;
+/** Of flows that ask so many are reported, and so many of one account: no more would get a queue, and others would be left out. */
+const askingMax = (reportedFlowsMax * 3) / 4;
+const askingOfAccountMax = 8;
 /** A flow that does not ask is reported from so much on. */
 const leastWaiting = 1_000;
 const leastPerSecond = 100;
@@ -82,18 +85,29 @@ export function createFlowMeter({ clock, accounts, isRouted }: FlowMeterOptions)
         const { accountId, functionName } = flow;
         return [{ accountId, functionName, waiting: size, dispatchedPerSecond: perSecond, asksFor: asked }];
       });
-      return loads.sort(byRank).slice(0, reportedFlowsMax);
+      loads.sort(byHeat);
+      // One that has its queue need not be heard of again.
+      const asking = loads.filter(({ asksFor: asked }) => asked !== "nothing");
+      const [routed, unrouted] = [asking.filter(isRouted), asking.filter((flow) => !isRouted(flow))];
+      const others = loads.filter(({ asksFor: asked }) => asked === "nothing");
+      return [...fewOfEach([...unrouted, ...routed]), ...others].slice(0, reportedFlowsMax);
     },
   };
 }
 
-/** Those that ask first; of the others the hottest. */
-function byRank(a: FlowLoad, b: FlowLoad): number {
-  const rank = ({ asksFor }: FlowLoad) => (asksFor === "nothing" ? 1 : 0);
-  return (
-    rank(a) - rank(b) ||
-    b.waiting - a.waiting ||
-    b.dispatchedPerSecond - a.dispatchedPerSecond ||
-    (flowKey(a) < flowKey(b) ? -1 : 1)
-  );
+/** Not so many that no others are reported; the first of each account, then the second of each. */
+function fewOfEach(asking: readonly FlowLoad[]): FlowLoad[] {
+  const ofAccount = new Map<string, number>();
+  const counted = asking.map((flow) => {
+    const nth = (ofAccount.get(flow.accountId) ?? 0) + 1;
+    ofAccount.set(flow.accountId, nth);
+    return { flow, nth };
+  });
+  const few = counted.filter(({ nth }) => nth <= askingOfAccountMax).sort((a, b) => a.nth - b.nth);
+  return few.slice(0, askingMax).map(({ flow }) => flow);
+}
+
+/** The hottest first. */
+function byHeat(a: FlowLoad, b: FlowLoad): number {
+  return b.waiting - a.waiting || b.dispatchedPerSecond - a.dispatchedPerSecond || (flowKey(a) < flowKey(b) ? -1 : 1);
 }
