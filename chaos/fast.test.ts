@@ -32,4 +32,7 @@ test("after six faults one after the other nothing is lost, nothing ran twice, a
   expect(result.violations, [describeResult(result), ...said].join("\n")).toEqual([]);
   expect(result.passed).toBe(true);
   expect(result.figures.accepted).toBeGreaterThan(500);
+  const { running, adopted } = result.figures.resumed;
+  expect(running).toBeGreaterThan(0);
+  expect(adopted / running).toBeGreaterThanOrEqual(0.99);
 }, 600_000);

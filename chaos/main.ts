@@ -1,13 +1,15 @@
 // npm run chaos -- --all | --scenario NAME … | --random --minutes M …; `--help` lists every option.
-import { execFileSync } from "node:child_process";
 import { setMaxListeners } from "node:events";
 import { cpus } from "node:os";
+import { join } from "node:path";
 import { seededRandom } from "@sluice/core/testing";
 import { untilSignal } from "@sluice/runtime";
+import { git } from "../drill/git.ts";
 import type { RunResult, Scenario } from "./contract.ts";
 import { commandOf, type Options, readOptions } from "./options.ts";
 import { tableOf, writeReport } from "./report/index.ts";
 import { runScenarios } from "./run.ts";
+import { exitCodeOf } from "./run-end.ts";
 import { countsOf, progressOn } from "./run-progress.ts";
 import { realHarness } from "./run-real.ts";
 import { interruptWhenUnread } from "./run-unread.ts";
@@ -28,6 +30,7 @@ process.exit();
 
 async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
   const { seed, repeat, profile, aims, out } = options;
+  const conditions = await conditionsHere();
   let results: RunResult[] = [];
   let wasInterrupted = false;
   await untilSignal(async (signal) => {
@@ -38,7 +41,7 @@ async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
       profile,
       mustMeetAims: aims,
       random: seededRandom(seed),
-      conditions: conditions(),
+      conditions,
       signal,
       on: progressOn(console.log, { count: scenariosOfRun.length }),
     });
@@ -48,7 +51,7 @@ async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
     const { html, json } = await writeReport(results, out);
     console.log(`\n${tableOf(results)}\n${countsOf(results)}\n\n${html}\n${json}`);
   }
-  return wasInterrupted || results.some(({ passed, notRun }) => !passed && notRun === undefined) ? 1 : 0;
+  return exitCodeOf({ results, named: options.scenario, wasInterrupted });
 }
 
 function choose({ scenario, all, fast, random, minutes, quick }: Options): Scenario[] {
@@ -61,11 +64,14 @@ function choose({ scenario, all, fast, random, minutes, quick }: Options): Scena
 }
 
 /** What a figure depends on. */
-function conditions(): RunResult["conditions"] {
-  const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
+async function conditionsHere(): Promise<RunResult["conditions"]> {
+  const checkout = join(import.meta.dirname, "..");
   const [cpu] = cpus();
+  const commit = await git(checkout, "rev-parse", "--short", "HEAD");
+  const changes = await git(checkout, "status", "--porcelain");
   return {
-    commit: `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain") === "" ? "" : " and changes"}`,
+    // A copy without history runs as well.
+    commit: commit === undefined ? "unknown" : `${commit}${changes === "" ? "" : " and changes"}`,
     node: process.version,
     cpus: `${cpus().length} × ${cpu?.model ?? "unknown"}`,
   };

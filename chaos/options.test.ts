@@ -23,6 +23,7 @@ test("faults by chance last as long as is said", () => {
 test.each([
   [["--random", "--all"], "'--random' cannot be used with option '--all'"],
   [["--random", "--scenario", "a"], "'--random' cannot be used with option '--scenario <name>'"],
+  [["--all", "--fast"], "'--fast' cannot be used with option '--all'"],
   [["--repeat", "2", "--random"], "'--random' cannot be used with option '--repeat <n>'"],
   [["--all", "--minutes", "5"], "--minutes can only be used with --random"],
 ])("%j is refused", (argv, message) => {

@@ -28,7 +28,7 @@ export function commandOf(): Command {
       [],
     )
     .option("--all", "every scenario", false)
-    .option("--fast", "those that run in CI", false)
+    .addOption(new Option("--fast", "those that run in CI").default(false).conflicts("all"))
     .addOption(
       new Option("--random", "faults by chance, several at once")
         .default(false)

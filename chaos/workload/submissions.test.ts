@@ -68,7 +68,7 @@ test("an answer at once is the first and the final one", async () => {
     const { submissions, over } = clientsThat([answer]);
     submissions.submit(task);
     await submissions.known();
-    const [{ record } = { record: undefined }] = submissions.submitted;
+    const [{ record } = { record: undefined }] = submissions.submitted();
     expect(record).toMatchObject({ firstAnswer: expected, answer: expected });
     expect(record?.knownAt).toBe(record?.answeredAt);
     expect(submissions.counts).toEqual({ accepted: 0, rejected: 0, unknown: 0, [expected]: 1 });
@@ -83,7 +83,7 @@ test("an unknown outcome is asked for again, with the same token, until it is kn
   expect(asked.map(({ taskId, submissionToken }) => [taskId, submissionToken])).toEqual(
     Array(3).fill(["short-1", "short-1"]),
   );
-  expect(submissions.submitted[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "accepted" });
+  expect(submissions.submitted()[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "accepted" });
   expect([submissions.counts, acceptances()]).toEqual([{ accepted: 1, rejected: 0, unknown: 0 }, 1]);
   over.abort();
 });
@@ -92,7 +92,7 @@ test("a refusal after an unknown outcome says nothing of the first try", async (
   const { submissions, over } = clientsThat([silent, refused, accepted]);
   submissions.submit(task);
   await submissions.known();
-  expect(submissions.submitted[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "accepted" });
+  expect(submissions.submitted()[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "accepted" });
   over.abort();
 });
 
@@ -101,8 +101,22 @@ test("what is not known when everything ends stays unknown", async () => {
   submissions.submit(task);
   over.abort();
   await submissions.known();
-  expect(submissions.submitted[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "unknown" });
+  expect(submissions.submitted()[0]?.record).toMatchObject({ firstAnswer: "unknown", answer: "unknown" });
   expect(submissions.counts).toEqual({ accepted: 0, rejected: 0, unknown: 1 });
+});
+
+test("what has no answer yet is unknown, also before everything ends", async () => {
+  const { submissions, asked, over } = clientsThat([silent]);
+  submissions.submit(task);
+  expect(submissions.submitted()[0]?.record).toMatchObject({ taskId: "short-1", answer: "unknown" });
+  while (asked.length < 3) await pause(1, over.signal);
+  const [{ record } = { record: undefined }] = submissions.submitted();
+  expect(record).toMatchObject({ firstAnswer: "unknown", answer: "unknown" });
+  expect(record?.knownAt).toBeGreaterThan(record?.answeredAt ?? 0);
+  expect(submissions.submitted()).toHaveLength(1);
+  over.abort();
+  await submissions.known();
+  expect(submissions.submitted()).toHaveLength(1);
 });
 
 test("a slow answer keeps nobody from submitting, up to a bound that is counted", () => {
@@ -119,7 +133,7 @@ test("a submission that is called a duplicate of itself is a bug", async () => {
   submissions.submit(task);
   await submissions.known();
   over.abort();
-  expect(submissions.submitted[0]?.record.answer).toBe("accepted");
+  expect(submissions.submitted()[0]?.record.answer).toBe("accepted");
   expect(submissions.bugs).toEqual(["red/short-1 was called a duplicate of itself"]);
 });
 

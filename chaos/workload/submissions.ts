@@ -30,6 +30,14 @@ export interface SubmissionsOptions {
 
 type Answer = SubmissionRecord["answer"];
 
+/** Asked, and not known yet. */
+interface Asked {
+  readonly task: PlannedTask;
+  readonly askedAt: number;
+  /** Undefined: the first try has no answer. */
+  first: { readonly answer: Answer; readonly at: number } | undefined;
+}
+
 /** Without an answer; one more is skipped. */
 const openMax = 5_000;
 /** Between two tries to learn what became of a submission. */
@@ -38,13 +46,14 @@ const againMs = 1_000;
 const watchedShare = 20;
 
 export class Submissions {
-  readonly submitted: Submitted[] = [];
+  readonly #known: Submitted[] = [];
   readonly observations: Observation[] = [];
   /** What a client must never see. */
   readonly bugs: string[] = [];
   readonly counts = { accepted: 0, rejected: 0, unknown: 0 };
   skipped = 0;
   readonly #options: SubmissionsOptions;
+  readonly #asked = new Set<Asked>();
   readonly #open = new Set<Promise<void>>();
   readonly #watches = new Set<Promise<void>>();
   #count = 0;
@@ -59,6 +68,16 @@ export class Submissions {
     else track(this.#open, this.#untilKnown(task, this.#count++));
   }
 
+  /** Everything that was asked for, as it is known now; what is open is unknown. */
+  submitted(): Submitted[] {
+    const now = ledgerNow();
+    const open = [...this.#asked].map(({ task, askedAt, first }) => {
+      const { answer: firstAnswer, at: answeredAt } = first ?? { answer: "unknown", at: now };
+      return submittedOf(task, { askedAt, answeredAt, firstAnswer, answer: "unknown", knownAt: now });
+    });
+    return [...this.#known, ...open];
+  }
+
   /** Resolves when every submission is known. */
   async known(): Promise<void> {
     while (this.#open.size > 0) await Promise.all(this.#open);
@@ -71,21 +90,29 @@ export class Submissions {
 
   async #untilKnown(task: PlannedTask, number: number): Promise<void> {
     const { clients, random, signal, sleep } = this.#options;
-    const askedAt = ledgerNow();
+    const asked: Asked = { task, askedAt: ledgerNow(), first: undefined };
+    this.#asked.add(asked);
     const ofAccount = clients(task.account);
-    let first: { readonly answer: Answer; readonly at: number } | undefined;
     for (let tries = 0; ; tries++) {
       const client = ofAccount[(number + tries) % ofAccount.length];
       if (!client) throw new Error(`${task.account} has no client`);
       // A refusal after an unknown outcome says nothing of the first try.
       const answered = await this.#ask(client, task);
-      const answer = first && answered === "rejected" ? "unknown" : answered;
+      const answer = asked.first && answered === "rejected" ? "unknown" : answered;
       const at = ledgerNow();
-      if (!first && answer === "unknown") this.counts.unknown += 1;
-      first ??= { answer, at };
+      if (!asked.first && answer === "unknown") this.counts.unknown += 1;
+      const first = asked.first ?? { answer, at };
+      asked.first = first;
       if (answer !== "unknown" || signal.aborted) {
         if (first.answer === "unknown" && answer !== "unknown") this.counts.unknown -= 1;
-        this.#note(task, { askedAt, answeredAt: first.at, firstAnswer: first.answer, answer, knownAt: at });
+        this.#asked.delete(asked);
+        this.#note(task, {
+          askedAt: asked.askedAt,
+          answeredAt: first.at,
+          firstAnswer: first.answer,
+          answer,
+          knownAt: at,
+        });
         if (answer === "accepted") this.#accepted(client, task, number);
         return;
       }
@@ -111,9 +138,8 @@ export class Submissions {
     }
   }
 
-  #note(task: PlannedTask, times: Omit<SubmissionRecord, "account" | "taskId" | "kind">): void {
-    const { account, taskId, kind } = task;
-    this.submitted.push({ ...task, record: { account, taskId, kind, ...times } });
+  #note(task: PlannedTask, times: Times): void {
+    this.#known.push(submittedOf(task, times));
     if (times.answer === "accepted") this.counts.accepted += 1;
     if (times.answer === "rejected") this.counts.rejected += 1;
   }
@@ -148,6 +174,13 @@ export class Submissions {
       return undefined;
     }
   }
+}
+
+type Times = Omit<SubmissionRecord, "account" | "taskId" | "kind">;
+
+function submittedOf(task: PlannedTask, times: Times): Submitted {
+  const { account, taskId, kind } = task;
+  return { ...task, record: { account, taskId, kind, ...times } };
 }
 
 function track(group: Set<Promise<void>>, work: Promise<void>): void {

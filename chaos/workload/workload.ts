@@ -154,7 +154,8 @@ class RunningWorkload implements Workload {
     await patiently(readMs, () => this.#agents.lookAtRows());
     const shown = await this.#list();
     this.#readLedger();
-    const { submitted, observations, bugs, skipped } = this.#submissions;
+    const { observations, bugs, skipped } = this.#submissions;
+    const submitted = this.#submissions.submitted();
     const wallStart = wallStartNow();
     return {
       history: historyOf({
