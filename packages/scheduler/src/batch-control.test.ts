@@ -3,7 +3,15 @@ import { aFlow, FakeClock } from "@sluice/core/testing";
 import { controlTopic } from "@sluice/queue";
 import { createMemorySignals } from "@sluice/queue/memory";
 import { silentLogger } from "@sluice/runtime";
-import { type Heeded, type PauseRecord, type PauseTarget, pausedUntil, type Store, type TaskRow } from "@sluice/store";
+import {
+  type Heeded,
+  type PauseRecord,
+  type PauseTarget,
+  pausedUntil,
+  type Store,
+  type TaskRow,
+  type TaskSelection,
+} from "@sluice/store";
 import { expect, onTestFinished, test } from "vitest";
 import { createBatchControl } from "./batch-control.ts";
 import { pausedGate } from "./partition/gates/paused.ts";
@@ -164,4 +172,28 @@ test("a row waits for a pause whose filter it passes as a whole", async () => {
   expect(control.isPausedUntil(pausedUntil(1))).toBe(true);
   expect(control.isPausedUntil(pausedUntil(2))).toBe(false);
   expect(control.filterPauses).toEqual([1]);
+});
+
+test("a row is compared with the filters of its own account only, in the order of the pauses", async () => {
+  const { clock, control, pause } = startControl();
+  let looks = 0;
+  const counted = (filter: TaskSelection): TaskSelection =>
+    new Proxy(filter, {
+      get(target, name) {
+        looks++;
+        return Reflect.get(target, name);
+      },
+    });
+  for (let index = 0; index < 100; index++)
+    pause({ kind: "tasks", filter: counted({ accountId: AccountId("other"), priority: 1 }) });
+  pause({ kind: "tasks", filter: { accountId, priority: 2 } });
+  pause({ kind: "tasks", filter: { accountId } });
+  await clock.advance(1_000);
+  const row = { ...echo, taskId: TaskId("a1"), status: "Enqueued", tags: [], priority: 2, enqueuedAt: 5 };
+  looks = 0;
+  expect(control.pauseOf(row as unknown as TaskRow)?.number).toBe(101);
+  expect(control.pauseOf({ ...row, accountId: AccountId("third") } as unknown as TaskRow)).toBeUndefined();
+  expect(looks).toBe(0);
+  expect(control.pauseOf({ ...row, accountId: AccountId("other"), priority: 1 } as unknown as TaskRow)?.number).toBe(1);
+  expect(control.filterPauses).toHaveLength(102);
 });

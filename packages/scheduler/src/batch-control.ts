@@ -106,9 +106,7 @@ export function createBatchControl({ clock, log, store, signals }: BatchControlD
         known.accounts.has(accountId) ||
         known.flows.has(flowKey({ accountId, functionName }))),
     pauseOf: (row) =>
-      known.filters.length === 0
-        ? undefined
-        : known.filters.find(({ target }) => target.kind === "tasks" && passes(target.filter, row)),
+      known.filters.get(row.accountId)?.find(({ target }) => target.kind === "tasks" && passes(target.filter, row)),
     isPausedUntil: (dueAt) => known.filterPauses.some((number) => pausedUntil(number) === dueAt),
     get filterPauses() {
       return known.filterPauses;
@@ -145,7 +143,8 @@ interface Known {
   readonly flows: ReadonlySet<string>;
   readonly accounts: ReadonlySet<string>;
   readonly queues: ReadonlySet<string>;
-  readonly filters: readonly PauseRecord[];
+  /** By the account whose rows they are for: nobody pays for those of others. */
+  readonly filters: ReadonlyMap<string, readonly PauseRecord[]>;
   readonly filterPauses: readonly number[];
   readonly operations: readonly OpenOperation[];
   /** Equal for equal knowledge. */
@@ -154,17 +153,24 @@ interface Known {
 
 function know({ pauses, operations }: Heeded): Known {
   const [flows, accounts, queues] = [new Set<string>(), new Set<string>(), new Set<string>()];
-  const filters: PauseRecord[] = [];
+  const filters = new Map<string, PauseRecord[]>();
+  const filterPauses: number[] = [];
   for (const pause of pauses) {
     const { target } = pause;
     if (target.kind === "function") flows.add(flowKey(target));
     else if (target.kind === "account") accounts.add(target.accountId);
     else if (target.kind === "queue") queues.add(target.queue);
-    else filters.push(pause);
+    else {
+      const { accountId } = target.filter;
+      const ofAccount = filters.get(accountId) ?? [];
+      filters.set(accountId, ofAccount);
+      ofAccount.push(pause);
+      filterPauses.push(pause.number);
+    }
   }
   return {
     ...{ size: flows.size + accounts.size + queues.size, flows, accounts, queues, filters },
-    filterPauses: filters.map(({ number }) => number),
+    filterPauses,
     operations,
     fingerprint: JSON.stringify([
       pauses.map(({ number }) => number),
