@@ -27,7 +27,7 @@ import { type FlowLimits, limitsOf } from "./limits.ts";
 
 /** The limits of a flow; undefined: its function is not there, or was never read. */
 export function flowLimits(
-  { accounts, routes, queues }: PartitionContext,
+  { accounts, routes, queues }: Pick<PartitionContext, "accounts" | "routes" | "queues">,
   flow: Flow,
   record: FunctionRecord | undefined,
 ): FlowLimits | undefined {
