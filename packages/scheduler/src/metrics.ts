@@ -80,12 +80,12 @@ export function schedulerMetrics(registry: Registry) {
     slowedFlows: counter("slowed_flows_total", "Times that a flow was slowed down because too much of it was refused."),
     preempted: counter("preempted_attempts_total", "Attempts that were stopped to make room for urgent tasks."),
     throttledFlows: new Gauge({
-      name: "sluice_scheduler_throttled_flows",
+      name: "sluice_scheduler_slowed_down_flows",
       help: "Flows that are held back now because their downstream refused too much, or asked for a pause.",
       registers,
     }),
     throttledRate: new Gauge({
-      name: "sluice_scheduler_throttled_rate_attempts_per_second",
+      name: "sluice_scheduler_slowed_down_rate_attempts_per_second",
       help: "Sum of the rates of those flows.",
       registers,
     }),

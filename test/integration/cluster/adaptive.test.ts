@@ -44,7 +44,7 @@ test("all of a backlog succeeds without a retry, few calls are refused once the 
   for await (const result of client.submitMany(tasks)) expect(result.ok).toBe(true);
 
   const isHeldBack = async () =>
-    (await metric("sluice_scheduler_throttled_flows")) === 1 && (await metric(rateName)) > 0;
+    (await metric("sluice_scheduler_slowed_down_flows")) === 1 && (await metric(rateName)) > 0;
   await eventually(isHeldBack, { timeoutMs: 60_000, everyMs: 50 });
   const callsUntilFound = downstream.calls.length;
   const ended = await eventually(
@@ -71,7 +71,7 @@ test("all of a backlog succeeds without a retry, few calls are refused once the 
   expect(await metric("sluice_scheduler_slowed_flows_total")).toBeGreaterThan(0);
 });
 
-const rateName = "sluice_scheduler_throttled_rate_attempts_per_second";
+const rateName = "sluice_scheduler_slowed_down_rate_attempts_per_second";
 
 async function metric(name: string): Promise<number> {
   const text = await (await fetch(`http://${cluster.service("scheduler-0").httpAddress}/metrics`)).text();
