@@ -22,7 +22,7 @@ const command = new Command("drill:upgrade")
       .conflicts("minutesLong"),
   )
   .option("--rate <n>", "submissions per second", positive, 40)
-  .option("--seed <n>", "makes the tasks", Number, 1)
+  .option("--seed <n>", "makes the tasks", wholeNumber, 1)
   .option("--out <folder>", "where to write the figures as JSON, and the services' logs")
   .parse();
 const { from, minutesLong, fast, rate, seed, out } = command.opts<{
@@ -70,6 +70,11 @@ try {
     console.error(`drill:upgrade: ${cause.message}`);
     process.exitCode = 1;
   }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("must be a whole number above 0");
+  return Number(text);
 }
 
 function positive(text: string): number {

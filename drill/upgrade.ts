@@ -29,10 +29,10 @@ export const upwards: readonly ServiceKind[] = ["api-server", "scheduler", "agen
 
 /** Tasks that must start between two steps, and how long that may take. */
 const startsBetween = { count: 30, withinMs: 60_000 };
-/** There should be something to lose. */
-const runsBefore = { count: 2, withinMs: 20_000, lookMs: 100 };
+/** There should be something to lose; with less than `leastCount` nothing would be shown. */
+const runsBefore = { count: 2, leastCount: 1, withinMs: 60_000, lookMs: 100 };
 
-/** Resolves when every service was replaced. Rejects when one does not become ready, or tasks do not start any more. */
+/** Resolves when every service was replaced. Rejects when one does not become ready, nothing runs that it could disturb, or tasks do not start any more. */
 export async function rollUpgrade(stage: Stage, options: UpgradeOptions = {}): Promise<Step[]> {
   const { to = "again", order = upwards, onGone } = options;
   const steps: Step[] = [];
@@ -66,11 +66,14 @@ async function ownedBy({ arena }: Stage, service: string): Promise<readonly Part
   return (await arena.partitions()).get(service) ?? [];
 }
 
-/** On the agent, or anywhere. Goes on without when chance gives it nothing: the table then shows that. */
+/** On the agent, or anywhere. Rejects when nothing does. */
 async function untilSomethingRuns({ workload, sleep }: Stage, agentId: string | undefined): Promise<void> {
   const isMine = (task: { readonly agentId: string }) => agentId === undefined || task.agentId === agentId;
+  const count = () => workload.running().filter(isMine).length;
   for (let waitedMs = 0; waitedMs < runsBefore.withinMs; waitedMs += runsBefore.lookMs) {
-    if (workload.running().filter(isMine).length >= runsBefore.count) return;
+    if (count() >= runsBefore.count) return;
     await sleep(runsBefore.lookMs);
   }
+  if (count() >= runsBefore.leastCount) return;
+  throw new Error(`nothing runs on ${agentId ?? "any agent"}, so its upgrade could disturb nothing`);
 }

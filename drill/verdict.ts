@@ -2,9 +2,10 @@
 import { check, type Execution, type Violation } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type { Evidence, Samples, TaskKind } from "../chaos/contract.ts";
+import { plainKinds } from "../chaos/evidence/facts.ts";
 import { handOffGaps, startDelays } from "./gaps.ts";
 import { ownerlessGaps } from "./ownership.ts";
-import type { Step } from "./upgrade.ts";
+import { type Step, upwards } from "./upgrade.ts";
 
 export interface VerdictOptions {
   /** How long an agent lets running attempts go on. */
@@ -41,8 +42,6 @@ export interface Verdict {
   readonly broken: readonly string[];
 }
 
-/** Succeed at their first attempt unless somebody takes that from them. */
-const plain: ReadonlySet<TaskKind> = new Set(["short", "medium", "long", "delayed"]);
 const gapMsMax = 1_000;
 /** The agent's clock started a little later than ours. */
 const toleranceMs = 500;
@@ -54,7 +53,7 @@ export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drain
   const isPlain = ({ seq }: Execution) => {
     const row = rows.get(seq);
     const kind = row && kindOf.get(`${row.accountId}/${row.taskId}`);
-    return kind !== undefined && plain.has(kind);
+    return kind !== undefined && plainKinds.has(kind);
   };
   const executions = (history.executions ?? []).filter(isPlain);
   const results = steps.map((step) => resultOf(step, executions));
@@ -83,6 +82,7 @@ export function judgeUpgrade(evidence: Evidence, steps: readonly Step[], { drain
     ...say("attempt handed back too early", tooEarly(executions, steps, drainMs).map(describe)),
     ...say("wrong end of a task", wrongEnds(history.rows ?? [], isPlainRow(kindOf))),
     ...tooLong("partitions had no owner", ownerlessMs, gapMsMax),
+    ...untouched(results),
     ...tooLong("nothing was dispatched after a hand-off", dispatchGapMs, gapMsMax + (calmDelayMs?.p99 ?? 0)),
   ];
   return {
@@ -157,7 +157,7 @@ function wrongEnds(rows: readonly Task[], isPlainTask: (row: Task) => boolean): 
 }
 
 function isPlainRow(kindOf: ReadonlyMap<string, TaskKind>): (row: Task) => boolean {
-  return ({ accountId, taskId }) => plain.has(kindOf.get(`${accountId}/${taskId}`) ?? "stopped");
+  return ({ accountId, taskId }) => plainKinds.has(kindOf.get(`${accountId}/${taskId}`) ?? "stopped");
 }
 
 function describe({ seq, attempt, agentId, how, endedAt }: Execution): string {
@@ -171,8 +171,18 @@ function say(what: string, cases: readonly string[]): string[] {
   return [`${cases.length} × ${what}: ${first}${cases.length > 3 ? "; …" : ""}`];
 }
 
+/** Kinds of services of which no replacement met a running attempt. */
+function untouched(results: readonly StepResult[]): string[] {
+  return upwards.flatMap((kind) =>
+    results.some((step) => step.kind === kind && step.running > 0)
+      ? []
+      : [`not measured: what the replacement of a service (${kind}) does to what runs`],
+  );
+}
+
 function tooLong(what: string, found: Samples | undefined, maxMs: number): string[] {
-  if (!found || found.p99 <= maxMs) return [];
+  if (!found) return [`not measured: how long ${what}`];
+  if (found.p99 <= maxMs) return [];
   return [`${what} for ${Math.round(found.p99)} ms (p99), more than ${Math.round(maxMs)}`];
 }
 
