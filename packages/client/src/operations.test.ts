@@ -26,6 +26,16 @@ test("a function, the account, a queue or a filter is paused once, listed, and r
   await expect(client.operations.pause({} as PauseTarget)).rejects.toBeInstanceOf(InvalidArgument);
 });
 
+test("an empty text in a filter is refused: it would mean every task", async () => {
+  await using server = await startFakeServer();
+  await using client = connect({ address: server.address });
+  for (const filter of [{ function: "" }, { tag: "" }, { function: "f", taskIdPrefix: "" }]) {
+    await expect(client.operations.deleteTasks(filter)).rejects.toBeInstanceOf(InvalidArgument);
+    await expect(client.operations.pause({ tasks: filter })).rejects.toBeInstanceOf(InvalidArgument);
+  }
+  expect(server.place.operations.size + server.place.pauses.size).toBe(0);
+});
+
 test("an operation is started once although its answer gets lost, and watched until it has ended", async () => {
   await using server = await startFakeServer();
   await using client = connect({ address: server.address });

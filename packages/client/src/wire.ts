@@ -45,7 +45,13 @@ export function wireStatus(status: TaskStatus | undefined): WireStatus {
   throw new InvalidArgument("invalid", "INVALID_STATUS", message, { field: "status" });
 }
 
+/** Throws `InvalidArgument` on an empty text: on the wire it would filter nothing, and an unset variable would mean every task. */
 export function selectionToWire(selection: TaskSelection): TaskSelector {
+  for (const name of ["function", "taskIdPrefix", "tag"] as const) {
+    if (selection[name] !== "") continue;
+    const message = `${name} is empty; leave it out to mean any`;
+    throw new InvalidArgument("invalid", "INVALID_FILTER", message, { field: name });
+  }
   return {
     function: selection.function ?? "",
     status: wireStatus(selection.status),

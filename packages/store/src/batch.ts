@@ -82,12 +82,18 @@ export interface Heeded {
   readonly operations: readonly OpenOperation[];
 }
 
+/** Of all accounts, and of queues. */
+export const pausesMax = 10_000;
+
 export interface ControlRecords {
-  /** One that holds already stays as it is, and is returned. */
-  pause(pause: NewPause): Promise<PauseRecord>;
+  /**
+   * One that holds already stays as it is, and is returned. Undefined: there are `pausesMax` already, of all accounts; no owner
+   * would heed more.
+   */
+  pause(pause: NewPause, options?: { readonly pausesMax: number }): Promise<PauseRecord | undefined>;
   /** False: it did not hold. */
   resume(pauseId: string): Promise<boolean>;
-  /** By number, at most 10,000; undefined: of all accounts, and of queues. */
+  /** By number, all there are; undefined: of all accounts, and of queues. */
   pauses(accountId: AccountId | undefined): Promise<PauseRecord[]>;
   /**
    * Of all lanes that ever had an owner. The same id again changes nothing, and returns what was started with it; of the

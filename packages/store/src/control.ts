@@ -1,15 +1,16 @@
 // Pauses and operations as records. There are few of them: people make them.
 import type { AccountId, EpochMs, Lane } from "@sluice/core";
-import type {
-  ControlRecords,
-  Heeded,
-  NewOperation,
-  OpenOperation,
-  OperationKind,
-  OperationProgress,
-  OperationRecord,
-  PauseRecord,
-  PauseTarget,
+import {
+  type ControlRecords,
+  type Heeded,
+  type NewOperation,
+  type OpenOperation,
+  type OperationKind,
+  type OperationProgress,
+  type OperationRecord,
+  type PauseRecord,
+  type PauseTarget,
+  pausesMax,
 } from "./batch.ts";
 import type { TaskSelection } from "./index.ts";
 import { leftLanes } from "./matching.ts";
@@ -18,7 +19,8 @@ import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
 const kinds = ["stop", "delete"] as const satisfies readonly OperationKind[];
-const pausesMax = 10_000;
+/** Many calls at the same moment may each find the last place. */
+const readMax = pausesMax + 1_000;
 /** How long an operation can be read after its end. */
 const keptMs = 30 * 86_400_000;
 
@@ -29,7 +31,8 @@ const pauseStatement = statement(
   "pause",
   `
 insert into pauses as p (pause_id, account_id, target, reason, created_by, created_at)
-values ($1::text, $2::text, $3::jsonb, $4::text, $5::text, ${nowSql("$6")})
+select $1::text, $2::text, $3::jsonb, $4::text, $5::text, ${nowSql("$6")}
+where (select count(*) from pauses) < $7::int8 or exists (select from pauses where pause_id = $1::text)
 on conflict (pause_id) do update set pause_id = excluded.pause_id
 returning ${pauseColumns}`,
 );
@@ -42,13 +45,13 @@ const resumeStatement = statement(
 /** Index: pauses_account. */
 const pausesOfStatement = statement(
   "pauses_of",
-  `select ${pauseColumns} from pauses p where p.account_id = $1::text order by p.pause_number limit ${pausesMax}`,
+  `select ${pauseColumns} from pauses p where p.account_id = $1::text order by p.pause_number limit ${readMax}`,
 );
 
 /** Index: pauses_pause_number_key. */
 const allPausesStatement = statement(
   "all_pauses",
-  `select ${pauseColumns} from pauses p order by p.pause_number limit ${pausesMax}`,
+  `select ${pauseColumns} from pauses p order by p.pause_number limit ${readMax}`,
 );
 
 /**
@@ -222,7 +225,7 @@ export function controlRecords(database: Database): ControlRecords {
   }
 
   return {
-    async pause({ pauseId, target, reason, createdBy }) {
+    async pause({ pauseId, target, reason, createdBy }, options = { pausesMax }) {
       const parameters = [
         pauseId,
         accountOf(target) ?? null,
@@ -230,10 +233,10 @@ export function controlRecords(database: Database): ControlRecords {
         reason,
         createdBy,
         database.now(),
+        options.pausesMax,
       ];
       const [row] = await sql.query<PauseColumns>(pauseStatement, parameters);
-      if (row === undefined) throw new Error("a pause is there after it was inserted");
-      return toPause(row);
+      return row && toPause(row);
     },
     async resume(pauseId) {
       return (await sql.query(resumeStatement, [pauseId])).length === 1;

@@ -1,12 +1,13 @@
 // Pauses and operations.
 import { type AccountId, laneCount } from "@sluice/core";
-import type {
-  ControlRecords,
-  OpenOperation,
-  OperationProgress,
-  OperationRecord,
-  PauseRecord,
-  PauseTarget,
+import {
+  type ControlRecords,
+  type OpenOperation,
+  type OperationProgress,
+  type OperationRecord,
+  type PauseRecord,
+  type PauseTarget,
+  pausesMax,
 } from "@sluice/store";
 import { selectsFor } from "./batch-records.ts";
 import type { Model } from "./model-store.ts";
@@ -58,11 +59,12 @@ export function controlRecords(model: Model): ControlRecords {
   }
 
   return {
-    async pause({ pauseId, target, reason, createdBy }) {
+    async pause({ pauseId, target, reason, createdBy }, options = { pausesMax }) {
       const number = ++tables.lastPause;
       const texts = { pauseId: storable(pauseId), reason: storable(reason) };
       const known = tables.pauses.get(texts.pauseId);
       if (known) return copyJson(known);
+      if (tables.pauses.size >= options.pausesMax) return undefined;
       const pause = { ...texts, target: copyJson(target), createdBy, number, createdAt: model.now() };
       tables.pauses.set(pause.pauseId, pause);
       return copyJson(pause);

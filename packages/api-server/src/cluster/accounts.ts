@@ -11,7 +11,6 @@ import { accountTopic, type Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import type { AccountRecord, Store, AccountSettings as StoredSettings } from "@sluice/store";
 import type { ApiServerConfig } from "../config.ts";
-import { checkAccountLimit } from "../functions/reserved.ts";
 import { parseRate } from "../functions/settings.ts";
 import { pageToken, parsePageToken } from "../wire/page-token.ts";
 import { checkInteger } from "../wire/text.ts";
@@ -48,7 +47,6 @@ export function createAccountCalls({ config, authorize, store, signals, log }: A
       const changed = parseSettings(settings ?? {});
       // Without authentication nothing creates the one account that there is.
       if (config.auth !== "none") await read(accountId);
-      await checkAccountLimit(store, accountId, changed.concurrencyMax);
       const record = await store.accounts.update(accountId, changed);
       signals.send(accountTopic, accountId);
       log.info("changed the limits of an account", { operator, accountId, ...changed });

@@ -1,6 +1,7 @@
 // What functions have reserved of the concurrency of their account. Checked when somebody changes either, as far as can be seen
-// then: of two changes at the same moment both may pass. Owners never start more than the account may run, in any case.
-import { type AccountId, AppError, type Flow } from "@sluice/core";
+// then: of two changes at the same moment both may pass, and an operator may limit an account to less than its functions have
+// reserved. Owners never start more than the account may run, in any case.
+import { AppError, type Flow } from "@sluice/core";
 import { type FunctionSettings, type Reservation, reservationsMax, type Store } from "@sluice/store";
 
 const field = "settings.concurrency_reserved";
@@ -49,25 +50,6 @@ export async function checkChangedReserved(
   if (changed.concurrencyReserved === undefined && changed.concurrencyMax === undefined) return;
   const [record] = await registries.functions.read([flow]);
   if (record !== undefined) await checkReserved(registries, flow, { ...record.settings, ...changed });
-}
-
-/** Throws `BELOW_RESERVED` if an account that may run so many at a time (0: any number) has promised its functions more. */
-export async function checkAccountLimit(
-  { functions }: Pick<Registries, "functions">,
-  accountId: AccountId,
-  concurrencyMax: number | undefined,
-): Promise<void> {
-  if (concurrencyMax === undefined || concurrencyMax === 0) return;
-  const reserved = await functions.reserved([accountId]);
-  const taken = sumOf(reserved);
-  if (taken <= concurrencyMax) return;
-  throw new AppError(
-    "precondition",
-    "BELOW_RESERVED",
-    `${taken} are reserved for ${reserved.length} functions of account ${accountId}, more than ${concurrencyMax}: ` +
-      `set at least ${taken}, or lower concurrency_reserved of its functions first`,
-    { field: "settings.concurrency_max" },
-  );
 }
 
 function slotsOf({ concurrencyReserved, concurrencyMax }: Wanted): number {

@@ -1,9 +1,10 @@
 // Pauses, and operations on many tasks. Everything here only writes what owners heed: they do the work.
+import { isDeepStrictEqual } from "node:util";
 import { AccountId, AppError, invalid, type Random } from "@sluice/core";
 import type { Api, CallContext, OperationServiceService, PauseTarget as WireTarget } from "@sluice/protocol";
 import { controlTopic, type Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
-import type { OperationProgress, PauseTarget, Store } from "@sluice/store";
+import { type OperationProgress, type PauseTarget, pausesMax, type Store, type TaskSelection } from "@sluice/store";
 import type { Authenticate } from "../accounts/authenticate.ts";
 import { createAuthorizeOperator } from "../cluster/operators.ts";
 import type { ApiServerConfig } from "../config.ts";
@@ -22,7 +23,7 @@ export interface OperationApiOptions {
 }
 
 /** Every row that is read is compared with each of an account's. */
-const pausesMax = 100;
+const pausesOfAccountMax = 100;
 /** At work at the same time, of an account. */
 const operationsMax = 10;
 const reasonLengthMax = 256;
@@ -57,9 +58,22 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
     return { caller, target };
   }
 
+  /** A pause of what is misspelt would look like one that holds. Throws `FUNCTION_NOT_FOUND` and `QUEUE_NOT_FOUND`. */
+  async function assertThere(target: PauseTarget): Promise<void> {
+    if (target.kind === "function") {
+      const [found] = await store.functions.read([target]);
+      if (found === undefined) throw notFound("FUNCTION_NOT_FOUND", `there is no function ${target.functionName}`);
+    }
+    if (target.kind === "queue") {
+      const queues = [...(await store.lanes.allFloors()).keys()];
+      if (queues.includes(target.queue)) return;
+      throw notFound("QUEUE_NOT_FOUND", `there is no queue ${target.queue}; there are: ${queues.join(", ")}`);
+    }
+  }
+
   async function assertRoomFor(pauseId: string, target: PauseTarget): Promise<void> {
     const known = await store.control.pauses(accountOf(target));
-    if (known.length < pausesMax || known.some((pause) => pause.pauseId === pauseId)) return;
+    if (known.length < pausesOfAccountMax || known.some((pause) => pause.pauseId === pauseId)) return;
     throw new AppError(
       "exhausted",
       "TOO_MANY_PAUSES",
@@ -82,8 +96,13 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
       const { caller, target } = await targetOf(request.target, context);
       const reason = checkText(request.reason, "reason", reasonLengthMax);
       const pauseId = pauseIdOf(target);
+      await assertThere(target);
       await assertRoomFor(pauseId, target);
       const pause = await store.control.pause({ pauseId, target, reason, createdBy: caller });
+      if (pause === undefined) {
+        const message = `the cluster has ${pausesMax} pauses, all that owners heed; resume some`;
+        throw new AppError("exhausted", "TOO_MANY_PAUSES", message);
+      }
       signals.send(controlTopic, "");
       log.info("paused", { accountId: caller, pauseId, target });
       return toWirePause(pause);
@@ -121,10 +140,9 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
       const before = await store.control.operation(operationId);
       if (before === undefined) await assertFewAtWork(accountId);
       const started = await store.control.start({ operationId, kind, filter, createdBy: caller });
-      if (started.filter.accountId !== accountId) {
-        throw new AppError("exists", "OPERATION_EXISTS", `the id ${operationId} is taken; choose another one`, {
-          field: "operation_id",
-        });
+      if (started.kind !== kind || !isSame(started.filter, filter)) {
+        const message = `the id ${operationId} is taken by another operation; choose another one`;
+        throw new AppError("exists", "OPERATION_EXISTS", message, { field: "operation_id" });
       }
       signals.send(controlTopic, "");
       log.info("started an operation", { accountId: caller, operationId, kind, filter });
@@ -187,4 +205,14 @@ function checkId(operationId: string): string {
     "operation_id",
     "a letter or `_`, then letters, digits, `_` or `-`, at most 64 characters",
   );
+}
+
+function notFound(reason: string, message: string): AppError {
+  return new AppError("not_found", reason, message, { field: "target" });
+}
+
+/** Filters as they are stored, without what is undefined. */
+function isSame(one: TaskSelection, other: TaskSelection): boolean {
+  const stored = (selection: TaskSelection) => JSON.parse(JSON.stringify(selection)) as unknown;
+  return isDeepStrictEqual(stored(one), stored(other));
 }

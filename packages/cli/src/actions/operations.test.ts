@@ -30,7 +30,19 @@ test("functions, accounts, queues and filters are paused, listed and resumed", a
 
 test("what is not said is a mistake of the command line, not everything", async () => {
   await using world = await startWorld();
-  for (const line of [["pause"], ["pause", "f", "--queue", "q0"], ["tasks", "stop"], ["tasks", "delete"]]) {
+  // Those with an empty text are what a script says whose variable is not set.
+  const lines = [
+    ["pause"],
+    ["pause", ""],
+    ["pause", "--tag", ""],
+    ["pause", "f", "--queue", "q0"],
+    ["tasks", "stop"],
+    ["tasks", "stop", "--prefix", ""],
+    ["tasks", "delete"],
+    ["tasks", "delete", ""],
+    ["tasks", "delete", "f", "--tag", ""],
+  ];
+  for (const line of lines) {
     expect((await world.sluice(line)).exitCode, line.join(" ")).toBe(exitCodes.usage);
   }
   expect(world.server.place.operations.size + world.server.place.pauses.size).toBe(0);

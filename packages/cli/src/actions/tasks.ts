@@ -1,7 +1,7 @@
 // Reading tasks, watching and stopping them.
 import type { Priority, Task, TaskFilter, TaskSelection } from "@sluice/client";
 import type { Context } from "../context.ts";
-import { type ExitCode, exitCodes } from "../errors.ts";
+import { type ExitCode, exitCodes, UsageError } from "../errors.ts";
 import { formatData, formatDuration, formatTime, printable, statusStyle, taskJson } from "../format.ts";
 import { type Cell, writeJson, writeNote, writeTable } from "../output.ts";
 
@@ -86,6 +86,10 @@ export function selectionOf(
   functionName: string | undefined,
   options: SelectionOptions,
 ): TaskSelection {
+  const { prefix, tag } = options;
+  for (const [name, value] of Object.entries({ "the function": functionName, "--prefix": prefix, "--tag": tag })) {
+    if (value === "") throw new UsageError(`${name} is empty, perhaps an unset variable; leave it out to mean any`);
+  }
   return {
     ...(functionName !== undefined && { function: functionName }),
     ...(options.status !== undefined && { status: options.status }),

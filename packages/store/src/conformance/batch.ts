@@ -30,7 +30,18 @@ function describePauses(subject: Subject): void {
     expect([await control.resume("a"), await control.resume("a")]).toEqual([true, false]);
     expect((await control.heed()).pauses).toEqual([]);
     const anew = await control.pause({ pauseId: "a", target: function_, reason: "", createdBy: account });
-    expect(anew.number).toBeGreaterThan(first.number);
+    expect(anew?.number).toBeGreaterThan(first?.number ?? 0);
+  });
+
+  test("no more are taken than owners read; one that holds already is returned all the same", async () => {
+    const { control } = subject.store;
+    const pause = (pauseId: string) =>
+      control.pause({ pauseId, target: function_, reason: "", createdBy: account }, { pausesMax: 2 });
+    expect([await pause("a"), await pause("b")]).toMatchObject([{ pauseId: "a" }, { pauseId: "b" }]);
+    expect(await pause("c")).toBeUndefined();
+    expect(await pause("a")).toMatchObject({ pauseId: "a" });
+    await control.resume("b");
+    expect(await pause("c")).toMatchObject({ pauseId: "c" });
   });
 
   test("an account lists its own pauses, those of queues are nobody's, and operators list all", async () => {
