@@ -71,7 +71,7 @@ const once: Check = {
   about: "Nothing runs again, as the same attempt or after one that ended well, unless its agent died or was fenced.",
   check: (facts) =>
     repetitions(facts).map(({ earlier, later }) => {
-      const message = `${describeExecution(later)} started at ${later.startedAt} ms, after ${describeExecution(earlier)} had ${earlier.how === "ok" ? "ended well" : "started"} at ${earlier.endedAt ?? earlier.startedAt} ms, whose agent was neither dead nor fenced`;
+      const message = `${describeExecution(later)} started at ${later.startedAt} ms, after ${describeExecution(earlier)} had ${earlier.how === "ok" ? "ended well" : "started"} at ${earlier.endedAt ?? earlier.startedAt} ms, whose agent had not died or been fenced at that time`;
       return violation(once, message, later.seq);
     }),
 };

@@ -81,15 +81,13 @@ describe("executed twice", () => {
     const rows = [aRow({ endedAt: 1_063_000 })];
     const history = { rows, executions: [anExecution(), later], lives: [aLife({ downAt: 61_000 }), other] };
     expect(brokenBy({ history })).toEqual(["executed-twice"]);
-    // Its agent was cut off all the time, and given up.
-    const cut: FaultMark = { kind: "cut", where: "agent-0 > api-server-0", from: 1_500, until: 70_000 };
-    expect(brokenBy({ history }, [cut])).toEqual([]);
-    // Another one was.
-    expect(brokenBy({ history }, [{ ...cut, where: "agent-1 > api-server-0" }])).toEqual(["executed-twice"]);
-    // It was back at once, and had a journal.
-    const back = aLife({ incarnation: () => 2, upAt: 9_000 });
-    const lives = [aLife({ downAt: 8_000 }), back, other];
-    expect(brokenBy({ history: { ...history, lives } }, [cut])).toEqual(["executed-twice"]);
+    // Nobody heard of the agent until it was given up.
+    const silent = [aLife({ downAt: 21_000 }), other];
+    expect(brokenBy({ history: { ...history, lives: silent } })).toEqual([]);
+    // It was killed, and had a journal.
+    const blow: FaultMark = { kind: "crash", where: "agent-0", from: 21_000, until: 22_000 };
+    expect(brokenBy({ history: { ...history, lives: silent } }, [blow])).toEqual(["executed-twice"]);
+    expect(brokenBy({ history: { ...history, lives: silent } }, [{ ...blow, where: "agent-1" }])).toEqual([]);
   });
   test("the next attempt of one that had ended well", () => {
     const next = { executions: [anExecution(), { ...again, attempt: 2 }], rows: [aRow({ attempt: 2 })] };
@@ -129,7 +127,9 @@ describe("a further attempt", () => {
     expect(broken(stopped, 1_600)).toEqual([]);
     expect(broken(undefined, 1_600)).toEqual([]);
     expect(broken(stopped, 2_510)).toEqual(["first-attempt"]);
-    expect(broken({ ...stopped, endedAt: 1_020 }, 2_400)).toEqual(["first-attempt"]);
+    const blow: FaultMark = { kind: "crash", where: "agent-0", from: 2_400, until: 2_600 };
+    expect(broken({ ...stopped, endedAt: 1_020 }, 2_400, blow)).toEqual(["first-attempt"]);
+    expect(broken({ ...stopped, endedAt: 2_390 }, 2_400, blow)).toEqual([]);
   });
   test("has one if its agent was told to leave, and none if another one was", () => {
     expect(broken(stopped, undefined, leave)).toEqual([]);
