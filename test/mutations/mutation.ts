@@ -32,6 +32,8 @@ export interface Proof {
   readonly isAlone?: boolean;
   /** A smaller world makes some meetings likelier. */
   readonly size?: WorldSize;
+  /** Much waits, before anything fails. */
+  readonly rush?: boolean;
   /** Virtual minutes with faults; default half a minute. */
   readonly minutes?: number;
   /** The search begins here; default 1. */
@@ -39,9 +41,15 @@ export interface Proof {
 }
 
 /** Of every run that looks for the proof; but for its seed. */
-export function optionsOf({ focus, isAlone, size, minutes }: Proof): Omit<SimulateOptions, "seed"> {
+export function optionsOf({ focus, isAlone, size, rush, minutes }: Proof): Omit<SimulateOptions, "seed"> {
   const others = [...faultKinds, ...rateNames].filter((name) => !focus.includes(name));
-  return { focus, ...(isAlone && { without: others }), ...(size && { size }), ...(minutes && { minutes }) };
+  return {
+    focus,
+    ...(isAlone && { without: others }),
+    ...(size && { size }),
+    ...(rush && { rush }),
+    ...(minutes && { minutes }),
+  };
 }
 
 /** A protection that has no mutation, or whose mutation breaks nothing. */

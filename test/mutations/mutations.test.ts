@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { checkers } from "@sluice/checkers";
 import { expect, onTestFinished, test } from "vitest";
-import { editsOf, mutated, mutationFlags, mutations, withoutVariable } from "./index.ts";
+import { editsOf, explained, mutated, mutationFlags, mutations, withoutVariable } from "./index.ts";
 
 const root = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -14,6 +15,52 @@ const run = promisify(execFile);
 test("every name is there once", () => {
   const names = mutations.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
+});
+
+/** Rules of the protocol's model, which checked what each of them is for, and what stands for them here. */
+const rules: Readonly<Record<string, readonly string[]>> = {
+  "floor in the store": ["store-floor"],
+  "floor in the agent": ["agent-floor"],
+  "attach barrier": ["barrier"],
+  "barrier list from the store": ["barrier-list"],
+  "inventory adoption": ["inventory"],
+  "floors handed over at registration, read after its row is committed": ["registration-floors", "registration-order"],
+  "self-fence and watchdog": ["self-fence", "watchdog"],
+  "incarnation in every message": ["incarnation"],
+  "exit after a self-fence": ["exit after a self-fence, and the reset of the journal"],
+  "sessions: a re-attach discards what older streams sent": ["sessions"],
+  "re-reading the row of an attempt that is missing after a re-attach": [
+    "re-reading the row of an attempt that is missing after a re-attach",
+  ],
+  "reading rows after the barrier": ["reading rows after the barrier, fenced by the floor"],
+  "hold-back of old rows": ["hold-back"],
+  "reading the row at adoption": ["adoption-read"],
+  "Stopped only on the agent's answer or death": ["stop-answer"],
+  "held rows are neither stopped, parked nor moved": [
+    "held-rows",
+    "move-barrier",
+    "overflow-barrier",
+    "expiry-barrier",
+  ],
+  "an id enters memory at pull": ["pull-marks"],
+  "lane check": ["lane check"],
+  "sweeper over every row that is neither final nor parked": ["sweeper", "sweeper-running"],
+  "max(revision, floor + 1)": ["epoch-floor"],
+  "dedupe on accept": ["dedupe"],
+  "ack after commit": ["ack after commit"],
+  "consumers named by epoch": ["consumers named by epoch"],
+  "the owner's own lease deadline": ["the owner's own lease deadline"],
+};
+
+test.each(Object.entries(rules))("%s: there is a control, or it is explained", (_rule, names) => {
+  expect(names).not.toEqual([]);
+  const known = new Set([...mutations, ...explained].map(({ name }) => name));
+  expect(names.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test("each invariant is one that a control breaks, alone or among few", () => {
+  const broken = new Set(mutations.flatMap(({ proof }) => proof.breaks));
+  expect(checkers.map(({ invariant }) => invariant).filter((invariant) => !broken.has(invariant))).toEqual([]);
 });
 
 test.each(mutations)("without $name: each edit matches exactly once", ({ name }) => {

@@ -5,11 +5,12 @@ import { explained } from "./explained.ts";
 import { limits } from "./limits.ts";
 import type { Edit, Mutation } from "./mutation.ts";
 import { ownership } from "./ownership.ts";
+import { promises } from "./promises.ts";
 import { rows } from "./rows.ts";
 
 export { explained };
 
-export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows, ...bulk, ...limits];
+export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows, ...bulk, ...limits, ...promises];
 
 /** The edits of these mutations and of those that they include, by file. Throws for a name that nobody has. */
 export function editsOf(names: readonly string[]): ReadonlyMap<string, readonly Edit[]> {

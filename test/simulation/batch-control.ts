@@ -1,5 +1,6 @@
 // What accounts do to many of their tasks at once, while everything fails: they pause and resume functions, themselves and
 // filters, and stop and delete by filter. In the end everything is resumed, and every operation ends.
+import type { StopAsked } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
 import { OperationKind, OperationState, type PauseTarget, TaskSelector, TaskStatus } from "@sluice/protocol";
 import type { Dice } from "./dice.ts";
@@ -11,6 +12,8 @@ export interface BatchControlOptions {
   readonly account: string;
   readonly functions: readonly string[];
   readonly untilMs: number;
+  /** What it asks for is added. */
+  readonly stops: StopAsked[];
 }
 
 const triesMax = 400;
@@ -19,7 +22,8 @@ const lateMs = 12_000;
 const operationsMax = 3;
 
 /** Resolves when nothing is paused and every operation has ended. */
-export async function controlBatches({ world, dice, account, functions, untilMs }: BatchControlOptions): Promise<void> {
+export async function controlBatches(options: BatchControlOptions): Promise<void> {
+  const { world, dice, account, functions, untilMs, stops } = options;
   const { clock } = world;
   const api = world.operations(`control-${account}`, account);
   const started: string[] = [];
@@ -54,6 +58,14 @@ export async function controlBatches({ world, dice, account, functions, untilMs 
     started.push(operationId);
     const kind = dice.pick([OperationKind.STOP, OperationKind.DELETE]);
     const filter = drawFilter(dice, functions);
+    const { function: name, tag, taskIdPrefix } = filter;
+    stops.push({
+      at: clock.monotonic(),
+      account,
+      function: name || undefined,
+      tag: tag || undefined,
+      taskIdPrefix: taskIdPrefix || undefined,
+    });
     try {
       await api.startOperation({ kind, filter, operationId, accountId: "" }, context());
       if (dice.chance(0.15)) await api.cancelOperation({ operationId }, context());

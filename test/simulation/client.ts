@@ -1,7 +1,7 @@
 // A client: submits, alone and in batches, again with the same token when it does not know the outcome, and again although
 // it, or its colleague, did so before; stops what was submitted; reads, lists, and asks for what belongs to others.
 
-import type { Observation, Submission, View } from "@sluice/checkers";
+import type { Observation, StopAsked, Submission, View } from "@sluice/checkers";
 import { AppError, isFinal, type TaskStatus } from "@sluice/core";
 import {
   type CallContext,
@@ -11,7 +11,7 @@ import {
   type TaskSubmission,
 } from "@sluice/protocol";
 import type { Dice } from "./dice.ts";
-import { draftTask, submitterOf } from "./drafts.ts";
+import { draftOfRush, draftTask, submitterOf } from "./drafts.ts";
 import type { SimNode } from "./net/node.ts";
 import type { World } from "./world.ts";
 
@@ -42,6 +42,7 @@ export interface ClientOptions {
     readonly submissions: Submission[];
     readonly observations: Observation[];
     readonly views: View[];
+    readonly stops: StopAsked[];
   };
 }
 
@@ -50,6 +51,7 @@ type Answer = SubmitResult["outcome"] | "accepted";
 /** Of an account. Few tasks and many faults find more per second than many tasks. */
 const tasksMax = 60;
 const triesMax = 6;
+const rushOfBatchMax = 14;
 const actions = ["submit", "submit", "submit", "batch", "again", "stop", "get", "get", "list", "foreign"] as const;
 
 export class Client {
@@ -72,6 +74,24 @@ export class Client {
     while (world.clock.monotonic() < untilMs && state.ids < tasksMax) {
       pending.push(this.#act());
       await this.#node.clock.sleep(dice.between(40, dice.pick([600, 6_000])));
+    }
+    await Promise.all(pending);
+  }
+
+  /** Submits more than can run until then, for one function. */
+  async rush(functionName: string, untilMs: number): Promise<void> {
+    const { dice, world, state, name } = this.#options;
+    const pending: Promise<void>[] = [];
+    while (world.clock.monotonic() < untilMs) {
+      const drafts = Array.from({ length: dice.between(2, rushOfBatchMax) }, () => {
+        const taskId = `t${++state.ids}`;
+        return draftOfRush(
+          { account: state.account, function: functionName, taskId, token: `${name} ${taskId}` },
+          dice,
+        );
+      });
+      pending.push(this.#submit(drafts));
+      await this.#node.clock.sleep(dice.between(300, 900));
     }
     await Promise.all(pending);
   }
@@ -163,6 +183,8 @@ export class Client {
   }
 
   async #stop(name: TaskName): Promise<void> {
+    const { record, state, world } = this.#options;
+    record.stops.push({ at: world.clock.monotonic(), account: state.account, ...name });
     const task = await this.#quietly((context) => this.#tasks.stopTask(name, context));
     if (task) this.#saw(task, "stop");
   }

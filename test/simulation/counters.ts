@@ -75,6 +75,7 @@ export const counterNames = [
   "coordinator wiped",
   "watch silent, then opened anew",
   "watch silent, and nothing said of it",
+  "watch compacted",
   "store restarted",
   "store connections cut",
   "store slow for a while",

@@ -23,6 +23,13 @@ export function draftTask({ account, function: name, taskId, token }: DraftOptio
   };
 }
 
+/** One of many that are there at once: of any priority, short, and without anything that goes wrong. */
+export function draftOfRush(options: DraftOptions, dice: Dice): TaskSubmission {
+  const behaviour: Behaviour = { steps: [{ kind: "ok", ms: dice.between(200, 800) }], termMs: 0 };
+  const payload = signed(encodeBehaviour(behaviour), options.account);
+  return { ...draftTask(options, dice), payload, delayMs: 0, expiresAfterMs: 0, tags: [] };
+}
+
 /** The account that submitted a payload. */
 export function submitterOf(payload: Uint8Array): string {
   return (JSON.parse(Buffer.from(payload).toString()) as { readonly account: string }).account;

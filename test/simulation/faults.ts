@@ -77,6 +77,7 @@ const everyMsMin = {
   "coordinator without quorum": 10_000,
   "coordinator wiped": 12_000,
   "watch silent": 2_000,
+  "watch compacted": 4_000,
   "store restart": 10_000,
   "store connections cut": 1_500,
   "store slow for a while": 6_000,

@@ -1,7 +1,7 @@
 // What clients do, from the first submission until everybody is done: two clients for each of three accounts, who call
 // functions of the same names with the same task ids.
 
-import type { FunctionFacts, LimitSet, Observation, Submission, View } from "@sluice/checkers";
+import type { FunctionFacts, LimitSet, Observation, StopAsked, Submission, View } from "@sluice/checkers";
 import { AppError } from "@sluice/core";
 import { changeAsks } from "./asks.ts";
 import { controlBatches } from "./batch-control.ts";
@@ -16,12 +16,15 @@ export interface WorkloadOptions {
   readonly world: World;
   /** Clients begin nothing new after this true time. */
   readonly untilMs: number;
+  /** Until then more is submitted for one function than can run; 0: not. */
+  readonly rushUntilMs: number;
 }
 
 export interface Workload {
   readonly submissions: readonly Submission[];
   readonly observations: readonly Observation[];
   readonly views: readonly View[];
+  readonly stops: readonly StopAsked[];
   readonly functions: readonly FunctionFacts[];
   readonly limits: readonly LimitSet[];
   /** Whether every client has finished what it began. */
@@ -30,16 +33,24 @@ export interface Workload {
 
 const clientsPerAccount = 2;
 const names = ["f0", "f1"];
+/** Only of the first account, and only in a rush. */
+const rushedName = "rushed";
 /** Called a fifth of the time. */
 const limitedName = "limited";
 /** Its account may be limited, and keep some of that for it. */
 const reservingName = "f1";
+const rushIds = 1_000;
 const calledNames = [...names, ...names, limitedName];
 
 /** Creates the functions, then lets the clients loose. */
-export async function startWorkload({ world, untilMs }: WorkloadOptions): Promise<Workload> {
+export async function startWorkload({ world, untilMs, rushUntilMs }: WorkloadOptions): Promise<Workload> {
   const dice = world.dice.fork("workload");
-  const record = { submissions: [] as Submission[], observations: [] as Observation[], views: [] as View[] };
+  const record = {
+    submissions: [] as Submission[],
+    observations: [] as Observation[],
+    views: [] as View[],
+    stops: [] as StopAsked[],
+  };
   const functions: FunctionFacts[] = [];
   const limits: LimitSet[] = [];
   const states = accounts.map((account): AccountState => ({ account, ids: 0, sent: [], known: [] }));
@@ -73,6 +84,19 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
       );
     }
   }
+  if (rushUntilMs > 0) {
+    busy++;
+    // Ids of its own: clients of one account stop at so many.
+    const state = { account: accounts[0], ids: rushIds, sent: [], known: [] };
+    functions.push({ account: state.account, function: rushedName, maxAsyncRetryAttempts: 3 });
+    await createFunction(world, { account: state.account, name: rushedName, settings: { instancesMax: 1 } });
+    const name = "client-in-rush";
+    const client = new Client({ world, name, state, states, functions: [], dice: world.dice.fork(name), record });
+    void client
+      .rush(rushedName, rushUntilMs)
+      .catch(world.onBug)
+      .finally(() => busy--);
+  }
   for (const account of accounts) {
     if (!dice.chance(0.4)) continue;
     busy++;
@@ -82,6 +106,7 @@ export async function startWorkload({ world, untilMs }: WorkloadOptions): Promis
       account,
       functions: [...names, limitedName],
       untilMs,
+      stops: record.stops,
     };
     void controlBatches(control)
       .catch((cause: unknown) =>

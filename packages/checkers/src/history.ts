@@ -130,6 +130,15 @@ export type AgentEvent =
       readonly queue: string;
       readonly lane: number;
       readonly epoch: number;
+    }
+  | {
+      /** An owner wanted room for a task that is urgent: the agent may stop another one for it. */
+      readonly kind: "asked for room";
+      readonly at: number;
+      readonly agentId: string;
+      readonly incarnation: number;
+      /** Of that task. */
+      readonly priority: Priority;
     };
 
 /** One incarnation of an agent, as a process. */
@@ -139,6 +148,16 @@ export interface AgentLife {
   readonly upAt: number;
   /** When it crashed, or fenced itself; undefined: it lives. */
   downAt: number | undefined;
+}
+
+/** Before a client asked that tasks be stopped, or deleted, which stops them first. What is undefined selects nothing. */
+export interface StopAsked {
+  readonly at: number;
+  readonly account: string;
+  readonly function?: string | undefined;
+  readonly taskId?: string | undefined;
+  readonly taskIdPrefix?: string | undefined;
+  readonly tag?: string | undefined;
 }
 
 /** A client read a task that was final. */
@@ -284,6 +303,8 @@ export function resultOf(seq: number, attempt: number): string {
 export interface History {
   readonly submissions: readonly Submission[] | undefined;
   readonly observations: readonly Observation[] | undefined;
+  /** Every one, whether it was answered or not. */
+  readonly stops: readonly StopAsked[] | undefined;
   readonly executions: readonly Execution[] | undefined;
   /** Every row, after the end. */
   readonly rows: readonly Task[] | undefined;
@@ -317,6 +338,7 @@ export function emptyHistory(): History {
   return {
     submissions: undefined,
     observations: undefined,
+    stops: undefined,
     executions: undefined,
     rows: undefined,
     lives: undefined,

@@ -2,7 +2,7 @@
 // urgency (enqueued, plus the patience of its priority) is sent first. How far that may slip is stated here; it must hold
 // whatever the mix, so a task of low priority is passed only by what came within its patience. One that is parked because too
 // much waits for its owner's memory waits as well; one that is parked for another reason does not.
-import { type EpochMs, urgency } from "@sluice/core";
+import type { EpochMs, Priority } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { AgentEvent, CalmPhase, StoreEvent, Violation } from "./history.ts";
 import { groupBy, movedIn } from "./rows.ts";
@@ -14,6 +14,9 @@ const invariant = "I15";
  * While things fail there is no bound: its message may be lost again and again.
  */
 const slackMs = 2_000;
+
+/** From urgent to low; stated here, so that a change of what schedulers do is seen. */
+const patienceMs: Readonly<Record<Priority, number>> = { 0: 0, 1: 10_000, 2: 60_000, 3: 600_000 };
 
 export const i15 = createChecker({
   invariant,
@@ -55,11 +58,12 @@ function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): W
   return store.flatMap((event) => {
     // One that was given to another lane waits among others there.
     if (event.kind !== "inserted" || moved.has(event.seq)) return [];
-    const { seq, account, function: name, queue, lane } = event;
+    const { seq, account, function: name, queue, lane, enqueuedAt, priority } = event;
     const from = ready.get(seq);
     const until = sent.get(seq);
     if (from === undefined || until === undefined) return [];
-    return [{ seq, group: `${account}/${name} ${queue}/${lane}`, urgency: urgency(event), from, until }];
+    const urgency = enqueuedAt + patienceMs[priority];
+    return [{ seq, group: `${account}/${name} ${queue}/${lane}`, urgency, from, until }];
   });
 }
 

@@ -1,6 +1,7 @@
-// I2: one final status per run of a task, never overwritten; and what it says has really happened.
+// I2: one final status per run of a task, never overwritten; and what it says has really happened, for a cause that was there.
 import { isFinal, type Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
+import { unexplained } from "./ends.ts";
 import type { Batch, Execution, Violation, Written } from "./history.ts";
 import { resultOf } from "./history.ts";
 import { batchesOf, deletedKeys, groupBy, keyOf } from "./rows.ts";
@@ -9,10 +10,12 @@ const invariant = "I2";
 
 export const i2 = createChecker({
   invariant,
-  about: "A run of a task has one final status, never overwritten, of an attempt that really ended so.",
+  about:
+    "A run of a task has one final status, never overwritten, of an attempt that really ended so, and for a cause.",
   needs: ["rows", "executions", "observations"],
-  check: ({ store = [], rows, executions, observations }) => {
-    const violations: Violation[] = [];
+  check: (history) => {
+    const { store = [], rows, executions, observations } = history;
+    const violations: Violation[] = unexplained(history).map((each) => ({ invariant, ...each }));
     const writes = groupBy(
       store.filter((event) => event.kind === "written"),
       ({ write }) => write.seq,

@@ -1,8 +1,8 @@
 // I5: attempt and epoch never go down.
-import { laneCount, lanesOf } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { StoreEvent, Violation } from "./history.ts";
 import { describeExecution, type Execution } from "./history.ts";
+import { laneCount, lanesOf } from "./lanes.ts";
 import { groupBy, insertsOf, movedIn } from "./rows.ts";
 
 const invariant = "I5";

@@ -1,7 +1,8 @@
 // I6: nothing is accepted from an epoch lower than one already seen: neither by the store nor by an agent.
-import { covers, laneCount, lanesOf, type OwnedPartition } from "@sluice/core";
+import type { OwnedPartition } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import { type AgentEvent, describeExecution, type Execution, type StoreEvent, type Violation } from "./history.ts";
+import { covers, laneCount, lanesOf } from "./lanes.ts";
 import { insertsOf } from "./rows.ts";
 
 const invariant = "I6";
@@ -148,6 +149,7 @@ function nothingStarts(agents: readonly AgentEvent[], executions: readonly Execu
       floorsOf(event).take(event.at, event.owner);
       continue;
     }
+    if (event.kind !== "dispatched") continue;
     const key = `${event.agentId}/${event.incarnation} ${event.seq}/${event.attempt}@${event.epoch}`;
     const floor = floorsOf(event).before(event.at).of(event.queue, event.lane);
     if (event.epoch < floor) stale.set(key, floor);

@@ -1,8 +1,9 @@
 // I7: one true owner per lane. Claims on overlapping prefixes exclude each other; an epoch of a lane belongs to one owner; a
 // floor is raised only by an owner whose claim stood when it read the floor, or later, and to the epoch that follows from both.
-import { type Epoch, lanesOf } from "@sluice/core";
+import type { Epoch } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { ClaimHeld, FloorsRead, Raised, StoreEvent, Violation } from "./history.ts";
+import { lanesOf } from "./lanes.ts";
 import { groupBy } from "./rows.ts";
 
 const invariant = "I7";

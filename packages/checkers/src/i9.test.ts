@@ -58,7 +58,9 @@ describe("a further attempt", () => {
       parked({ attempt: 3, nextAttempt: 4, reason: "backoff", retries: 1, lostAttempts: 1 }),
       parked({ attempt: 4, nextAttempt: 4, reason: "overflow", retries: 1, lostAttempts: 1 }),
     ];
-    expect(i9.check(history({ store: [inserted(), ...right.map((write) => written(write))] }))).toEqual([]);
+    const executions = [run({ attempt: 2, how: "throttled" })];
+    const store = [inserted(), ...right.map((write) => written(write))];
+    expect(i9.check(history({ store, executions }))).toEqual([]);
   });
   test("that nobody counts is seen", () => {
     const write = parked({ reason: "backoff", retries: 0 });

@@ -1,8 +1,10 @@
 // I9: attempts are bounded. Failures of the function are retried as often as it allows; an attempt that was lost with its
-// agent is retried without counting, three times; flow control is nobody's failure. And nobody gives up before that.
+// agent is retried without counting, three times; flow control is nobody's failure. Nobody gives up before that, and nothing
+// is run again for nothing.
 import type { Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
 import type { Execution, StoreEvent, Violation } from "./history.ts";
+import { causeless } from "./repeats.ts";
 import { groupBy } from "./rows.ts";
 
 const invariant = "I9";
@@ -15,7 +17,8 @@ export const i9 = createChecker({
   about:
     "A task is retried as often as its function allows, and three times more after attempts lost with their agents.",
   needs: ["rows", "executions", "functions"],
-  check: ({ rows, executions, functions, store = [] }) => {
+  check: (history) => {
+    const { rows, executions, functions, store = [] } = history;
     const allowed = new Map(functions.map((one) => [`${one.account}/${one.function}`, one.maxAsyncRetryAttempts]));
     const runs = groupBy(executions, ({ seq }) => seq);
     const parks = throttlesOf(store);
@@ -27,6 +30,7 @@ export const i9 = createChecker({
         return reasonsOf(row, facts).map((reason) => violation(row, reason));
       }),
       ...uncounted(store),
+      ...causeless(history).map((each) => ({ invariant, ...each })),
     ];
   },
 });

@@ -35,6 +35,7 @@ export {
   type Rest,
   resultOf,
   type Sent,
+  type StopAsked,
   type StoreEvent,
   type Submission,
   type View,

@@ -15,6 +15,7 @@ export function history(overrides: Partial<History>): History {
   return {
     ...emptyHistory(),
     ...nothing,
+    stops: [],
     views: [],
     claims: [],
     functions: [],

@@ -1,4 +1,5 @@
 import type { AgentEvent, Sent } from "@sluice/checkers";
+import type { Priority } from "@sluice/core";
 import type { FakeClock } from "@sluice/core/testing";
 import { type AttachPartitions, type FromAgent, OutcomeKind, RefusalReason, type ToAgent } from "@sluice/protocol";
 import type { Counters } from "../counters.ts";
@@ -26,6 +27,16 @@ export function recordFrames(agentId: string, { clock, counters, events, sends }
         attaches.set(frame.value.session, {
           ...frame.value,
           partitions: frame.value.partitions.map((one) => ({ ...one })),
+        });
+      }
+      if (frame?.$case === "makeRoom") {
+        const { incarnation, priority } = frame.value;
+        events.push({
+          kind: "asked for room",
+          at: clock.monotonic(),
+          agentId,
+          incarnation,
+          priority: priority as Priority,
         });
       }
       if (frame?.$case !== "dispatch") return;

@@ -77,7 +77,7 @@ export const systemStrikes = {
     context.cureAfter(ms, world.coordinator.system.fail("down"));
     return `back after ${ms} ms`;
   },
-  /** A half-open connection, a member without a leader, or a history that was compacted. */
+  /** A half-open connection, or a member without a leader. */
   "watch silent": (context) => {
     const { world, dice } = context;
     const host = dice.pick([...world.names.schedulers, ...world.names.apiServers]);
@@ -87,6 +87,20 @@ export const systemStrikes = {
     world.counters.add(hint ? "watch silent, then opened anew" : "watch silent, and nothing said of it");
     context.cureAfter(ms, () => resume({ hint }));
     return `${host} for ${ms} ms, ${hint ? "then a hint" : "no hint"}`;
+  },
+  /**
+   * A watch was behind, and what it had not sent yet is compacted: the server ends it, and nobody ever hears of those changes.
+   * The driver opens it anew after its pause, from then on, and hints.
+   */
+  "watch compacted": (context) => {
+    const { world, dice } = context;
+    const host = dice.pick([...world.names.schedulers, ...world.names.apiServers]);
+    const behindMs = dice.between(1, 10_000);
+    const pauseMs = dice.between(0, 2_000);
+    const resume = world.coordinator.silence(host);
+    world.counters.add("watch compacted");
+    context.cureAfter(behindMs + pauseMs, () => resume({ hint: true }));
+    return `${host} was ${behindMs} ms behind, opened anew ${pauseMs} ms later`;
   },
   "store restart": (context) => {
     const { world, dice } = context;
