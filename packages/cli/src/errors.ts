@@ -74,8 +74,21 @@ function adviceOf(error: SluiceError, address: string): string {
     return `${error.message}; give --access-key-id and --access-key-secret, or run in the folder of the server's .sluice`;
   }
   if (error instanceof DuplicateTask) return `${error.message}, or repeat it with the same --token`;
-  const field = error.field && !error.message.includes(error.field) ? ` (${error.field})` : "";
-  return `${error.message}${field} [${error.reason}]`;
+  const field = error.field && !error.message.includes(error.field) ? ` (${typedName(error.field)})` : "";
+  return `${withTypedStatuses(error)}${field} [${error.reason}]`;
+}
+
+/** Settings and filters as users write them, and not as the protocol does. */
+function typedName(field: string): string {
+  const setting = /^settings\.(.+)$/.exec(field)?.[1];
+  if (setting !== undefined) return setting.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const option = /^target\.tasks\.(status|tag|priority)$/.exec(field)?.[1];
+  return option === undefined ? field : `--${option}`;
+}
+
+function withTypedStatuses({ message, field }: SluiceError): string {
+  if (field === undefined || !/(^|\.)status$/.test(field)) return message;
+  return message.replace(/\b[A-Z]{6,}\b/g, (status) => `${status.charAt(0)}${status.slice(1).toLowerCase()}`);
 }
 
 const tlsAdvice: Readonly<Record<string, string>> = {

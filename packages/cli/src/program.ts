@@ -340,7 +340,7 @@ function addAccounts(program: Command, runner: Runner): void {
     .argument("<account>", "its id")
     .option("--concurrency <n>", "attempts at the same time in the whole cluster; 0: no limit", parseCount)
     .option("--rate <n>", "attempts that start per second; 0: no limit", parseNumber)
-    .option("--burst <n>", "attempts that may start at once; 0: those of one second", parseCount)
+    .option("--burst <n>", "attempts that may start at once, where there is a rate; 0: those of one second", parseCount)
     .option("--weight <n>", "share among the accounts, 1 to 100", parseCount);
   set.action((id: string, options: AccountOptions) => {
     const { concurrency, rate, burst, weight } = options;

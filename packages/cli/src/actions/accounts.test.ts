@@ -20,6 +20,14 @@ acme     3            2.5/s  2.5    1
   expect((await world.sluice(["accounts", "get", "nobody"])).exitCode).toBe(exitCodes.notFound);
 });
 
+test("a burst is shown also while there is no rate that it could be of", async () => {
+  await using world = await startWorld();
+  const { stdout } = await world.sluice(["accounts", "set", "acme", "--burst", "10"]);
+  expect(stdout).toBe(`ACCOUNT  CONCURRENCY  RATE      BURST         WEIGHT
+acme     no limit     no limit  10 (no rate)  1
+`);
+});
+
 test("a limit that is none is refused before anything is sent", async () => {
   await using world = await startWorld();
   const { exitCode, stderr } = await world.sluice(["accounts", "set", "acme", "--rate", "fast"]);

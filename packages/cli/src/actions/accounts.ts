@@ -32,6 +32,12 @@ async function show({ output, json }: Context, account: Account): Promise<ExitCo
 
 function rowOf({ id, settings: { concurrencyMax, rateMax, rateBurst, weight } }: Account): Cell[] {
   const limit = (value: number, unit = "") => (value === 0 ? "no limit" : `${value}${unit}`);
-  const burst = rateMax === 0 ? "" : String(rateBurst || Math.max(1, rateMax));
-  return [id, limit(concurrencyMax), limit(rateMax, "/s"), burst, String(weight)].map((text) => ({ text }));
+  const cells = [id, limit(concurrencyMax), limit(rateMax, "/s"), burstOf(rateMax, rateBurst), String(weight)];
+  return cells.map((text) => ({ text }));
+}
+
+/** A burst that was set counts from when there is a rate. */
+function burstOf(rateMax: number, rateBurst: number): string {
+  if (rateMax > 0) return String(rateBurst || Math.max(1, rateMax));
+  return rateBurst > 0 ? `${rateBurst} (no rate)` : "";
 }

@@ -42,6 +42,17 @@ test("deploy takes the settings from sluice.json, flags override them, and a rep
   expect(second.stdout).toMatch(/^digest unchanged: 1 files, 5 B, zip \d+ B; revision 1, code [0-9a-f]{12}\n$/);
 });
 
+test("a folder that does not exist, or is a file, is named as such, whatever flags are given", async () => {
+  await using folder = await aFolder({ "index.py": "" });
+  await using world = await startWorld();
+  const deploy = (path: string) => world.sluice(["deploy", path, "--runtime", "python3", "--handler", "index.handler"]);
+  const missing = await deploy(join(folder.path, "missing"));
+  expect(missing).toMatchObject({ exitCode: exitCodes.usage });
+  expect(missing.stderr).toContain(`${join(folder.path, "missing")} does not exist`);
+  expect((await deploy(join(folder.path, "index.py"))).stderr).toContain("index.py is not a folder");
+  expect((await world.sluice(["deploy", folder.path])).stderr).toContain("runtime is missing; set it in sluice.json");
+});
+
 test("the same files give the same zip, whatever their order and dates", async () => {
   const files = { "b.js": "b", "a/z.js": "z", "a.js": "a", "a-b.js": "c" };
   await using one = await aFolder(files);

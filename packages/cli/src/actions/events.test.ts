@@ -6,10 +6,10 @@ test("what was changed is listed with what, who and why", async () => {
   await using world = await startWorld();
   const { exitCode, stdout } = await world.sluice(["cluster", "events"]);
   expect(exitCode).toBe(exitCodes.ok);
-  expect(stdout).toBe(`TIME                  WHAT           OF          FROM  TO  WHY
-2023-11-14 22:13:20Z  leader         -           -     s1  elected
-2023-11-14 22:13:21Z  split          q0          s1    s2  load (busy 0.93)
-2023-11-14 22:13:22Z  route opening  acme/train  -     -   command (by ops)
+  expect(stdout).toBe(`TIME                  WHAT           OF                              FROM  TO  WHY
+2023-11-14 22:13:20Z  leader         -                               -     s1  elected
+2023-11-14 22:13:21Z  split          q0                              s1    s2  load (busy 0.93)
+2023-11-14 22:13:22Z  route opening  d0123456789abcdef (acme/train)  -     -   command (by ops)
 `);
 });
 

@@ -24,10 +24,12 @@ function rowOf(event: ClusterEvent): Cell[] {
   return [formatTime(atMs), kind, subjectOf(event), from, to, whyOf(event)].map((text) => ({ text }));
 }
 
+/** A partition, as `cluster partitions` writes it, and whose queue it is. */
 function subjectOf({ queue, prefix, account, function: name }: ClusterEvent): string {
-  if (account !== undefined && name !== undefined) return `${account}/${name}`;
-  if (queue === undefined) return "-";
-  return prefix === "" ? queue : `${queue}/${prefix}`;
+  const place = queue !== undefined && prefix !== undefined && prefix !== "" ? `${queue}/${prefix}` : queue;
+  const flow = account === undefined || name === undefined ? undefined : `${account}/${name}`;
+  if (place !== undefined && flow !== undefined) return `${place} (${flow})`;
+  return place ?? flow ?? "-";
 }
 
 /** Such as `load (busy 0.93)`, or `command (by ops)`. */

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { FunctionSettings } from "@sluice/client";
 import { UsageError } from "../errors.ts";
@@ -46,6 +46,7 @@ const fields: Readonly<Record<keyof Manifest, readonly [Check, string]>> = {
 
 /** Reads `sluice.json` of the folder; without one, everything comes from flags. Throws `UsageError` with every problem. */
 export async function readManifest(folder: string): Promise<Manifest> {
+  if (!(await stat(folder)).isDirectory()) throw new UsageError(`${folder} is not a folder`);
   const path = join(folder, "sluice.json");
   let content: string;
   try {
