@@ -33,6 +33,8 @@ export interface Arena extends AsyncDisposable {
   leader(): Promise<string | undefined>;
   /** What each scheduler owns now, by name of its service. */
   partitions(): Promise<ReadonlyMap<string, readonly PartitionName[]>>;
+  /** The leases of the schedulers that are members now, and the name of the service of each; another one in each life. */
+  leases(): Promise<ReadonlyMap<string, string>>;
   /** For clients: goes through the proxies of `client` > api-server. Default credential: that of the cluster's profile. */
   connect(options?: Pick<ConnectOptions, "retryTimeoutMs" | "accessKeyId" | "accessKeySecret">): SluiceClient;
   /**
@@ -69,6 +71,8 @@ export type Direction = "both" | "there" | "back";
 
 /** Faults of one link; they add up, and last until `heal`. */
 export interface Link {
+  /** Pieces of data, and new connections, that a fault of it has kept waiting since the cluster was started. */
+  readonly held: number;
   /**
    * Nothing arrives; connections stay open, and new ones are taken and never answered. What was sent arrives when it is
    * healed, as what TCP sends again would; a connection that was opened meanwhile is reset then.
@@ -77,13 +81,15 @@ export interface Link {
   /** Every piece of data takes so much longer. */
   delay(ms: number): void;
   limit(bytesPerSecond: number): void;
-  /** Resets every open connection, once. */
-  reset(): void;
+  /** Resets every open connection, once, and says how many there were. */
+  reset(): number;
   heal(): void;
 }
 
 /** As a switch or a cable that fails without a word. */
 export interface PacketFault {
+  /** How many were dropped since the cut, in every direction that is cut now. */
+  dropped(): number;
   cut(direction?: Direction): void;
   heal(): void;
 }

@@ -68,6 +68,10 @@ export class LocalArena implements Arena {
     return this.#of.observer.partitions();
   }
 
+  leases(): Promise<ReadonlyMap<string, string>> {
+    return this.#of.observer.leases();
+  }
+
   /** Each client begins with another api-server, and goes on to the others when that one is away. */
   connect(options: Parameters<Arena["connect"]>[0] = {}): SluiceClient {
     const { cluster, clientAddresses } = this.#of;

@@ -55,7 +55,9 @@ test.each(["there", "back", "both"] as const)(
     await submit(taskId);
     await lasts(1_000);
     expect(await statusOf(taskId)).not.toBe("Succeeded");
+    expect(arena.packets("agent-0").dropped()).toBeGreaterThan(0);
     arena.packets("agent-0").heal();
+    expect(arena.packets("agent-0").dropped()).toBe(0);
     await eventually(async () => (await statusOf(taskId)) === "Succeeded", { timeoutMs: 60_000 });
   },
 );

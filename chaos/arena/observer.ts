@@ -1,6 +1,6 @@
 // What etcd says, asked directly: no fault of a link hides it.
 import { backendSettings } from "@sluice/backends/settings";
-import { claimsPrefix, leaderKey } from "@sluice/coordination";
+import { claimsPrefix, leaderKey, membersPrefix } from "@sluice/coordination";
 import { openEtcd } from "@sluice/coordination/etcd";
 import { parsePartitionKey } from "@sluice/core";
 import { silentLogger, systemClock, systemRandom } from "@sluice/runtime";
@@ -8,7 +8,7 @@ import { Registry } from "prom-client";
 import type { Arena, PartitionName } from "../contract.ts";
 
 /** Rejects with `COORDINATOR_UNAVAILABLE` while etcd does not answer. */
-export type Observer = Pick<Arena, "leader" | "partitions"> & AsyncDisposable;
+export type Observer = Pick<Arena, "leader" | "partitions" | "leases"> & AsyncDisposable;
 
 export function openObserver(hosts: readonly string[]): Observer {
   const etcd = openEtcd({
@@ -33,6 +33,10 @@ export function openObserver(hosts: readonly string[]): Observer {
         owned.set(name, [...(owned.get(name) ?? []), partition]);
       }
       return owned;
+    },
+    async leases() {
+      const members = await coordinator.list(membersPrefix);
+      return new Map(members.map(({ key, leaseId = "none" }) => [leaseId, serviceOf(key.slice(membersPrefix.length))]));
     },
     [Symbol.asyncDispose]: () => etcd[Symbol.asyncDispose](),
   };

@@ -83,7 +83,7 @@ export function openNetwork(services: readonly string[]): Network {
     },
     packets(service) {
       const seat = seatOf(service);
-      return { cut: (direction) => cut(seat, direction), heal: () => heal(seat) };
+      return { dropped: () => dropped(seat), cut: (direction) => cut(seat, direction), heal: () => heal(seat) };
     },
     heal() {
       for (const seat of seats.values()) heal(seat);
@@ -120,6 +120,17 @@ function heal(seat: Seat): void {
   if (seat.isCut.there) run(...sendingEnd(seat, "delete"));
   if (seat.isCut.back) run(...receivingEnd(seat, "delete"));
   seat.isCut.there = seat.isCut.back = false;
+}
+
+/** Each qdisc counts from the moment when it was put there. */
+function dropped(seat: Seat): number {
+  const ends = [
+    ...(seat.isCut.there ? [sendingEnd(seat, "show")] : []),
+    ...(seat.isCut.back ? [receivingEnd(seat, "show")] : []),
+  ];
+  return ends
+    .map(([command, ...args]) => run(command, "-s", ...args))
+    .reduce((sum, shown) => sum + Number(/\(dropped (\d+)/.exec(shown)?.[1] ?? 0), 0);
 }
 
 type Command = [command: string, ...args: string[]];

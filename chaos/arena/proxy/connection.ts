@@ -25,6 +25,7 @@ export class Connection implements Sufferer {
     faults.add(this);
     this.#own(client);
     if (faults.isCut("there")) {
+      faults.hold();
       client.resume();
       client.once("end", () => client.destroy());
       return;

@@ -18,10 +18,20 @@ export class Faults implements Link {
   readonly #sufferers = new Set<Sufferer>();
   #delayMs = 0;
   #bytesPerSecond = Number.POSITIVE_INFINITY;
+  #held = 0;
 
   /** Open connections. */
   get size(): number {
     return this.#sufferers.size;
+  }
+
+  get held(): number {
+    return this.#held;
+  }
+
+  /** A piece of data or a new connection must wait. */
+  hold(): void {
+    this.#held += 1;
   }
 
   add(connection: Sufferer): void {
@@ -65,8 +75,10 @@ export class Faults implements Link {
     this.#tell();
   }
 
-  reset(): void {
-    for (const connection of [...this.#sufferers]) connection.reset();
+  reset(): number {
+    const connections = [...this.#sufferers];
+    for (const connection of connections) connection.reset();
+    return connections.length;
   }
 
   heal(): void {

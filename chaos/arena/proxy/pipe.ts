@@ -2,8 +2,8 @@
 //
 //   from ──data, end, reset──▶ pieces, in order ──due, not cut, and the other side has room──▶ to
 //
-// While the way is cut, nothing more is read: what was sent waits in the buffers of the system and arrives late, as what TCP
-// sends again does after a real partition. Ends and resets wait with it.
+// While the way is cut, one piece is read, so that it is known that something waits, and nothing more: what was sent waits in
+// the buffers of the system and arrives late, as what TCP sends again does after a real partition. Ends and resets wait with it.
 import type { Socket } from "node:net";
 import type { Faults, Way } from "./faults.ts";
 
@@ -62,7 +62,8 @@ export class Pipe {
       }
       this.#pass(piece);
     }
-    const mustWait = !to.destroyed && (faults.isCut(way) || this.#heldBytes >= heldBytesMax);
+    const holds = faults.isCut(way) && this.#pieces.length > 0;
+    const mustWait = !to.destroyed && (holds || this.#heldBytes >= heldBytesMax);
     if (mustWait) from.pause();
     else from.resume();
   }
@@ -70,7 +71,10 @@ export class Pipe {
   #take(what: Piece["what"]): void {
     if (this.#hasEnded) return;
     this.#hasEnded = typeof what === "string";
-    this.#pieces.push({ at: performance.now(), what });
+    const { way, faults } = this.#options;
+    const at = performance.now();
+    if (faults.isCut(way) || faults.dueAt(way, at) > at) faults.hold();
+    this.#pieces.push({ at, what });
     if (typeof what !== "string") this.#heldBytes += what.length;
     this.flush();
   }
@@ -82,7 +86,10 @@ export class Pipe {
     else if (what === "reset") to.resetAndDestroy();
     else {
       const size = faults.take(way, what.length);
-      if (size < what.length) this.#pieces.unshift({ at, what: what.subarray(size) });
+      if (size < what.length) {
+        faults.hold();
+        this.#pieces.unshift({ at, what: what.subarray(size) });
+      }
       this.#heldBytes -= size;
       this.#isFull = !to.write(what.subarray(0, size));
     }

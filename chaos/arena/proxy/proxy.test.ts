@@ -129,6 +129,30 @@ test("a reset ends every open connection, and none that is opened later", async 
   await eventually(() => third.text === "b");
 });
 
+test("what a fault keeps waiting is counted, and nothing else is", async () => {
+  const client = open();
+  client.socket.write("a");
+  await eventually(() => client.text === "a");
+  expect(faults.held).toBe(0);
+  faults.cut("there");
+  client.socket.write("b");
+  await eventually(() => faults.held === 1);
+  open();
+  await eventually(() => faults.held === 2);
+  faults.heal();
+  await eventually(() => client.text === "ab");
+  expect(faults.held).toBe(2);
+  faults.cut("back");
+  client.socket.write("c");
+  await eventually(() => faults.held === 3);
+  faults.heal();
+  faults.delay(1);
+  client.socket.write("d");
+  await eventually(() => client.text === "abcd");
+  expect(faults.held).toBe(5);
+  expect(faults.reset()).toBe(1);
+});
+
 test("who is refused by the target is reset", async () => {
   server.close();
   await once(server, "close");
