@@ -1,6 +1,9 @@
 // etcd, NATS and PostgreSQL die, forget, and stand still.
+
+import { until } from "@sluice/testbed";
 import { connect } from "nats";
-import type { Arena, Scenario } from "../contract.ts";
+import type { Arena, Scenario, Stage } from "../contract.ts";
+import { counted, losingLease, untilCounted } from "./effects.ts";
 import { namesOf, ownedQueues, untilOwned } from "./ownership.ts";
 import { crash, freezeAll, restart, wipe } from "./steps.ts";
 import { brisk, tasksRun } from "./workloads.ts";
@@ -25,7 +28,7 @@ export const backends: readonly Scenario[] = [
     about: "nats-server is away for 30 s: submissions go on, and what waited runs when it is back",
     async run(stage) {
       await tasksRun(stage);
-      await crash(stage, "nats-0", { downMs: 30_000 });
+      await crash(stage, "nats-0", { downMs: 30_000, meanwhile: () => stage.workload.accepted(300) });
       await stage.workload.started(100);
     },
   },
@@ -34,7 +37,7 @@ export const backends: readonly Scenario[] = [
     about: "nats-server comes back without its data: every waiting task is announced again",
     async run(stage) {
       await tasksRun(stage);
-      await wipe(stage, "nats-0");
+      await announcingAgain(stage, () => wipe(stage, "nats-0"));
       await stage.workload.started(100);
     },
   },
@@ -47,10 +50,12 @@ export const backends: readonly Scenario[] = [
     async run(stage) {
       await tasksRun(stage);
       await stage.workload.accepted(600);
-      await Promise.all([
-        wipe(stage, "nats-0"),
-        ...namesOf(stage.arena, "scheduler").map((name) => crash(stage, name, { downMs: 1_000 })),
-      ]);
+      await announcingAgain(stage, async () => {
+        await Promise.all([
+          wipe(stage, "nats-0"),
+          ...namesOf(stage.arena, "scheduler").map((name) => crash(stage, name, { downMs: 1_000 })),
+        ]);
+      });
       await stage.workload.started(100);
     },
   },
@@ -59,9 +64,9 @@ export const backends: readonly Scenario[] = [
     about: "the stream is deleted under load: it is made anew, and every waiting task is announced again",
     async run(stage) {
       await tasksRun(stage);
-      const over = stage.mark("delete-stream", "nats-0");
-      await deleteStreams(stage.arena);
-      over();
+      await announcingAgain(stage, async () => {
+        if ((await deleteStreams(stage)) === 0) throw new Error("there was no stream to delete");
+      });
       await stage.workload.started(100);
     },
   },
@@ -72,7 +77,8 @@ export const backends: readonly Scenario[] = [
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRun(stage);
-        await crash(stage, await streamLeader(stage.arena), { downMs: 10_000 });
+        const old = await streamLeader(stage.arena);
+        await crash(stage, old, { downMs: 10_000, meanwhile: () => untilStreamLedByAnother(stage.arena, old) });
         await stage.workload.started(100);
       }
     },
@@ -94,7 +100,7 @@ export const backends: readonly Scenario[] = [
     async run(stage) {
       await tasksRun(stage);
       const queues = await ownedQueues(stage);
-      await wipe(stage, "etcd");
+      await losingLease(stage, namesOf(stage.arena, "scheduler"), () => wipe(stage, "etcd"));
       await untilOwned(stage, { queues });
       await stage.workload.started(100);
     },
@@ -105,7 +111,7 @@ export const backends: readonly Scenario[] = [
     arena: { etcd: 3 },
     async run(stage) {
       await tasksRun(stage);
-      await freezeAll(stage, ["etcd-0", "etcd-1"], 60_000);
+      await freezeAll(stage, ["etcd-0", "etcd-1"], { ms: 60_000, meanwhile: () => untilNobodyKnows(stage.arena) });
       await stage.workload.started(100);
     },
   },
@@ -157,10 +163,57 @@ export const backends: readonly Scenario[] = [
   },
 ];
 
-export async function deleteStreams(arena: Arena): Promise<void> {
+/** Returns how many there were; it is no fault when there was none. */
+export async function deleteStreams(stage: Stage): Promise<number> {
+  await using nats = await openNats(stage.arena);
+  const { streams } = await nats.connection.jetstreamManager();
+  let count = 0;
+  for await (const { config } of streams.list()) if (await streams.delete(config.name)) count += 1;
+  if (count > 0) stage.mark("delete-stream", "nats-0")();
+  return count;
+}
+
+/** Waits, after the work, until a new stream stands in the place of each, and tasks were announced again. */
+async function announcingAgain(stage: Stage, work: () => Promise<void>): Promise<void> {
+  const before = await streamsOf(stage.arena);
+  if (before.length === 0) throw new Error("there is no stream to lose");
+  const reannounced = "sluice_scheduler_reannounced_tasks_total";
+  const lives = () =>
+    namesOf(stage.arena, "scheduler")
+      .map((name) => stage.arena.part(name).pid)
+      .join();
+  const [than, livesBefore] = [await counted(stage, "scheduler", reannounced), lives()];
+  await work();
+  const areNew = async () => {
+    const now = await streamsOf(stage.arena).catch((): string[] => []);
+    return now.length >= before.length && before.every((stream) => !now.includes(stream));
+  };
+  await until(areNew, { what: "the streams are not made anew", timeoutMs: 60_000, everyMs: 250 });
+  await untilCounted(stage, "scheduler", reannounced, { than: lives() === livesBefore ? than : 0, timeoutMs: 120_000 });
+}
+
+/** Each stream, told from another of its name. */
+async function streamsOf(arena: Arena): Promise<string[]> {
   await using nats = await openNats(arena);
   const { streams } = await nats.connection.jetstreamManager();
-  for await (const { config } of streams.list()) await streams.delete(config.name);
+  const found: string[] = [];
+  for await (const { config, created } of streams.list()) found.push(`${config.name} of ${created}`);
+  return found;
+}
+
+async function untilStreamLedByAnother(arena: Arena, old: string): Promise<void> {
+  const isAnother = async () => (await streamLeader(arena).catch(() => old)) !== old;
+  await until(isAnother, { what: `no stream is led by another than ${old}`, timeoutMs: 60_000, everyMs: 250 });
+}
+
+/** Waits until etcd answers nobody. */
+async function untilNobodyKnows(arena: Arena): Promise<void> {
+  const isSilent = () =>
+    arena.leader().then(
+      () => false,
+      () => true,
+    );
+  await until(isSilent, { what: "etcd goes on answering", timeoutMs: 60_000, everyMs: 250 });
 }
 
 /** Name of the server that leads the first stream. */

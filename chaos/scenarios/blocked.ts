@@ -1,9 +1,9 @@
 // An event loop that does nothing for 10 s, as after a giant JSON or in a long collection: timers and sockets wait, and the
 // kernel goes on answering for it.
 import type { Scenario } from "../contract.ts";
+import { fencingNobody, losingLease } from "./effects.ts";
 import { untilSpread } from "./ownership.ts";
 import { block } from "./steps.ts";
-import { fencingNobody } from "./unharmed.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 const blockedMs = 10_000;
@@ -16,7 +16,8 @@ export const blocked: readonly Scenario[] = [
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
         await tasksRun(stage);
-        await fencingNobody(stage, () => block(stage, `scheduler-${n % 3}`, blockedMs));
+        const victim = `scheduler-${n % 3}`;
+        await losingLease(stage, [victim], () => fencingNobody(stage, () => block(stage, victim, blockedMs)));
         await stage.workload.started(100);
       }
     },

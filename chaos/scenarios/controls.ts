@@ -20,7 +20,7 @@ export const controls: readonly Scenario[] = [
     async run(stage) {
       await untilSpread(stage);
       await tasksRun(stage, 20);
-      await freeze(stage, "scheduler-0", 7_000);
+      await freeze(stage, "scheduler-0", { ms: 7_000 });
       await stage.workload.started(40);
     },
   },

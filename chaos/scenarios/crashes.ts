@@ -1,10 +1,11 @@
 // kill -9 of one process, or of two at once.
 import type { Scenario, Stage } from "../contract.ts";
 import { adoption, failover } from "./aims.ts";
-import { leaderOf, namesOf, untilOwned, untilSpread } from "./ownership.ts";
+import { replacing } from "./bites.ts";
+import { counted, fencingNobody, untilCounted } from "./effects.ts";
+import { leaderOf, namesOf, untilLedByAnother, untilOwned, untilSpread } from "./ownership.ts";
 import { crash } from "./steps.ts";
-import { fencingNobody } from "./unharmed.ts";
-import { brisk, tasksRun } from "./workloads.ts";
+import { brisk, tasksRun, tasksRunOn } from "./workloads.ts";
 
 export const crashes: readonly Scenario[] = [
   {
@@ -34,8 +35,8 @@ export const crashes: readonly Scenario[] = [
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
-        await crashScheduler(stage, await leaderOf(stage));
-        await leaderOf(stage);
+        const victim = await leaderOf(stage);
+        await crashScheduler(stage, victim, () => untilLedByAnother(stage, victim));
       }
     },
   },
@@ -79,8 +80,9 @@ export const crashes: readonly Scenario[] = [
     async run(stage, repeat) {
       const agents = namesOf(stage.arena, "agent");
       for (let n = 0; n < repeat; n += 1) {
-        await tasksRun(stage);
-        await crash(stage, agents[n % agents.length] as string);
+        const victim = agents[n % agents.length] as string;
+        await tasksRunOn(stage, victim);
+        await crash(stage, victim);
         await stage.workload.started(40);
       }
     },
@@ -89,8 +91,11 @@ export const crashes: readonly Scenario[] = [
     name: "agent-gone",
     about: "kill -9 of an agent that stays away for 45 s: it is found dead after 25 s, and its tasks run elsewhere",
     async run(stage) {
-      await tasksRun(stage);
-      await crash(stage, "agent-1", { downMs: 45_000 });
+      await tasksRunOn(stage, "agent-1");
+      const counter = "sluice_scheduler_fenced_agents_total";
+      const than = await counted(stage, "scheduler", counter);
+      const meanwhile = () => untilCounted(stage, "scheduler", counter, { than });
+      await crash(stage, "agent-1", { downMs: 45_000, meanwhile });
       await stage.workload.started(100);
     },
   },
@@ -101,7 +106,7 @@ export const crashes: readonly Scenario[] = [
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
-        await tasksRun(stage);
+        await tasksRunOn(stage, `agent-${n % 3}`);
         await Promise.all([crashScheduler(stage, `scheduler-${n % 3}`), crash(stage, `agent-${n % 3}`)]);
         await stage.workload.started(40);
       }
@@ -110,12 +115,14 @@ export const crashes: readonly Scenario[] = [
 ];
 
 /** It stays away until others own what it owned: one that is back at once would take some of it over itself. */
-async function crashScheduler(stage: Stage, name: string): Promise<void> {
+async function crashScheduler(stage: Stage, name: string, meanwhile?: () => Promise<void>): Promise<void> {
   const { arena } = stage;
   const part = arena.part(name);
   const over = stage.mark("crash", name, (await arena.partitions()).get(name) ?? []);
-  await part.crash();
-  await untilOwned(stage, { except: name });
-  await part.start();
+  await replacing(part, async () => {
+    await part.crash();
+    await Promise.all([untilOwned(stage, { except: name }), meanwhile?.()]);
+    await part.start();
+  });
   over();
 }

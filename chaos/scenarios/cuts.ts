@@ -1,8 +1,8 @@
 // Partitions: what is sent on a link vanishes, in both directions or in one, while both ends live.
 import type { Direction, Scenario, Stage } from "../contract.ts";
-import { namesOf, partitionsOf } from "./ownership.ts";
+import { fencing, fencingNobody, losingLease } from "./effects.ts";
+import { namesOf, partitionsOf, untilOwned, untilSpread } from "./ownership.ts";
 import { cut, dropPackets, type Way } from "./steps.ts";
-import { fencingNobody } from "./unharmed.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s more. */
@@ -40,7 +40,7 @@ export const cuts: readonly Scenario[] = [
     {
       ways: ({ arena }) => namesOf(arena, "api-server").map((name): Way => ["agent-0", name]),
       ms: 35_000,
-      fences: true,
+      fences: "agent-0",
     },
   ),
   {
@@ -49,7 +49,10 @@ export const cuts: readonly Scenario[] = [
     about: "an agent is cut off from everybody for 45 s: it stops itself before its tasks run elsewhere",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await cut(stage, waysOfAgent(stage, "agent-0"), { ms: 45_000 });
+      await untilSpread(stage);
+      await fencing(stage, "agent-0", (meanwhile) =>
+        cut(stage, waysOfAgent(stage, "agent-0"), { ms: 45_000, meanwhile }),
+      );
       await stage.workload.started(100);
     },
   },
@@ -60,7 +63,9 @@ export const cuts: readonly Scenario[] = [
       "the schedulers do not reach an agent for 40 s, which proves its life all the while: it is fenced and waited out",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await cut(stage, schedulersTo(namesOf(stage.arena, "scheduler"), "agent-0"), { ms: 40_000 });
+      await untilSpread(stage);
+      const ways = schedulersTo(namesOf(stage.arena, "scheduler"), "agent-0");
+      await fencing(stage, "agent-0", (meanwhile) => cut(stage, ways, { ms: 40_000, meanwhile }));
       await stage.workload.started(100);
     },
   },
@@ -76,24 +81,27 @@ interface CutPlan {
   /** A scheduler whose partitions go to others by this. */
   readonly loses?: string;
   readonly needs?: Scenario["needs"];
-  /** Whether it lasts longer than the lifeline of an agent. */
-  readonly fences?: boolean;
+  /** An agent whose lifeline is shorter than this lasts. */
+  readonly fences?: string;
 }
 
 function inEveryDirection(
   name: string,
   about: string,
-  { ways, ms = longerThanLeaseMs, loses, needs = [], fences = false }: CutPlan,
+  { ways, ms = longerThanLeaseMs, loses, needs = [], fences }: CutPlan,
 ): Scenario[] {
   return Object.entries(directions).map(([suffix, direction]: [string, Direction]) => ({
     name: `${name}${suffix}`,
     about: `nothing passes ${inWords[direction]} on ${about}`,
     needs,
     async run(stage) {
+      await untilSpread(stage);
       await tasksRun(stage);
       const partitions = loses === undefined ? undefined : await partitionsOf(stage, loses);
-      const strike = () => cut(stage, ways(stage), { ms, direction, partitions });
-      await (fences ? strike() : fencingNobody(stage, strike));
+      const strike = (meanwhile?: () => Promise<void>) =>
+        cut(stage, ways(stage), { ms, direction, partitions, meanwhile });
+      if (fences !== undefined) await fencing(stage, fences, strike);
+      else await fencingNobody(stage, () => (loses === undefined ? strike() : losing(stage, loses, strike)));
       await stage.workload.started(100);
     },
   }));
@@ -115,10 +123,21 @@ function packetsInEveryDirection(
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
       const strike = () => dropPackets(stage, "agent-0", { ms, direction });
-      await (fences ? strike() : fencingNobody(stage, strike));
+      // Nobody can ask it meanwhile.
+      await (fences ? fencing(stage, "agent-0", strike) : fencingNobody(stage, strike));
       await stage.workload.started(100);
     },
   }));
+}
+
+/** Its lease must end, and others must own everything, while it is cut off. */
+function losing(stage: Stage, name: string, strike: (meanwhile: () => Promise<void>) => Promise<void>): Promise<void> {
+  return losingLease(stage, [name], (lost) =>
+    strike(async () => {
+      await lost();
+      await untilOwned(stage, { except: name });
+    }),
+  );
 }
 
 function schedulersTo(schedulers: readonly string[], agent: string): Way[] {

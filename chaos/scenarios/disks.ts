@@ -1,5 +1,7 @@
 // A disk that is full for a while, under a part that must write.
+import type { ServiceKind } from "@sluice/cluster";
 import type { Scenario, Stage } from "../contract.ts";
+import { counted, untilCounted } from "./effects.ts";
 import { crash } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
@@ -12,7 +14,7 @@ export const disks: readonly Scenario[] = [
     arena: { smallDisks: { "nats-0": 64 } },
     async run(stage) {
       await tasksRun(stage);
-      await fillDisk(stage, "nats-0", 20_000);
+      await fillDisk(stage, "nats-0", { kind: "api-server", counter: "sluice_nats_publish_failures_total" });
       // JetStream 2.9 answers nobody any more once it could not write, also when there is room again.
       await crash(stage, "nats-0");
       await stage.workload.started(100);
@@ -25,17 +27,25 @@ export const disks: readonly Scenario[] = [
     arena: { smallDisks: { "agent-0": 32 } },
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await fillDisk(stage, "agent-0", 20_000);
+      await fillDisk(stage, "agent-0", { kind: "agent", counter: "sluice_agent_journal_failures_total" });
       await stage.workload.started(100);
       await tasksRunOn(stage, "agent-0");
     },
   },
 ];
 
-async function fillDisk(stage: Stage, name: string, ms: number): Promise<void> {
+const fullMs = 20_000;
+
+/** `counter`: of the services of a kind, by which they tell that something could not be written. */
+async function fillDisk(
+  stage: Stage,
+  name: string,
+  { kind, counter }: { readonly kind: ServiceKind; readonly counter: string },
+): Promise<void> {
+  const than = await counted(stage, kind, counter);
   const over = stage.mark("disk-full", name);
   await stage.arena.fillDisk(name);
-  await stage.sleep(ms);
+  await Promise.all([stage.sleep(fullMs), untilCounted(stage, kind, counter, { than })]);
   await stage.arena.freeDisk(name);
   over();
 }

@@ -1,8 +1,8 @@
 // SIGSTOP of one process, for longer than others trust it, and SIGCONT in the middle of what it did.
 import type { Scenario } from "../contract.ts";
-import { leaderOf, namesOf, untilSpread } from "./ownership.ts";
+import { fencing, fencingNobody, losingLease } from "./effects.ts";
+import { leaderOf, namesOf, untilLedByAnother, untilOwned, untilSpread } from "./ownership.ts";
 import { freeze, freezeAll } from "./steps.ts";
-import { fencingNobody } from "./unharmed.ts";
 import { brisk, tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s. */
@@ -21,7 +21,11 @@ export const freezes: readonly Scenario[] = [
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
         await tasksRun(stage);
-        await fencingNobody(stage, () => freeze(stage, `scheduler-${n % 3}`, longerThanLeaseMs));
+        const victim = `scheduler-${n % 3}`;
+        const meanwhile = () => untilOwned(stage, { except: victim });
+        await losingLease(stage, [victim], () =>
+          fencingNobody(stage, () => freeze(stage, victim, { ms: longerThanLeaseMs, meanwhile })),
+        );
         await stage.workload.started(40);
       }
     },
@@ -30,8 +34,8 @@ export const freezes: readonly Scenario[] = [
     name: "leader-freeze",
     about: "the leader stands still for longer than its lease: another leads, and the old one's wishes are not written",
     async run(stage) {
-      await freeze(stage, await leaderOf(stage), longerThanLeaseMs);
-      await leaderOf(stage);
+      const old = await leaderOf(stage);
+      await freeze(stage, old, { ms: longerThanLeaseMs, meanwhile: () => untilLedByAnother(stage, old) });
       await stage.workload.started(100);
     },
   },
@@ -40,7 +44,10 @@ export const freezes: readonly Scenario[] = [
     about: "all schedulers stand still for longer than their leases, and wake up together",
     async run(stage) {
       await tasksRun(stage);
-      await fencingNobody(stage, () => freezeAll(stage, namesOf(stage.arena, "scheduler"), longerThanLeaseMs));
+      const all = namesOf(stage.arena, "scheduler");
+      await losingLease(stage, all, (meanwhile) =>
+        fencingNobody(stage, () => freezeAll(stage, all, { ms: longerThanLeaseMs, meanwhile })),
+      );
       await stage.workload.started(100);
     },
   },
@@ -49,7 +56,7 @@ export const freezes: readonly Scenario[] = [
     about:
       "an api-server stands still with submissions in hand: they are answered late or unknown, and are one task each",
     async run(stage) {
-      await freeze(stage, "api-server-0", 11_000);
+      await freeze(stage, "api-server-0", { ms: 11_000 });
       await stage.workload.accepted(100);
     },
   },
@@ -59,7 +66,8 @@ export const freezes: readonly Scenario[] = [
       "an agent stands still for longer than its lifeline: its watchdog kills what it runs before it runs elsewhere",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await freeze(stage, "agent-0", longerThanLifelineMs);
+      // Nobody can ask it meanwhile.
+      await fencing(stage, "agent-0", () => freeze(stage, "agent-0", { ms: longerThanLifelineMs }));
       await stage.workload.started(100);
     },
   },
@@ -68,7 +76,7 @@ export const freezes: readonly Scenario[] = [
     about: "an agent stands still for less than its lifeline: what it runs goes on and ends once",
     async run(stage) {
       await tasksRunOn(stage, "agent-0");
-      await fencingNobody(stage, () => freeze(stage, "agent-0", 10_000));
+      await fencingNobody(stage, () => freeze(stage, "agent-0", { ms: 10_000 }));
       await stage.workload.started(100);
     },
   },

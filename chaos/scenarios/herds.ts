@@ -24,7 +24,8 @@ export const herds: readonly Scenario[] = [
       const over = stage.mark("freeze", `${count} agents`);
       herd.kill("SIGSTOP");
       // Longer than schedulers wait for a sign of life, so that every stream is made anew; they fence after 15 s.
-      await stage.sleep(8_000);
+      const silent = herdIsSilent(herd, 7_000);
+      await Promise.all([stage.sleep(8_000), silent]);
       herd.kill("SIGCONT");
       over();
     },
@@ -37,7 +38,7 @@ export const herds: readonly Scenario[] = [
   scenario(
     "herd-schedulers-freeze",
     `all schedulers stand still for 12 s: ${count} agents are attached again within 10 s, none is fenced`,
-    (stage) => freezeAll(stage, namesOf(stage.arena, "scheduler"), 12_000),
+    (stage) => freezeAll(stage, namesOf(stage.arena, "scheduler"), { ms: 12_000 }),
   ),
   scenario(
     "herd-api-servers-kill",
@@ -93,6 +94,18 @@ async function untilBack({ arena }: Stage, herd: Herd, timeoutMs: number): Promi
     throw new Error(`${cause.message}: ${seen}`, { cause });
   });
   return last as HerdStatus;
+}
+
+/** Throws when it answers meanwhile. */
+async function herdIsSilent(herd: Herd, ms: number): Promise<void> {
+  const beganAt = performance.now();
+  while (performance.now() - beganAt < ms) {
+    const answers = await herd.status().then(
+      () => true,
+      () => false,
+    );
+    if (answers) throw new Error("the herd does not stand still: it answers");
+  }
 }
 
 async function crashAll(stage: Stage, kind: "scheduler" | "api-server", downMs: number): Promise<void> {

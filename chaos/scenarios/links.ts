@@ -1,8 +1,8 @@
 // Links that work, badly.
 import type { Scenario, Stage } from "../contract.ts";
+import { fencingNobody, keepingLeases, untilNothingIsDispatched } from "./effects.ts";
 import { namesOf } from "./ownership.ts";
 import { reset, slow, type Way } from "./steps.ts";
-import { fencingNobody } from "./unharmed.ts";
 import { tasksRun } from "./workloads.ts";
 
 export const links: readonly Scenario[] = [
@@ -13,11 +13,9 @@ export const links: readonly Scenario[] = [
       await tasksRun(stage);
       await fencingNobody(stage, async () => {
         const before = stage.workload.counts.accepted;
-        await Promise.all([
-          slow(stage, allWays(stage), { ms: 30_000, delayMs: 150 }),
-          // Half of what is usual at least, and not only when it is over.
-          stage.workload.started(300, 30_000),
-        ]);
+        // Half of what is usual at least, and not only when it is over.
+        const meanwhile = () => stage.workload.started(300, 30_000);
+        await keepingLeases(stage, () => slow(stage, allWays(stage), { ms: 30_000, delayMs: 150, meanwhile }));
         if (stage.workload.counts.accepted - before < 300) throw new Error("hardly anything was accepted meanwhile");
       });
     },
@@ -25,10 +23,11 @@ export const links: readonly Scenario[] = [
   {
     name: "links-crawling",
     about:
-      "every answer takes 600 ms longer, more than calls of etcd wait: leases end and nothing starts, nobody is fenced",
+      "every answer takes 600 ms longer, more than calls of etcd wait: no lease is trusted and nothing starts, nobody is fenced",
     async run(stage) {
       await tasksRun(stage);
-      await fencingNobody(stage, () => slow(stage, allWays(stage), { ms: 30_000, delayMs: 300 }));
+      const meanwhile = () => untilNothingIsDispatched(stage);
+      await fencingNobody(stage, () => slow(stage, allWays(stage), { ms: 30_000, delayMs: 300, meanwhile }));
       await stage.workload.started(100);
     },
   },
@@ -52,7 +51,7 @@ export const links: readonly Scenario[] = [
       await fencingNobody(stage, async () => {
         for (let n = 0; n < 5; n += 1) {
           await tasksRun(stage);
-          reset(stage, allWays(stage));
+          if (reset(stage, allWays(stage)) === 0) throw new Error("there was no connection to reset");
           await stage.sleep(2_000 + 4_000 * stage.random());
         }
       });

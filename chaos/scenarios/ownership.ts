@@ -19,6 +19,15 @@ export async function leaderOf({ arena }: Stage): Promise<string> {
   return untilSome(() => arena.leader(), { what: "nobody leads", timeoutMs: 30_000 });
 }
 
+/** Waits until another scheduler leads. */
+export async function untilLedByAnother({ arena }: Stage, old: string): Promise<void> {
+  const isAnother = async () => {
+    const leader = await arena.leader().catch(() => undefined);
+    return leader !== undefined && leader !== old;
+  };
+  await until(isAnother, { what: `nobody leads but ${old}`, timeoutMs: 60_000, everyMs: 100 });
+}
+
 /** The queues that have owners now. */
 export async function ownedQueues({ arena }: Stage): Promise<ReadonlySet<string>> {
   return queuesIn(await arena.partitions());

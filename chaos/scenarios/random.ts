@@ -74,22 +74,20 @@ async function choose(stage: Stage): Promise<Strike> {
   const strikes: readonly (() => Strike | Promise<Strike>)[] = [
     () => ({ parts: [service], run: () => crash(stage, service, { downMs }) }),
     () => ({ parts: [service], run: () => restart(stage, service) }),
-    () => ({ parts: [service], run: () => freeze(stage, service, between(1_000, 30_000)) }),
+    () => ({ parts: [service], run: () => freeze(stage, service, { ms: between(1_000, 30_000) }) }),
     async () => {
       const leader = await leaderOf(stage).catch(() => scheduler);
       return { parts: [leader], run: () => crash(stage, leader, { downMs }) };
     },
     () => ({ parts: [service], run: () => block(stage, service, between(500, 12_000)) }),
     () => ({ parts: [backend], run: () => crash(stage, backend, { downMs: downMs / 2 }) }),
-    () => ({ parts: [backend], run: () => freeze(stage, backend, between(500, 10_000)) }),
+    () => ({ parts: [backend], run: () => freeze(stage, backend, { ms: between(500, 10_000) }) }),
     () => ({ parts: ["etcd"], run: () => wipe(stage, "etcd") }),
     () => ({
       parts: ["nats-0"],
       async run() {
-        const over = stage.mark("delete-stream", "nats-0");
-        // NATS may be cut off just now; then nothing is deleted.
-        await deleteStreams(arena).catch(() => undefined);
-        over();
+        // The stream may not have been made anew yet, or not answer.
+        await deleteStreams(stage).catch(() => 0);
       },
     }),
     async () => {
@@ -97,14 +95,20 @@ async function choose(stage: Stage): Promise<Strike> {
       const [from, to] = way;
       // Without etcd its lease ends; the other ways cost it nothing that it owns.
       const partitions = to.startsWith("etcd") && cutMs > leaseMs ? await partitionsOf(stage, from) : undefined;
-      return { parts: [...way], run: () => cut(stage, [way], { ms: cutMs, direction, partitions }) };
+      return { parts: [...way], run: () => cut(stage, [way], { ms: cutMs, direction, partitions, mayBeIdle: true }) };
     },
-    () => ({ parts: [agent], run: () => cut(stage, waysOfAgent(stage, agent), { ms: cutMs, direction }) }),
+    () => ({
+      parts: [agent],
+      run: () => cut(stage, waysOfAgent(stage, agent), { ms: cutMs, direction, mayBeIdle: true }),
+    }),
     () => {
       const way = pick(wayTo);
-      return { parts: [...way], run: () => slow(stage, [way], { ms: cutMs, delayMs: between(20, 800) }) };
+      return {
+        parts: [...way],
+        run: () => slow(stage, [way], { ms: cutMs, delayMs: between(20, 800), mayBeIdle: true }),
+      };
     },
-    () => ({ parts: [], run: async () => reset(stage, [pick(wayTo)]) }),
+    () => ({ parts: [], run: async () => void reset(stage, [pick(wayTo)]) }),
   ];
   return pick(strikes)();
 }

@@ -1,7 +1,8 @@
 // Orderly stops: nobody may notice.
 import { rollUpgrade } from "../../drill/upgrade.ts";
-import type { Scenario } from "../contract.ts";
+import type { Scenario, Stage } from "../contract.ts";
 import { adoption, handOff } from "./aims.ts";
+import { replacing } from "./bites.ts";
 import { namesOf, untilSpread } from "./ownership.ts";
 import { restart } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
@@ -51,7 +52,16 @@ export const stops: readonly Scenario[] = [
     aims: [handOff("upgrade"), adoption],
     workload: { longMs: [10_000, 25_000] },
     async run(stage, repeat) {
-      for (let n = 0; n < repeat; n += 1) await rollUpgrade(stage);
+      for (let n = 0; n < repeat; n += 1) await replacingAll(stage, () => rollUpgrade(stage));
     },
   },
 ];
+
+async function replacingAll({ arena }: Stage, work: () => Promise<unknown>): Promise<void> {
+  const all = arena.cluster.services.map(({ name }) => arena.part(name));
+  const strike = all.reduce<() => Promise<void>>(
+    (inner, part) => () => replacing(part, inner),
+    async () => void (await work()),
+  );
+  await strike();
+}

@@ -1,0 +1,103 @@
+// Every scenario, in a cluster in which nothing can be broken: its faults do nothing, and all goes on as before.
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { Arena, Link, PacketFault, Part, Stage, Workload } from "../contract.ts";
+import { randomFaults, scenarios } from "./index.ts";
+
+/** They ask servers or programs that are not here. What breaks in them is broken by the same steps. */
+const elsewhere = [
+  ...["nats-wiped", "queue-forgotten", "stream-deleted", "nats-leader-kill", "poison"],
+  ...["herd-frozen", "herd-schedulers-kill", "herd-schedulers-freeze", "herd-api-servers-kill"],
+];
+const checked = scenarios.filter(({ name, mustBreak }) => !elsewhere.includes(name) && mustBreak === undefined);
+
+let metrics: Server;
+let address = "";
+beforeAll(async () => {
+  metrics = createServer((_request, response) => void response.end("# TYPE sluice_agent_fences_total counter\n"));
+  await once(metrics.listen(0, "127.0.0.1"), "listening");
+  const bound = metrics.address();
+  address = `127.0.0.1:${typeof bound === "object" && bound ? bound.port : 0}`;
+});
+afterAll(() => void metrics.close());
+
+test.each(checked.map((scenario) => [scenario.name, scenario] as const))(
+  "%s fails when its fault does nothing",
+  async (_, scenario) => {
+    const failure = await hurried(scenario.run(inertStage(), 1));
+    expect(failure).toMatch(
+      /was not ended|does not stand still|was not blocked|held nothing back|no packets|slowed down|no connection to reset|without owner but|nobody leads but|has not ended|kept a lease|is still \d|goes on answering/,
+    );
+  },
+);
+
+test("faults by chance fail when they do nothing", async () => {
+  expect(await hurried(randomFaults(600_000).run(inertStage(), 1))).toMatch(/was not|does not/);
+});
+
+/** Lets the time of timers fly, and returns why it failed. */
+async function hurried(run: Promise<void>): Promise<string> {
+  let failure: string | undefined;
+  const ended = run.then(
+    () => {
+      failure = "it passes";
+    },
+    (cause: unknown) => {
+      failure = cause instanceof Error ? cause.message : String(cause);
+    },
+  );
+  while (failure === undefined) {
+    await vi.advanceTimersByTimeAsync(500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await ended;
+  return failure;
+}
+
+function inertStage(): Stage {
+  const names = ["api-server-0", "api-server-1", ...[0, 1, 2].flatMap((n) => [`scheduler-${n}`, `agent-${n}`])];
+  const services = names.map((name) => ({ name, kind: name.replace(/-\d$/, ""), httpAddress: address }));
+  const backends = ["etcd", "nats-0", "postgres"].map((name) => ({ name, kind: name.replace(/-\d$/, "") }));
+  const nothing = async () => undefined;
+  const link: Link = { held: 0, cut() {}, delay() {}, limit() {}, reset: () => 0, heal() {} };
+  const packets: PacketFault = { dropped: () => 0, cut() {}, heal() {} };
+  const partOf = (name: string): Part => ({
+    name,
+    pid: process.pid,
+    ...{ crash: nothing, stop: nothing, start: nothing, wipe: nothing },
+    ...{ freeze() {}, thaw() {}, block() {} },
+  });
+  const schedulers = ["scheduler-0", "scheduler-1", "scheduler-2"];
+  const arena = {
+    cluster: { services, backends, service: () => ({ httpAddress: address }) },
+    part: partOf,
+    link: () => link,
+    packets: () => packets,
+    ...{ fillDisk: nothing, freeDisk: nothing },
+    leader: async () => "scheduler-0",
+    partitions: async () => new Map(schedulers.map((name) => [name, [{ queue: name, prefix: "" }]])),
+    leases: async () => new Map(schedulers.map((name) => [`lease of ${name}`, name])),
+  } as unknown as Arena;
+  const running = names.flatMap((agentId) => [1, 2, 3].map((n) => ({ taskId: `task-${n}`, agentId })));
+  const workload = {
+    counts: { accepted: 0, rejected: 0, unknown: 0 },
+    now: () => 0,
+    running: () => running,
+    ...{ accepted: nothing, started: nothing },
+  } as unknown as Workload;
+  let dice = 0;
+  return {
+    arena,
+    workload,
+    random: () => {
+      dice = (dice + 0.381_966) % 1;
+      return dice;
+    },
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    mark: () => () => undefined,
+  };
+}
+
+vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+afterAll(() => void vi.useRealTimers());
