@@ -57,24 +57,30 @@ export const promises: readonly Mutation[] = [
   },
   {
     name: "own-account",
-    about: "Whoever has a key is taken for the account of the key that was read last.",
+    about: "Whoever has a key is taken for the account of the key that was used before it.",
     edits: [
       {
         file: "packages/api-server/src/accounts/authenticate.ts",
         find: "return key.accountId;",
-        replace: "return (await [...cache.values()].at(0)?.key)?.accountId ?? key.accountId;",
+        replace: "return (await [...cache.values()].at(-1)?.key)?.accountId ?? key.accountId;",
       },
     ],
     proof: { breaks: ["I13"], focus: [] },
   },
   {
     name: "confirmation",
-    about: "No owner tells an agent that the end of an attempt is in the store: the agent keeps it for ever.",
+    about:
+      "No owner tells an agent that the end of an attempt is in the store, and the agent does not ask: it keeps it for ever.",
     edits: [
       {
         file: "packages/scheduler/src/partition/settle.ts",
         find: "for (const [link, refs] of confirmed) link.confirm(port, refs);",
         replace: "for (const [link, refs] of confirmed) link.confirm(port, refs.slice(0, 0));",
+      },
+      {
+        file: "packages/agent/src/forget-settled.ts",
+        find: "if (attempts.length === 0) continue;",
+        replace: "if (attempts.length >= 0) continue;",
       },
     ],
     proof: { breaks: ["I14"], focus: [] },

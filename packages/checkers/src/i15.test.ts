@@ -37,6 +37,17 @@ describe("a task that could go", () => {
     expect(i15.check(history({ calm: [{ from: 4_000, until: 9_000 }], store, agents: late }))).toEqual([]);
     expect(i15.check(history({ calm: [{ from: 2_000, until: 9_000 }], store, agents: late }))).toHaveLength(1);
   });
+  test("may be passed when its lane has a new owner, and not for long after that", () => {
+    const raised = (at: number, prefix = "0"): StoreEvent => ({
+      kind: "raised",
+      at,
+      by: "s2.1",
+      owner: { ...owner, prefix },
+    });
+    expect(i15.check(history({ calm, store: [...store, raised(4_000)], agents: late }))).toEqual([]);
+    for (const other of [raised(2_000), raised(4_000, "1"), raised(5_500)])
+      expect(i15.check(history({ calm, store: [...store, other], agents: late }))).toHaveLength(1);
+  });
   test("may be passed by one of another flow or lane", () => {
     for (const other of [{ lane: 1 }, { queue: "q1" }, { function: "other" }, { account: "other" }]) {
       const apart = [task(1, 0, 0), task(2, 100, 0, other)];

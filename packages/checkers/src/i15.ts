@@ -2,16 +2,17 @@
 // urgency (enqueued, plus the patience of its priority) is sent first. How far that may slip is stated here; it must hold
 // whatever the mix, so a task of low priority is passed only by what came within its patience. One that is parked because too
 // much waits for its owner's memory waits as well; one that is parked for another reason does not.
-import type { EpochMs, Priority } from "@sluice/core";
+import type { EpochMs, Lane, Priority } from "@sluice/core";
 import { createChecker } from "./checker.ts";
-import type { AgentEvent, CalmPhase, StoreEvent, Violation } from "./history.ts";
+import type { AgentEvent, CalmPhase, Raised, StoreEvent, Violation } from "./history.ts";
+import { covers } from "./lanes.ts";
 import { groupBy, movedIn } from "./rows.ts";
 
 const invariant = "I15";
 
 /**
- * For so long in a calm phase a task that could go may be passed: its message comes through the consumer of its priority.
- * While things fail there is no bound: its message may be lost again and again.
+ * For so long in a calm phase a task that could go may be passed: its message comes through the consumer of its priority, and
+ * once more to each new owner of its lane. While things fail there is no bound: its message may be lost again and again.
  */
 const slackMs = 2_000;
 
@@ -24,7 +25,8 @@ export const i15 = createChecker({
   needs: ["store", "agents", "calm"],
   check: ({ store, agents, calm }) => {
     const waits = waitsOf(store, agents);
-    return [...groupBy(waits, ({ group }) => group).values()].flatMap((same) => passedIn(same, calm));
+    const raises = store.filter((event) => event.kind === "raised");
+    return [...groupBy(waits, ({ group }) => group).values()].flatMap((same) => passedIn(same, { calm, raises }));
   },
 });
 
@@ -32,6 +34,8 @@ export const i15 = createChecker({
 interface Wait {
   readonly seq: number;
   readonly group: string;
+  readonly queue: string;
+  readonly lane: Lane;
   readonly urgency: EpochMs;
   readonly from: number;
   readonly until: number;
@@ -63,22 +67,34 @@ function waitsOf(store: readonly StoreEvent[], agents: readonly AgentEvent[]): W
     const until = sent.get(seq);
     if (from === undefined || until === undefined) return [];
     const urgency = enqueuedAt + patienceMs[priority];
-    return [{ seq, group: `${account}/${name} ${queue}/${lane}`, urgency, from, until }];
+    return [{ seq, group: `${account}/${name} ${queue}/${lane}`, queue, lane, urgency, from, until }];
   });
 }
 
-function passedIn(waits: readonly Wait[], calm: readonly CalmPhase[]): Violation[] {
+interface Times {
+  readonly calm: readonly CalmPhase[];
+  readonly raises: readonly Raised[];
+}
+
+function passedIn(waits: readonly Wait[], times: Times): Violation[] {
   // In the order in which they were sent, each is compared with the least urgent one that went before it.
   const sorted = [...waits].sort((a, b) => a.until - b.until);
   return sorted.flatMap((wait, index) => {
-    const passer = sorted.slice(0, index).find((other) => hasPassed(other, wait, calm));
+    const passer = sorted.slice(0, index).find((other) => hasPassed(other, wait, times));
     if (!passer) return [];
     const message = `task ${wait.seq} could go from ${wait.from} ms, and was passed by task ${passer.seq} at ${passer.until} ms, which was ${passer.urgency - wait.urgency} ms less urgent`;
     return [{ invariant, seq: wait.seq, message }];
   });
 }
 
-function hasPassed(passer: Wait, wait: Wait, calm: readonly CalmPhase[]): boolean {
+function hasPassed(passer: Wait, wait: Wait, { calm, raises }: Times): boolean {
   if (passer.until >= wait.until || passer.urgency <= wait.urgency) return false;
-  return calm.some(({ from, until }) => passer.until <= until && passer.until - Math.max(from, wait.from) > slackMs);
+  const isCalm = calm.some(
+    ({ from, until }) => passer.until <= until && passer.until - Math.max(from, wait.from) > slackMs,
+  );
+  return isCalm && !raises.some((raised) => isNewOwner(raised, passer));
+}
+
+function isNewOwner({ at, owner }: Raised, { queue, lane, until }: Wait): boolean {
+  return owner.queue === queue && covers(owner.prefix, lane) && at <= until && until - at <= slackMs;
 }
