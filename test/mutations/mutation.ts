@@ -11,7 +11,7 @@ export interface Edit {
   readonly replace: string;
 }
 
-/** Takes a protection of the failover protocol out of the source: a negative control. */
+/** Takes a protection out of the source: a negative control. */
 export interface Mutation {
   readonly name: string;
   /** What is gone, and what comes of it. */

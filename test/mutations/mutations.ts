@@ -1,4 +1,4 @@
-// Every protection of the failover protocol that can be taken out of the source, as the model of the protocol lists them.
+// Every protection that can be taken out of the source: those that the model of the failover protocol lists, and more.
 import { agents } from "./agents.ts";
 import { bulk } from "./bulk.ts";
 import { explained } from "./explained.ts";
