@@ -26,7 +26,7 @@ export const cuts: readonly Scenario[] = [
   ),
   ...inEveryDirection(
     "cut-scheduler-nats",
-    "the link of a scheduler to NATS: its tasks wait, and are announced again",
+    "the link of a scheduler to NATS: its tasks wait, and go on afterwards",
     {
       ways: () => [["scheduler-0", "nats-0"]],
     },
