@@ -21,7 +21,7 @@ describe("a task of low priority", () => {
   });
   test("is passed by none that came later", () => {
     const store = [task(1, 0, 3), task(2, 601_000, 0)];
-    expect(i15.check(history({ calm, store, agents: [sent(2, 601_100), sent(1, 601_200)] }))).toHaveLength(1);
+    expect(i15.check(history({ calm, store, agents: [sent(2, 601_100), sent(1, 601_400)] }))).toHaveLength(1);
   });
 });
 
@@ -31,6 +31,9 @@ describe("a task that could go", () => {
   test("is not passed by a less urgent one for long", () => {
     expect(i15.check(history({ calm, store, agents: late }))).toHaveLength(1);
     expect(i15.check(history({ calm, store, agents: [sent(2, 900), sent(1, 901)] }))).toEqual([]);
+  });
+  test("is not passed by what comes to another agent in the same breath", () => {
+    expect(i15.check(history({ calm, store, agents: [sent(2, 5_000), sent(1, 5_200)] }))).toEqual([]);
   });
   test("may be passed while things fail, and not for long after that", () => {
     expect(i15.check(history({ store, agents: late }))).toEqual([]);
@@ -58,7 +61,7 @@ describe("a task that could go", () => {
     const unparked: StoreEvent = { kind: "unparked", at: 4_000, by: "s1.1", owner, seqs: [1] };
     const parked = [task(1, 0, 0, { dueAt: 4_000 }), task(2, 100, 0), unparked];
     expect(i15.check(history({ calm, store: parked, agents: late }))).toEqual([]);
-    expect(i15.check(history({ calm, store: parked, agents: [sent(2, 7_000), sent(1, 7_001)] }))).toHaveLength(1);
+    expect(i15.check(history({ calm, store: parked, agents: [sent(2, 7_000), sent(1, 7_300)] }))).toHaveLength(1);
   });
   test("has waited while it was parked because it did not fit into memory", () => {
     const overflown: StoreEvent = { kind: "overflown", at: 200, by: "s1.1", owner, seqs: [1] };
