@@ -24,13 +24,9 @@ export const cuts: readonly Scenario[] = [
       loses: "scheduler-0",
     },
   ),
-  ...inEveryDirection(
-    "cut-scheduler-nats",
-    "the link of a scheduler to NATS: its tasks wait, and go on afterwards",
-    {
-      ways: () => [["scheduler-0", "nats-0"]],
-    },
-  ),
+  ...inEveryDirection("cut-scheduler-nats", "the link of a scheduler to NATS: its tasks wait, and go on afterwards", {
+    ways: () => [["scheduler-0", "nats-0"]],
+  }),
   ...inEveryDirection("cut-scheduler-postgres", "the link of a scheduler to PostgreSQL: results wait at their agents", {
     ways: () => [["scheduler-0", "postgres"]],
   }),
