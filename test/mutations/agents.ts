@@ -48,7 +48,7 @@ export const agents: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3"], focus: ["agent crash"] },
+    proof: { breaks: ["I3"], from: 6, focus: ["agent crash"] },
   },
   {
     name: "self-fence",
@@ -69,6 +69,7 @@ export const agents: readonly Mutation[] = [
     ],
     proof: {
       breaks: ["I3", "I5", "I8"],
+      from: 3,
       // Crashes would show that the watchdog is gone.
       focus: ["agent freeze", "message slow"],
       isAlone: true,
@@ -95,7 +96,7 @@ export const agents: readonly Mutation[] = [
       focus: ["partition", "hint lost", "store slow"],
       size: { apiServers: 1, agents: 2 },
       minutes: 1,
-      from: 25,
+      from: 28,
     },
   },
   {
@@ -108,7 +109,7 @@ export const agents: readonly Mutation[] = [
         replace: "return state?.epoch === epoch && (true || state.session === origin.session);",
       },
     ],
-    proof: { breaks: ["I3", "I4"], focus: ["stream break"] },
+    proof: { breaks: ["I3", "I4"], from: 6, focus: ["stream break"] },
   },
   {
     name: "dedupe",

@@ -29,7 +29,7 @@ export const limits: readonly Mutation[] = [
         replace: "if (isHere(known) && roomOf(flow, known, others, reserved) <= 0) return false;",
       },
     ],
-    proof: { breaks: ["I10"], focus: ["block late"], minutes: 1 },
+    proof: { breaks: ["I10"], from: 7, focus: ["block late"], minutes: 1 },
   },
   {
     name: "running-elsewhere",
@@ -68,6 +68,7 @@ export const limits: readonly Mutation[] = [
     // Where a limit was changed, the question what runs elsewhere waits for the same agents: few flows are left to show it.
     proof: {
       breaks: ["I10"],
+      from: 33,
       focus: ["scheduler hand-off", "partition", "instance hang"],
       isAlone: true,
       size: { schedulers: 2, agents: 3 },

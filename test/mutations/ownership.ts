@@ -18,7 +18,7 @@ export const ownership: readonly Mutation[] = [
       },
       { file: "test/simulation/store/tables.ts", find: "if (epochs[lane] !== epoch) return false;", replace: "" },
     ],
-    proof: { breaks: ["I6"], focus: ["scheduler freeze", "lease lost"] },
+    proof: { breaks: ["I6"], from: 4, focus: ["scheduler freeze", "lease lost"] },
   },
   {
     name: "agent-floor",
@@ -89,7 +89,7 @@ export const ownership: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4"], focus: ["scheduler crash", "partition"] },
+    proof: { breaks: ["I3", "I4"], from: 14, focus: ["scheduler crash", "partition"] },
   },
   {
     name: "inventory",
@@ -131,6 +131,6 @@ export const ownership: readonly Mutation[] = [
         replace: "isMine && isOpen && attempt > 0 && row.lane === lane",
       },
     ],
-    proof: { breaks: ["I2", "I3", "I5"], focus: ["store late", "store ambiguous"] },
+    proof: { breaks: ["I2", "I3", "I5"], from: 18, focus: ["store late", "store ambiguous"] },
   },
 ];

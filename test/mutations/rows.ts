@@ -63,7 +63,7 @@ export const rows: readonly Mutation[] = [
         replace: "if (isParked && mayBeOld(row, context.owner.epoch) && false) return;",
       },
     ],
-    proof: { breaks: ["I3", "I8"], focus: ["scheduler crash", "agent freeze"] },
+    proof: { breaks: ["I3", "I8"], from: 3, focus: ["scheduler crash", "agent freeze"] },
   },
   {
     name: "expiry",
@@ -132,6 +132,6 @@ export const rows: readonly Mutation[] = [
         replace: 'row.priority === priority && row.status !== "Running" && row.dueAt === undefined && row.announcedAt',
       },
     ],
-    proof: { breaks: ["I1"], focus: ["stream deleted", "agent freeze", "scheduler crash"] },
+    proof: { breaks: ["I1"], from: 29, focus: ["stream deleted", "agent freeze", "scheduler crash"] },
   },
 ];
