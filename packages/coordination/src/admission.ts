@@ -1,5 +1,6 @@
 // What the load-balancer tells the api-servers, in one document: how full the queues are, and whose submissions are refused.
 import { type AccountId, type EpochMs, type FunctionName, isRetryable } from "@sluice/core";
+import { fieldsIn, fieldsOf } from "./fields.ts";
 import type { Condition, Coordinator, Entry } from "./index.ts";
 import { admissionKey } from "./keys.ts";
 
@@ -83,7 +84,7 @@ export function parseAdmission(entry: Pick<Entry, "value"> | undefined): Admissi
   return {
     at: at as EpochMs,
     validForMs: validForMs as number,
-    queues: new Map(Object.entries(objectIn(queues)).map(([name, load]) => [name, loadIn(load)])),
+    queues: new Map(Object.entries(fieldsIn(queues)).map(([name, load]) => [name, loadIn(load)])),
     drops: Array.isArray(drops) ? drops.flatMap(dropIn) : [],
   };
 }
@@ -107,22 +108,8 @@ function textOf({ at, validForMs, queues, drops }: Admission): string {
   });
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: string): Fields {
-  try {
-    return objectIn(JSON.parse(value));
-  } catch {
-    return {};
-  }
-}
-
-function objectIn(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
 function loadIn(value: unknown): QueueLoad {
-  const { waiting, ageMs, drainPerSecond, retryAfterMs, othersDrop } = objectIn(value);
+  const { waiting, ageMs, drainPerSecond, retryAfterMs, othersDrop } = fieldsIn(value);
   return {
     waiting: amountIn(waiting) ?? 0,
     ageMs: amountIn(ageMs) ?? 0,
@@ -133,7 +120,7 @@ function loadIn(value: unknown): QueueLoad {
 }
 
 function dropIn(value: unknown): Drop[] {
-  const { account, function: functionName, queue, probability, share, rate } = objectIn(value);
+  const { account, function: functionName, queue, probability, share, rate } = fieldsIn(value);
   const chance = probabilityIn(probability);
   if (typeof account !== "string" || chance === undefined) return [];
   // A drop that names something that this version cannot read must not grow into one of the whole account.

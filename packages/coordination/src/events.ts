@@ -1,6 +1,7 @@
 // What was changed in the cluster, when and why: for people, who look afterwards. Each event is written in the transaction of its
 // change, so there is none without the other, and the list outlives whoever decided. It is short: the last thousand, of a day.
 import type { EpochMs, Prefix } from "@sluice/core";
+import { fieldsIn, fieldsOf } from "./fields.ts";
 import type { Condition, Coordinator, Entry, Operation } from "./index.ts";
 import { eventKey, eventsPrefix } from "./keys.ts";
 
@@ -91,7 +92,7 @@ function parseEvent({ value }: Pick<Entry, "value">): ClusterEvent | undefined {
   const { at, kind, by, figures, flow } = fields;
   if (typeof at !== "number" || typeof kind !== "string") return undefined;
   const textIn = (name: string) => (typeof fields[name] === "string" ? fields[name] : "");
-  const numbers = Object.entries(objectIn(figures)).filter(
+  const numbers = Object.entries(fieldsIn(figures)).filter(
     (entry): entry is [string, number] => typeof entry[1] === "number",
   );
   return {
@@ -106,18 +107,4 @@ function parseEvent({ value }: Pick<Entry, "value">): ClusterEvent | undefined {
     from: textIn("from"),
     to: textIn("to"),
   };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: string): Fields {
-  try {
-    return objectIn(JSON.parse(value));
-  } catch {
-    return {};
-  }
-}
-
-function objectIn(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }

@@ -1,3 +1,4 @@
+import { fieldsOf } from "./fields.ts";
 import type { Coordinator, Entry } from "./index.ts";
 import { membersPrefix } from "./keys.ts";
 
@@ -25,13 +26,4 @@ export function parseMember({ key, value }: Entry): Member {
   const { capacity, draining } = fieldsOf(value);
   const isCapacity = typeof capacity === "number" && Number.isFinite(capacity) && capacity > 0;
   return { id: key.slice(membersPrefix.length), capacity: isCapacity ? capacity : 1, isDraining: draining === true };
-}
-
-function fieldsOf(value: string): { readonly capacity?: unknown; readonly draining?: unknown } {
-  try {
-    const parsed: unknown = JSON.parse(value);
-    return typeof parsed === "object" && parsed !== null ? parsed : {};
-  } catch {
-    return {};
-  }
 }

@@ -14,6 +14,7 @@ import {
   flowKey,
   isRetryable,
 } from "@sluice/core";
+import { fieldsOf } from "./fields.ts";
 import type { Condition, Coordinator, Entry, Operation } from "./index.ts";
 import { routeKey, routesPrefix } from "./keys.ts";
 
@@ -126,15 +127,6 @@ export function parseRoute({ key, value, modRevision }: Entry): FlowRoute | unde
 /** Equal for equal routes, so that a writer recognises its own. */
 function textOf({ queue, state, reason, changedAt, idleSince }: FlowRoute): string {
   return JSON.stringify({ queue, state, reason, changedAt, idleSince });
-}
-
-function fieldsOf(value: string): Readonly<Record<string, unknown>> {
-  try {
-    const parsed: unknown = JSON.parse(value);
-    return typeof parsed === "object" && parsed !== null ? (parsed as Readonly<Record<string, unknown>>) : {};
-  } catch {
-    return {};
-  }
 }
 
 /** By the key of the flow. */

@@ -1,4 +1,5 @@
 import { assert, type EpochMs, isRetryable, laneCount, lanesOf, type Prefix } from "@sluice/core";
+import { fieldsOf } from "./fields.ts";
 import type { Condition, Coordinator, Entry, Operation } from "./index.ts";
 import { wishesPrefix, wishKey } from "./keys.ts";
 
@@ -79,7 +80,7 @@ export async function writeWish(
 export function parseWish({ key, value, modRevision }: Entry): Wish {
   const queue = key.slice(wishesPrefix.length);
   const fields = fieldsOf(value);
-  const partitions = partitionsIn(fields.partitions);
+  const partitions = partitionsIn(fields["partitions"]);
   if (!coverAllLanesOnce(partitions)) return { queue, partitions: [], modRevision };
   const { shapeRestsUntil } = fields;
   return {
@@ -87,7 +88,7 @@ export function parseWish({ key, value, modRevision }: Entry): Wish {
     partitions,
     modRevision,
     ...(typeof shapeRestsUntil === "number" && { shapeRestsUntil }),
-    ...splitAtIn(fields.splitAt),
+    ...splitAtIn(fields["splitAt"]),
   };
 }
 
@@ -98,16 +99,6 @@ function textOf({ partitions, shapeRestsUntil, splitAt = {} }: Wish): string {
     shapeRestsUntil,
     splitAt: Object.keys(splitAt).length === 0 ? undefined : splitAt,
   });
-}
-
-type Fields = Readonly<Record<"partitions" | "shapeRestsUntil" | "splitAt", unknown>>;
-
-function fieldsOf(value: string): Partial<Fields> {
-  try {
-    return (JSON.parse(value) ?? {}) as Partial<Fields>;
-  } catch {
-    return {};
-  }
 }
 
 function partitionsIn(partitions: unknown): WishedPartition[] {
