@@ -41,13 +41,13 @@ export interface Proof {
 }
 
 /** Of every run that looks for the proof; but for its seed. */
-export function optionsOf({ focus, isAlone, size, rush, minutes }: Proof): Omit<SimulateOptions, "seed"> {
+export function optionsOf({ focus, isAlone, size, rush = false, minutes }: Proof): Omit<SimulateOptions, "seed"> {
   const others = [...faultKinds, ...rateNames].filter((name) => !focus.includes(name));
   return {
     focus,
     ...(isAlone && { without: others }),
     ...(size && { size }),
-    ...(rush && { rush }),
+    rush,
     ...(minutes && { minutes }),
   };
 }

@@ -44,6 +44,8 @@ export interface FairOrder<T> {
   unblockAll(): void;
   /** Units of the flow. */
   sizeOf(flow: Flow): number;
+  /** Units of the flow whose items match. Costs as much as the flow is long. */
+  countOf(flow: Flow, matches: (item: T, urgency: number) => boolean): number;
   /** Removes the items of a flow that match, and returns them by urgency. Costs as much as the flow is long. */
   remove(flow: Flow, matches: (item: T) => boolean): T[];
   /**
@@ -196,6 +198,11 @@ class HierarchicalFairOrder<T> implements FairOrder<T> {
 
   sizeOf(flow: Flow): number {
     return this.#find(flow)?.size ?? 0;
+  }
+
+  countOf(flow: Flow, matches: (item: T, urgency: number) => boolean): number {
+    const items = this.#find(flow)?.items.values() ?? [];
+    return items.reduce((units, item) => (matches(item.value, item.rank) ? units + item.units : units), 0);
   }
 
   remove(flow: Flow, matches: (item: T) => boolean): T[] {

@@ -1,6 +1,7 @@
 import type { Flow } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
 import type { Consumer } from "@sluice/queue";
+import type { Announcement } from "@sluice/store";
 import { expect, test } from "vitest";
 import { overflowLoop } from "./overflow.ts";
 import { pullLoop } from "./pull.ts";
@@ -19,6 +20,16 @@ async function startWorld(options: RowsOptions = small) {
   return { ...world, sizeOf };
 }
 const oneByOne = { together: 1 };
+/** As agents would, some at a time. */
+async function settleAll(world: Awaited<ReturnType<typeof startWorld>>, tasks: number): Promise<Announcement[]> {
+  const settled: Announcement[] = [];
+  for (let round = 0; round < 500 && settled.length < tasks; round++) {
+    for (let count = 0; count < 100; count++) settled.push(...[world.settleNext()].flatMap((row) => row ?? []));
+    await world.clock.advance(300);
+  }
+  expect(settled).toHaveLength(tasks);
+  return settled;
+}
 
 test("whatever one flow submits one by one, the next task of another is in memory at once", async () => {
   const world = await startWorld();
@@ -162,4 +173,20 @@ test("where next to nothing fits, what was parked does not come and go, and is d
     while (world.settleNext()) settled++;
   }
   expect(settled).toBe(240);
+});
+
+test("a low priority does not pass what was parked of its flow", async () => {
+  const world = await startWorld();
+  world.run(pullLoop(world.context, world.context.consumers[3] as Consumer, 3));
+  await world.submit(quiet, 1);
+  await world.submit(noisy, 1_000, { ...oneByOne, priority: 3 });
+  for (let round = 0; round < 3; round++) {
+    await world.submit(noisy, 1_000, oneByOne);
+    await world.clock.advance(1_000);
+  }
+  expect(world.store.parkedRows().filter(({ priority }) => priority === 2).length).toBeGreaterThan(1_000);
+
+  const settled = await settleAll(world, 4_001);
+  expect(settled.slice(0, 3_001).filter(({ priority }) => priority === 3)).toEqual([]);
+  expect(Math.max(...[...world.store.rows.values()].map(({ parked }) => parked))).toBe(1);
 });

@@ -3,7 +3,8 @@
 //
 //                nearly full, and others may be behind ┌──▶ the largest flow's excess is parked, its blocks are acked
 //   every round ─┤
-//                a flow with parked rows runs low      └──▶ its most urgent ones enter memory, and are announced
+//                next to nothing more urgent than a    └──▶ the most urgent parked rows of its flow enter memory,
+//                parked row waits in memory                 and are announced
 //
 // Rows that are parked are due, too, at twice the time by which their turn should come: that is for an owner that knows nothing of
 // them. This one goes by what its memory holds. One that comes due while its flow is still full is parked again, for
@@ -11,7 +12,7 @@
 //
 // A flow that has the partition to itself is not parked: what does not fit stays in the queue. Its owner hears then what others
 // publish, and takes that in although it has not been delivered yet.
-import { covers, type Flow, flowKey, type Loop, type Priority, priorities, type Seq } from "@sluice/core";
+import { covers, type Flow, flowKey, type Loop, type Priority, priorities, type Seq, urgency } from "@sluice/core";
 import type { Block } from "@sluice/queue";
 import type { Stale } from "@sluice/store";
 import { blocksOf } from "../announce.ts";
@@ -29,7 +30,7 @@ const takeMax = 20_000;
 const unparkMax = 10_000;
 /** Fewer are not worth a round trip, as long as there is room. */
 const unparkMin = 256;
-/** What a flow keeps in memory, however little room there is: half of what flows have on average, within these bounds. */
+/** What a flow keeps in memory of a priority, however little room there is: half of what flows have on average, within these bounds. */
 const keep = { min: 4, max: unparkMin };
 const everyMs = 250;
 /** A flow that has so many numbers in memory needs no more for now: two seconds of a busy one. */
@@ -46,7 +47,9 @@ const earlyMax = 1_000;
 /** A flow with parked rows, as far as this owner knows. */
 interface Overflown {
   readonly flow: Flow;
-  /** Below this it gets some back. */
+  /** No parked row is more urgent. */
+  urgency: number;
+  /** It gets some back when fewer wait in memory that are as urgent: whatever is less urgent does not go before them. */
   low: number;
   parked: number;
   /** When its attempts began to be counted, monotonic. */
@@ -102,7 +105,8 @@ export function overflowLoop(context: PartitionContext): Loop {
     if (excess === 0) return 0;
     const largest = [...order.flows()].sort((a, b) => memoryOf(b) - memoryOf(a));
     kept = keptOf(order.size, largest.length);
-    for (const { flow, size } of largest.slice(0, 8)) {
+    for (const { flow } of largest.slice(0, 8)) {
+      const size = order.countOf(flow, ({ origin }) => origin.priority === priority);
       if (size <= kept) continue;
       const seqs = take(flow, priority, Math.min(excess, size - kept));
       if (seqs.length === 0) continue;
@@ -111,9 +115,12 @@ export function overflowLoop(context: PartitionContext): Loop {
     return 0;
   }
 
-  /** The flow's least urgent numbers, out of the order. */
+  /** The flow's least urgent numbers of a priority, out of the order. */
   function take(flow: Flow, priority: Priority, units: number): Seq[] {
     const items = order.removeLatest(flow, units, ({ origin }) => origin.priority === priority);
+    const each = known(flow);
+    each.urgency = items.reduce((least, { origin }) => Math.min(least, urgency(origin)), each.urgency);
+    each.low = Math.max(keep.min / 2, Math.min(enough, urgentOf(each) / 2));
     const seqs = items.flatMap((item) => item.seqs.slice(item.next).filter((seq) => !hasNoTurn(memory, seq)));
     const parkable = seqs.filter((seq) => !context.suspects.has(seq));
     const aside = memory.setAside(parkable);
@@ -124,19 +131,30 @@ export function overflowLoop(context: PartitionContext): Loop {
     return aside;
   }
 
+  function known(flow: Flow): Overflown {
+    const key = flowKey(flow);
+    const each = overflown.get(key) ?? {
+      ...{ flow, urgency: Number.POSITIVE_INFINITY, low: enough, parked: 0, since: clock.monotonic() },
+    };
+    overflown.set(key, each);
+    if (!picks.has(key)) picks.set(key, 0);
+    return each;
+  }
+
+  /** What waits in memory and goes before every parked row of its flow. */
+  function urgentOf(each: Overflown): number {
+    return order.countOf(each.flow, (_waiting, urgency) => urgency <= each.urgency);
+  }
+
   async function park(flow: Flow, seqs: readonly Seq[], signal: AbortSignal): Promise<number | Stale> {
     const { lanes } = context.store;
-    const key = flowKey(flow);
-    const known = overflown.get(key) ?? { flow, low: enough, parked: 0, since: clock.monotonic() };
-    overflown.set(key, known);
-    known.low = Math.max(keep.min / 2, Math.min(enough, order.sizeOf(flow) / 2));
-    if (!picks.has(key)) picks.set(key, 0);
+    const each = known(flow);
     const left = new Set(seqs);
     let count = 0;
     try {
       for (let start = 0; start < seqs.length; start += parkMax) {
         const chunk = seqs.slice(start, start + parkMax);
-        const options = { dueInMs: dueIn(known), announcedUntil: clock.now() };
+        const options = { dueInMs: dueIn(each), announcedUntil: clock.now() };
         const parked = await untilKnown(context, signal, () => lanes.parkOverflow(owner, chunk, options));
         if (parked === "stale") return parked;
         if (parked === undefined) return 0;
@@ -144,7 +162,7 @@ export function overflowLoop(context: PartitionContext): Loop {
           left.delete(seq);
           memory.forget(seq);
         }
-        known.parked += parked.length;
+        each.parked += parked.length;
         count += parked.length;
         context.metrics.overflown.inc(parked.length);
         ackFinished(context);
@@ -164,7 +182,7 @@ export function overflowLoop(context: PartitionContext): Loop {
   }
 
   /**
-   * As far as there is room; and never nothing, if the flow has nothing left. What comes in never makes the look-ahead tight by
+   * As far as there is room; and never nothing, if nothing is left that goes before them. What comes in never makes the look-ahead tight by
    * itself: it would be parked at once, and come in again.
    */
   async function refill(each: Overflown, signal: AbortSignal): Promise<Stale | undefined> {
@@ -172,12 +190,14 @@ export function overflowLoop(context: PartitionContext): Loop {
     while (!signal.aborted && !context.draining) {
       const spare = Math.min(...priorities.map((priority) => lookAhead.spareOf(loadOf(priority))));
       const isRoomy = spare >= unparkMin;
-      const size = order.sizeOf(flow);
+      const size = urgentOf(each);
       if (size >= (isRoomy ? low : kept / 2)) return undefined;
       const limit = isRoomy ? Math.min(unparkMax, spare, Math.max(unparkMin, Math.ceil(2 * low - size))) : kept - size;
       const rows = await context.store.lanes.unparkOverflow(owner, flow, limit);
       if (rows === "stale") return rows;
       each.parked = Math.max(0, each.parked - rows.length);
+      const last = rows.at(-1);
+      if (last) each.urgency = urgency(last);
       context.metrics.unparked.inc(rows.length);
       const blocks = blocksOf(owner.queue, rows);
       // At once, and not behind everything that is in the queue.
@@ -202,7 +222,10 @@ export function overflowLoop(context: PartitionContext): Loop {
     if (flows === "stale") return flows;
     for (const flow of flows) {
       const key = flowKey(flow);
-      if (!overflown.has(key)) overflown.set(key, { flow, low: enough / 2, parked: 0, since: clock.monotonic() });
+      if (!overflown.has(key))
+        overflown.set(key, {
+          ...{ flow, urgency: Number.NEGATIVE_INFINITY, low: enough / 2, parked: 0, since: clock.monotonic() },
+        });
     }
     return undefined;
   }

@@ -131,6 +131,18 @@ test("an agent that does not answer is asked again, and so is one that does not 
   expect(questions).toHaveLength(3);
 });
 
+test("whoever asked, the most urgent task of the flow goes where room was made first", async () => {
+  const { clock, deliver, questions, answer, sent } = await startFull();
+  deliver(1, { priority: 0 });
+  await clock.advance(200);
+  deliver(1, { priority: 0 });
+  await clock.advance(200);
+  expect(questions).toHaveLength(2);
+  // To the question that was asked last.
+  await answer(RoomState.KEPT);
+  expect(sent()).toEqual([1, 2, 3]);
+});
+
 test("room goes to another task of the flow when the one that asked has gone elsewhere", async () => {
   const { clock, context, deliver, answer, sent } = await startFull();
   deliver(2, { priority: 0 });

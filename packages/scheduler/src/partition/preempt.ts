@@ -9,7 +9,7 @@
 // a rule. It reports it as stopped to its owner; without the mark of a user on its row that means: preempted (`outcome.ts`), so
 // nobody needs to remember it, and an owner that takes over meanwhile comes to the same conclusion. The freed slot is kept for
 // the flow of who asked. Agents of an older release tell nothing that may be stopped, and are not asked.
-import type { Loop, Random, Seq } from "@sluice/core";
+import { type Loop, type Random, type Seq, urgency } from "@sluice/core";
 import { type RoomAnswer, RoomState } from "@sluice/protocol";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, roomFor } from "../agents/place.ts";
@@ -89,6 +89,7 @@ function askForSome(context: PartitionContext, port: PartitionPort, urgent: read
   const { preempting, clock, gates, log } = context;
   const now = clock.monotonic();
   const fullSince = new Map<string, number>();
+  const turns = new Map<string, number>();
   for (const waiting of urgent) {
     const { flowKey, origin } = waiting;
     if (!fullSince.has(flowKey)) {
@@ -96,17 +97,18 @@ function askForSome(context: PartitionContext, port: PartitionPort, urgent: read
       fullSince.set(flowKey, preempting.fullSince.get(flowKey) ?? now);
     }
     if (now - (fullSince.get(flowKey) ?? now) < waitMs || preempting.claims.length >= claimsMax) continue;
-    const seq = turnsOf(context, waiting).find((each) => !isClaimed(context, each));
+    const turnsOfFlow = (turns.get(flowKey) ?? 0) + turnsOf(context, waiting);
+    turns.set(flowKey, turnsOfFlow);
     const claimsOfFlow = preempting.claims.filter((claim) => claim.waiting.flowKey === flowKey).length;
-    if (seq === undefined || gates.room(gatedFlow(context, waiting)) <= claimsOfFlow) continue;
+    if (claimsOfFlow >= Math.min(turnsOfFlow, gates.room(gatedFlow(context, waiting)))) continue;
     const link = agentFor(context, waiting);
     const { lane, accountId, functionName, priority } = origin;
     const memoryMb = context.functions.peek(origin)?.settings.memoryMb ?? 0;
     const question = link?.makeRoom(port, { lane, accountId, functionName, priority, memoryMb });
     if (!link || question === undefined) continue;
-    const claim: Claim = { waiting, seq, link, question, state: "asked", until: now + answerMs };
+    const claim: Claim = { waiting, link, question, state: "asked", until: now + answerMs };
     preempting.claims = [...preempting.claims, claim];
-    log.debug("asked an agent for room", { agentId: link.agentId, question, urgent: seq });
+    log.debug("asked an agent for room", { agentId: link.agentId, question, flow: flowKey });
   }
   preempting.fullSince = fullSince;
 }
@@ -171,17 +173,19 @@ function drawTwo<T>(candidates: readonly T[], random: Random): (T | undefined)[]
   return [candidates[first], candidates[second]];
 }
 
-/** The task of a claim, or another one of its flow that is as urgent, if that has gone elsewhere meanwhile. */
-function nextFor(context: PartitionContext, { seq, waiting }: Claim): Pick<Claim, "seq" | "waiting"> | undefined {
-  if (!hasNoTurn(context.memory, seq)) return { seq, waiting };
+/** The most urgent one of the claim's flow that is as urgent as who asked. */
+function nextFor({ memory, preempting }: PartitionContext, claim: Claim): { seq: Seq; waiting: Waiting } | undefined {
+  let first: { seq: Seq; waiting: Waiting } | undefined;
   let looks = 0;
-  for (const other of context.preempting.urgent) {
-    if (looks++ >= looksMax) return undefined;
-    if (other.flowKey !== waiting.flowKey || other.origin.priority > waiting.origin.priority) continue;
-    const next = turnsOf(context, other).find((each) => !isClaimed(context, each));
-    if (next !== undefined) return { seq: next, waiting: other };
+  for (const waiting of preempting.urgent) {
+    if (looks++ >= looksMax) break;
+    const { flowKey, origin } = waiting;
+    if (flowKey !== claim.waiting.flowKey || origin.priority > claim.waiting.origin.priority) continue;
+    if (first && urgency(first.waiting.origin) <= urgency(origin)) continue;
+    const seq = waiting.seqs.slice(waiting.next).find((each) => !hasNoTurn(memory, each));
+    if (seq !== undefined) first = { seq, waiting };
   }
-  return undefined;
+  return first;
 }
 
 function drop({ preempting, clock }: PartitionContext, claim: Claim): void {
@@ -204,12 +208,10 @@ function isQuiet({ preempting, clock }: PartitionContext, link: AgentLink, { ori
   return quiet !== undefined && clock.monotonic() < quiet.until && origin.priority >= quiet.priority;
 }
 
-function turnsOf({ memory }: PartitionContext, { seqs, next }: Waiting): Seq[] {
-  return seqs.slice(next).filter((seq) => !hasNoTurn(memory, seq));
-}
-
-function isClaimed({ preempting }: PartitionContext, seq: Seq): boolean {
-  return preempting.claims.some((claim) => claim.seq === seq);
+function turnsOf({ memory }: PartitionContext, { seqs, next }: Waiting): number {
+  let turns = 0;
+  for (let index = next; index < seqs.length; index++) if (!hasNoTurn(memory, seqs[index] as Seq)) turns++;
+  return turns;
 }
 
 function placingFor(context: PartitionContext, origin: Waiting["origin"]): Placing | undefined {

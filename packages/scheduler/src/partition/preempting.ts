@@ -1,5 +1,5 @@
 // What an owner remembers in order to have some attempts stopped for others; `preempt.ts` says how.
-import type { Priority, Seq } from "@sluice/core";
+import type { Priority } from "@sluice/core";
 import type { AgentLink } from "../agents/link.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
 
@@ -8,7 +8,7 @@ export interface Preempting {
   readonly urgent: Set<Waiting>;
   /** By flow key: since when nobody in its shard has had room, monotonic. */
   fullSince: ReadonlyMap<string, number>;
-  /** Agents that were asked, and for whom. */
+  /** Agents that were asked, and who asked. */
   claims: readonly Claim[];
   /** Agents that could stop nothing, or did not answer: for tasks of that priority and less urgent ones they are not asked again so soon. */
   readonly quiet: WeakMap<AgentLink, { readonly until: number; readonly priority: Priority }>;
@@ -17,12 +17,12 @@ export interface Preempting {
 }
 
 export interface Claim {
+  /** Who asked. The room is for its flow: whoever is the most urgent then gets it. */
   readonly waiting: Waiting;
-  readonly seq: Seq;
   readonly link: AgentLink;
   readonly question: number;
   state: "asked" | "stopping" | "kept";
-  /** Monotonic; then it is forgotten, and its task may ask again. */
+  /** Monotonic; then it is forgotten, and its flow may ask again. */
   until: number;
 }
 

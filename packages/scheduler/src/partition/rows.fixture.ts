@@ -6,6 +6,7 @@ import {
   type Flow,
   flowKey,
   type OwnedPartition,
+  type Priority,
   priorities,
   type Seq,
   urgency,
@@ -37,6 +38,11 @@ interface Row extends Announcement {
   isRunning: boolean;
   /** Of the owner that announced it. */
   stamp: number;
+}
+
+interface InsertOptions {
+  readonly expiresInMs?: number;
+  readonly priority?: Priority;
 }
 
 /** The part of the store that these loops use. */
@@ -101,7 +107,11 @@ export function fakeRows(clock: Clock) {
       ];
     },
   };
-  function insert(flow: Flow, count: number, { expiresInMs = 86_400_000, priority = 2 as const } = {}): Announcement[] {
+  function insert(
+    flow: Flow,
+    count: number,
+    { expiresInMs = 86_400_000, priority = 2 }: InsertOptions = {},
+  ): Announcement[] {
     return Array.from({ length: count }, () => {
       const seq = ++lastSeq;
       const { accountId, functionName } = flow;
@@ -193,7 +203,7 @@ export async function rowsWorld({
     async submit(
       flow: Flow,
       count: number,
-      { together = 256, ...options }: { together?: number; expiresInMs?: number } = {},
+      { together = 256, ...options }: InsertOptions & { together?: number } = {},
     ) {
       const rows = store.insert(flow, count, options);
       for (let start = 0; start < rows.length; start += together) {
