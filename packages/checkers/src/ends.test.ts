@@ -30,10 +30,13 @@ describe("a task that was stopped", () => {
   });
 });
 
-test("a task that has expired had an expiry", () => {
+test("a task that has expired had an expiry, which had passed", () => {
   const expired = (expiresAt: number | undefined) =>
     i2.check(history({ rows: [aTask({ status: "Expired", expiresAt, ...ended })] }));
   expect(expired(ended.endedAt)).toEqual([]);
+  // By the clock of its owner.
+  expect(expired(ended.endedAt + 500)).toEqual([]);
+  expect(expired(ended.endedAt + 2_000)).toHaveLength(1);
   expect(expired(undefined)).toHaveLength(1);
 });
 

@@ -7,6 +7,12 @@ import { isSelected } from "./stops.ts";
 /** The machine's errors, which say nothing of how the handler has ended. */
 const ofAgents: ReadonlySet<string> = new Set(["AgentLost", "AgentError"]);
 
+/**
+ * An expiry is the store's time, which an owner knows to half a round trip, and carries on by a clock that may be 2 % off while
+ * the store does not answer.
+ */
+const earlyMs = 1_000;
+
 /** Whatever is known of one task. */
 interface Facts {
   readonly executions: readonly Execution[];
@@ -42,8 +48,8 @@ function missingOf(row: Task, { executions, history, known }: Facts): string | u
       if (stops === undefined || stops.some((stop) => stop.at + wallStart <= endedAt && isSelected(name, stop))) return;
       return "and nobody asked for that";
     case "Expired":
-      // When it is past is a matter of its owner's clock, which may be wrong.
-      return expiresAt === undefined ? "and had no expiry" : undefined;
+      if (expiresAt === undefined) return "and had no expiry";
+      return endedAt < expiresAt - earlyMs ? `${expiresAt - endedAt} ms before its expiry` : undefined;
     case "Failed":
       if (error === undefined) return "without an error";
       if (error.type === "AgentLost" && lives && !lives.some((life) => isGone(life, executions)))

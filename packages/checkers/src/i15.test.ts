@@ -20,13 +20,13 @@ describe("a task of low priority", () => {
     expect(i15.check(history({ calm, store, agents: [sent(2, 500_100), sent(1, 500_200)] }))).toEqual([]);
   });
   test("is passed by none that came later", () => {
-    const store = [task(1, 0, 3), task(2, 601_000, 0)];
-    expect(i15.check(history({ calm, store, agents: [sent(2, 601_100), sent(1, 601_400)] }))).toHaveLength(1);
+    const store = [task(1, 0, 3), task(2, 606_000, 0)];
+    expect(i15.check(history({ calm, store, agents: [sent(2, 606_100), sent(1, 606_400)] }))).toHaveLength(1);
   });
 });
 
 describe("a task that could go", () => {
-  const store = [task(1, 0, 0), task(2, 100, 0)];
+  const store = [task(1, 0, 0), task(2, 100, 1)];
   const late = [sent(2, 5_000), sent(1, 6_000)];
   test("is not passed by a less urgent one for long", () => {
     expect(i15.check(history({ calm, store, agents: late }))).toHaveLength(1);
@@ -51,15 +51,21 @@ describe("a task that could go", () => {
     for (const other of [raised(2_000), raised(4_000, "1"), raised(5_500)])
       expect(i15.check(history({ calm, store: [...store, other], agents: late }))).toHaveLength(1);
   });
+  test("may be passed by one that was submitted within a few seconds", () => {
+    const together = [task(1, 0, 0), task(2, 5_000, 0)];
+    expect(i15.check(history({ calm, store: together, agents: [sent(2, 7_000), sent(1, 8_000)] }))).toEqual([]);
+    const apart = [task(1, 0, 0), task(2, 5_001, 0)];
+    expect(i15.check(history({ calm, store: apart, agents: [sent(2, 7_000), sent(1, 8_000)] }))).toHaveLength(1);
+  });
   test("may be passed by one of another flow or lane", () => {
     for (const other of [{ lane: 1 }, { queue: "q1" }, { function: "other" }, { account: "other" }]) {
-      const apart = [task(1, 0, 0), task(2, 100, 0, other)];
+      const apart = [task(1, 0, 0), task(2, 100, 1, other)];
       expect(i15.check(history({ calm, store: apart, agents: late }))).toEqual([]);
     }
   });
   test("could not go before it was taken out of its parking", () => {
     const unparked: StoreEvent = { kind: "unparked", at: 4_000, by: "s1.1", owner, seqs: [1] };
-    const parked = [task(1, 0, 0, { dueAt: 4_000 }), task(2, 100, 0), unparked];
+    const parked = [task(1, 0, 0, { dueAt: 4_000 }), task(2, 100, 1), unparked];
     expect(i15.check(history({ calm, store: parked, agents: late }))).toEqual([]);
     expect(i15.check(history({ calm, store: parked, agents: [sent(2, 7_000), sent(1, 7_300)] }))).toHaveLength(1);
   });

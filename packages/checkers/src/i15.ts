@@ -19,6 +19,9 @@ const slackMs = 2_000;
 /** What comes to agents so close together was sent at the same time, over links of which one is slower. */
 const sameTimeMs = 200;
 
+/** Tasks that were submitted within so long may share a message, which has one place in the order. */
+const sharedMs = 5_000;
+
 /** From urgent to low; stated here, so that a change of what schedulers do is seen. */
 const patienceMs: Readonly<Record<Priority, number>> = { 0: 0, 1: 10_000, 2: 60_000, 3: 600_000 };
 
@@ -91,7 +94,7 @@ function passedIn(waits: readonly Wait[], times: Times): Violation[] {
 }
 
 function hasPassed(passer: Wait, wait: Wait, { calm, raises }: Times): boolean {
-  if (passer.until + sameTimeMs >= wait.until || passer.urgency <= wait.urgency) return false;
+  if (passer.until + sameTimeMs >= wait.until || passer.urgency <= wait.urgency + sharedMs) return false;
   const isCalm = calm.some(
     ({ from, until }) => passer.until <= until && passer.until - Math.max(from, wait.from) > slackMs,
   );

@@ -2,7 +2,13 @@ import { flowKey } from "@sluice/core";
 import { type Block, blockSizeMax } from "@sluice/queue";
 import type { Announcement } from "@sluice/store";
 
-/** Rows as blocks: those of one flow, lane and priority share them. */
+/**
+ * A block has one place in the order of its flow, that of its oldest task: rows that were submitted farther apart than this must
+ * not share one, or late ones would pass early ones of other blocks. Half of the smallest patience.
+ */
+const spreadMsMax = 5_000;
+
+/** Rows as blocks, the oldest first: those of one flow, lane and priority share them, as far as they were submitted together. */
 export function blocksOf(queue: string, announcements: readonly Announcement[]): Block[] {
   const groups = new Map<string, Announcement[]>();
   for (const announcement of announcements) {
@@ -15,19 +21,16 @@ export function blocksOf(queue: string, announcements: readonly Announcement[]):
 }
 
 function split(queue: string, group: readonly Announcement[]): Block[] {
+  const sorted = [...group].sort((a, b) => a.enqueuedAt - b.enqueuedAt || a.seq - b.seq);
   const blocks: Block[] = [];
-  for (let start = 0; start < group.length; start += blockSizeMax) {
-    const part = group.slice(start, start + blockSizeMax);
-    const { accountId, functionName, lane, priority } = part[0] as Announcement;
-    blocks.push({
-      queue,
-      accountId,
-      functionName,
-      lane,
-      priority,
-      seqs: part.map(({ seq }) => seq),
-      enqueuedAt: part.reduce((oldest, { enqueuedAt }) => Math.min(oldest, enqueuedAt), Number.POSITIVE_INFINITY),
-    });
+  for (let start = 0; start < sorted.length; ) {
+    const { accountId, functionName, lane, priority, enqueuedAt } = sorted[start] as Announcement;
+    const part = sorted
+      .slice(start, start + blockSizeMax)
+      .filter((each) => each.enqueuedAt <= enqueuedAt + spreadMsMax);
+    const seqs = part.map(({ seq }) => seq);
+    blocks.push({ queue, accountId, functionName, lane, priority, seqs, enqueuedAt });
+    start += part.length;
   }
   return blocks;
 }
