@@ -79,12 +79,12 @@ export function schedulerMetrics(registry: Registry) {
     flowControlErrors: counter("flow_control_errors_total", "Attempts that ended with a flow-control error."),
     slowedFlows: counter("slowed_flows_total", "Times that a flow was slowed down because too much of it was refused."),
     preempted: counter("preempted_attempts_total", "Attempts that were stopped to make room for urgent tasks."),
-    throttledFlows: new Gauge({
+    slowedDownFlows: new Gauge({
       name: "sluice_scheduler_slowed_down_flows",
       help: "Flows that are held back now because their downstream refused too much, or asked for a pause.",
       registers,
     }),
-    throttledRate: new Gauge({
+    slowedDownRate: new Gauge({
       name: "sluice_scheduler_slowed_down_rate_attempts_per_second",
       help: "Sum of the rates of those flows.",
       registers,

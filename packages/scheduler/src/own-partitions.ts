@@ -143,9 +143,9 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
     }
     metrics.partitions.set(owned.size);
     metrics.waiting.set([...owned.values()].reduce((sum, { partition }) => sum + partition.size, 0));
-    const throttled = [...owned.values()].map(({ partition }) => partition.throttled());
-    metrics.throttledFlows.set(throttled.reduce((sum, { flows }) => sum + flows, 0));
-    metrics.throttledRate.set(throttled.reduce((sum, { rate }) => sum + rate, 0));
+    const slowedDown = [...owned.values()].map(({ partition }) => partition.slowedDown());
+    metrics.slowedDownFlows.set(slowedDown.reduce((sum, { flows }) => sum + flows, 0));
+    metrics.slowedDownRate.set(slowedDown.reduce((sum, { rate }) => sum + rate, 0));
   }
 
   /** Until everything was handed off, or nobody is there who could take it, or it takes too long. */

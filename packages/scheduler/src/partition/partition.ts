@@ -54,7 +54,7 @@ export interface Partition {
   /** What it could have running. */
   demand(): Demand;
   /** Flows that flow-control errors hold back. */
-  throttled: AdaptiveGate["throttled"];
+  slowedDown: AdaptiveGate["slowedDown"];
   /** Whether every agent that existed at the take-over has answered or died. */
   readonly allAnswered: boolean;
   /**
@@ -166,7 +166,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     backlog: () => backlogOf(context),
     flows: () => context.order.flows(),
     demand: () => demandOf(context),
-    throttled: () => adaptive.throttled(),
+    slowedDown: () => adaptive.slowedDown(),
     get allAnswered() {
       return context.unanswered.size === 0;
     },

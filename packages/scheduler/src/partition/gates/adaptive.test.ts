@@ -50,7 +50,7 @@ test("a flow that is refused too often gets a rate, and its tokens wake the disp
   }
   await clock.advance(1_100);
   expect(room()).toBe(0);
-  expect(gate.throttled()).toMatchObject({ flows: 1 });
+  expect(gate.slowedDown()).toMatchObject({ flows: 1 });
   const inMs = (gate.dueAt?.() ?? 0) - clock.monotonic();
   expect(inMs).toBeGreaterThan(15);
   expect(inMs).toBeLessThan(30);
@@ -78,7 +78,7 @@ test("attempts that a stopping agent hands back say nothing about their downstre
     end(send(), OutcomeKind.FLOW_CONTROL, { errorType: "AgentDraining" });
   }
   await clock.advance(2_000);
-  expect(gate.throttled()).toEqual({ flows: 0, rate: 0 });
+  expect(gate.slowedDown()).toEqual({ flows: 0, rate: 0 });
 });
 
 test("agents that are full make the window smaller, and what left without a word takes none of it", async () => {
@@ -102,5 +102,5 @@ test("flows that are idle are forgotten, and never more than a bound are remembe
   expect(room("f0")).toBe(Number.POSITIVE_INFINITY);
   for (let index = 1_000; index < 25_000; index++) send(`f${index}`);
   expect(room("f1000")).toBe(Number.POSITIVE_INFINITY);
-  expect(gate.throttled().flows).toBe(0);
+  expect(gate.slowedDown().flows).toBe(0);
 });

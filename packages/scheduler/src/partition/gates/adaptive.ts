@@ -15,7 +15,7 @@ export interface AdaptiveGateDeps {
 
 export interface AdaptiveGate extends Gate {
   /** Flows that are held back now, and the sum of their rates per second. */
-  throttled(): { readonly flows: number; readonly rate: number };
+  slowedDown(): { readonly flows: number; readonly rate: number };
 }
 
 /** Flows that are remembered; those without a rate, a pause or attempts are forgotten first. About 500 bytes each. */
@@ -130,7 +130,7 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
       }
       return ready;
     },
-    throttled() {
+    slowedDown() {
       const now = clock.monotonic();
       let flows = 0;
       let rate = 0;
