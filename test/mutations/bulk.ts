@@ -57,7 +57,7 @@ export const bulk: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4"], from: 4, ...unheard },
+    proof: { breaks: ["I3", "I4"], from: 49, ...unheard },
   },
   {
     name: "expiry-barrier",
@@ -69,7 +69,7 @@ export const bulk: readonly Mutation[] = [
         replace: "const stampMin = 0;",
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 18, ...unheard },
+    proof: { breaks: ["I3", "I8"], from: 150, ...unheard },
   },
   {
     name: "set-aside",
@@ -81,6 +81,6 @@ export const bulk: readonly Mutation[] = [
         replace: 'return !memory.has(seq) || (memory.active(seq)?.state ?? "leaving") !== "leaving";',
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 15, ...crowded, focus: ["store slow", "store slow for a while"] },
+    proof: { breaks: ["I3", "I8"], from: 363, ...crowded, focus: ["store slow", "store slow for a while"] },
   },
 ];

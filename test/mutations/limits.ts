@@ -12,7 +12,7 @@ export const limits: readonly Mutation[] = [
         replace: "return { tokens: Number.MAX_SAFE_INTEGER, at: now };",
       },
     ],
-    proof: { breaks: ["I10"], focus: ["scheduler hand-off", "scheduler crash"] },
+    proof: { breaks: ["I10"], from: 47, focus: ["scheduler hand-off", "scheduler crash"] },
   },
   {
     name: "one-home",
@@ -68,7 +68,7 @@ export const limits: readonly Mutation[] = [
     // Where a limit was changed, the question what runs elsewhere waits for the same agents: few flows are left to show it.
     proof: {
       breaks: ["I10"],
-      from: 33,
+      from: 175,
       focus: ["scheduler hand-off", "partition", "instance hang"],
       isAlone: true,
       size: { schedulers: 2, agents: 3 },
