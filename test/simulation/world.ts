@@ -339,6 +339,7 @@ export class World {
       agentId: node.host,
       incarnation: () => agent.incarnation,
       upAt: this.clock.monotonic(),
+      stoppedAt: undefined,
       downAt: undefined,
     };
     const isOver = () => {
@@ -360,7 +361,14 @@ export class World {
       },
     });
     this.#targets.set(`${node.host} agent`, targetOf(node, agent.api));
-    return agent;
+    return {
+      run: (signal: AbortSignal) => {
+        signal.addEventListener("abort", () => {
+          life.stoppedAt = this.clock.monotonic();
+        });
+        return agent.run(signal);
+      },
+    };
   }
 
   #connectAgent(from: SimNode, host: string) {

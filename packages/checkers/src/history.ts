@@ -146,6 +146,8 @@ export interface AgentLife {
   readonly agentId: string;
   readonly incarnation: () => number;
   readonly upAt: number;
+  /** When it was asked to stop; undefined: never, or that is not recorded. */
+  stoppedAt?: number | undefined;
   /** When it crashed, or fenced itself; undefined: it lives. */
   downAt: number | undefined;
 }

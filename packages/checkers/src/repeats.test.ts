@@ -28,8 +28,10 @@ describe("an attempt that is put back, and counts for nobody", () => {
     expect(putBack("stopped", { stops: [{ at: 12, account: "main", taskId: "task-2" }] })).toHaveLength(1);
   });
   test("or its agent was shut down", () => {
-    expect(putBack("stopped", { lives: [{ ...alive, downAt: 50 }] })).toEqual([]);
-    expect(putBack("stopped", { lives: [{ ...alive, agentId: "a2", downAt: 50 }] })).toHaveLength(1);
+    const stopped = { ...alive, stoppedAt: 15, downAt: 50 };
+    expect(putBack("stopped", { lives: [stopped] })).toEqual([]);
+    for (const wrong of [{ agentId: "a2" }, { stoppedAt: undefined }, { stoppedAt: 25 }, { upAt: 0, downAt: 4 }])
+      expect(putBack("stopped", { lives: [{ ...stopped, ...wrong }] })).toHaveLength(1);
   });
 });
 

@@ -5,9 +5,6 @@ import type { AgentEvent, AgentLife, Execution, History, Inserted, Written } fro
 import { groupBy, insertsOf } from "./rows.ts";
 import { isSelected } from "./stops.ts";
 
-/** From the end of what it runs until an agent that shuts down is gone. */
-const shutdownMs = 20_000;
-
 type Dispatched = Extract<AgentEvent, { kind: "dispatched" }>;
 
 interface Facts {
@@ -86,9 +83,10 @@ function isForMoreUrgent(
   return asked.priority < row.priority && asked.at <= until && sent.some(({ agentId }) => agentId === asked.agentId);
 }
 
-function hasShutDown({ agentId, downAt }: AgentLife, { event, executions, sent }: Facts): boolean {
-  const until = (executions.at(-1)?.endedAt ?? event.at) + shutdownMs;
-  return downAt !== undefined && downAt <= until && sent.some((one) => one.agentId === agentId && one.at <= downAt);
+function hasShutDown({ agentId, stoppedAt, downAt }: AgentLife, { event, executions, sent }: Facts): boolean {
+  const until = executions.at(-1)?.endedAt ?? event.at;
+  if (stoppedAt === undefined || stoppedAt > until) return false;
+  return sent.some((one) => one.agentId === agentId && (downAt === undefined || one.at <= downAt));
 }
 
 function startOf({ executions, sent }: Facts): number {
