@@ -61,10 +61,10 @@ export const backends: readonly Scenario[] = [
   },
   {
     name: "stream-deleted",
-    about: "the stream is deleted under load: it is made anew, and every waiting task is announced again",
+    about: "the stream is deleted under load: it is made anew, and what nobody had in memory is announced again",
     async run(stage) {
       await tasksRun(stage);
-      await announcingAgain(stage, async () => {
+      await makingStreamsAnew(stage, async () => {
         if ((await deleteStreams(stage)) === 0) throw new Error("there was no stream to delete");
       });
       await stage.workload.started(100);
@@ -173,22 +173,27 @@ export async function deleteStreams(stage: Stage): Promise<number> {
   return count;
 }
 
-/** Waits, after the work, until a new stream stands in the place of each, and tasks were announced again. */
-async function announcingAgain(stage: Stage, work: () => Promise<void>): Promise<void> {
+/** Waits, after the work, until a new stream stands in the place of each. */
+async function makingStreamsAnew(stage: Stage, work: () => Promise<void>): Promise<void> {
   const before = await streamsOf(stage.arena);
   if (before.length === 0) throw new Error("there is no stream to lose");
-  const reannounced = "sluice_scheduler_reannounced_tasks_total";
-  const lives = () =>
-    namesOf(stage.arena, "scheduler")
-      .map((name) => stage.arena.part(name).pid)
-      .join();
-  const [than, livesBefore] = [await counted(stage, "scheduler", reannounced), lives()];
   await work();
   const areNew = async () => {
     const now = await streamsOf(stage.arena).catch((): string[] => []);
     return now.length >= before.length && before.every((stream) => !now.includes(stream));
   };
   await until(areNew, { what: "the streams are not made anew", timeoutMs: 60_000, everyMs: 250 });
+}
+
+/** And until tasks were announced again: of what their owners have in memory nothing is. */
+async function announcingAgain(stage: Stage, work: () => Promise<void>): Promise<void> {
+  const reannounced = "sluice_scheduler_reannounced_tasks_total";
+  const lives = () =>
+    namesOf(stage.arena, "scheduler")
+      .map((name) => stage.arena.part(name).pid)
+      .join();
+  const [than, livesBefore] = [await counted(stage, "scheduler", reannounced), lives()];
+  await makingStreamsAnew(stage, work);
   await untilCounted(stage, "scheduler", reannounced, { than: lives() === livesBefore ? than : 0, timeoutMs: 120_000 });
 }
 

@@ -112,10 +112,23 @@ export const agents: readonly Mutation[] = [
     proof: { breaks: ["I3", "I4"], from: 6, focus: ["stream break"] },
   },
   {
+    name: "moved-attempt",
+    about:
+      "What is dispatched again from another lane is still reported to the owner of the lane in which it was before.",
+    edits: [
+      {
+        file: "packages/agent/src/gate/gate.ts",
+        find: "if (!isSameLane(known.ref, order)) known.ref = newAttempt(order).ref;",
+        replace: "",
+      },
+    ],
+    proof: { breaks: ["I1"], from: 1440, focus: [], minutes: 1 },
+  },
+  {
     name: "dedupe",
     about: "An agent does not recognise an attempt that it was given before.",
     edits: [
-      { file: "packages/agent/src/gate/gate.ts", find: "if (known) return { known };", replace: "" },
+      { file: "packages/agent/src/gate/gate.ts", find: "return { known };", replace: "" },
       {
         file: "packages/agent/src/gate/gate.ts",
         find: "if (this.#table.isOutdated(order.seq, order.attempt)) return { refusal: RefusalReason.STALE };",

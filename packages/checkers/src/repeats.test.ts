@@ -41,6 +41,10 @@ describe("a more urgent one", () => {
     for (const wrong of [{ agentId: "a2" }, { at: 25 }, { at: 1 }, { priority: 2 as const }])
       expect(putBack("stopped", { agents: [sent, { ...room, ...wrong }] })).toHaveLength(1);
   });
+  test("had it, although another agent ran the attempt before, and died with the outcome", () => {
+    const executions = [run({ how: "failed", agentId: "a0", startedAt: 1, endedAt: 2 })];
+    expect(putBack("stopped", { agents: [sent, room], executions })).toEqual([]);
+  });
   test("waited at that agent for an instance", () => {
     const urgent: AgentEvent = { ...dispatched, at: 12, seq: 2, attempt: 1 };
     expect(putBack("stopped", { agents: [sent, urgent] })).toEqual([]);

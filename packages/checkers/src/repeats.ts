@@ -38,7 +38,7 @@ export function causeless(history: History): { readonly seq: number; readonly me
       agents.some(
         (other) => other.kind === "asked for room" && hasCome(other, facts) && isForMoreUrgent(other, facts),
       ) ||
-      urgent.some((other) => other.startedAt > startOf(facts) && isForMoreUrgent(other, facts));
+      urgent.some((other) => other.startedAt > startOf(facts, other.agentId) && isForMoreUrgent(other, facts));
     if (isCalledFor) return [];
     const where = facts.sent.map(({ agentId }) => agentId).join(", ");
     const message = `task ${seq} attempt ${attempt} on ${where} was put back at ${event.at} ms (${error?.type ?? "no error"}), and nothing had called for that`;
@@ -77,20 +77,29 @@ function hasCome({ at }: { readonly at: number }, { sent }: Facts): boolean {
 
 function isForMoreUrgent(
   asked: { readonly at: number; readonly agentId: string; readonly priority: number },
-  { row, event, executions, sent }: Facts,
+  facts: Facts,
 ): boolean {
-  const until = executions.at(-1)?.endedAt ?? event.at;
-  return asked.priority < row.priority && asked.at <= until && sent.some(({ agentId }) => agentId === asked.agentId);
+  const { row, sent } = facts;
+  const { agentId } = asked;
+  return (
+    asked.priority < row.priority && asked.at <= endOf(facts, agentId) && sent.some((one) => one.agentId === agentId)
+  );
 }
 
-function hasShutDown({ agentId, stoppedAt, downAt }: AgentLife, { event, executions, sent }: Facts): boolean {
-  const until = executions.at(-1)?.endedAt ?? event.at;
-  if (stoppedAt === undefined || stoppedAt > until) return false;
-  return sent.some((one) => one.agentId === agentId && (downAt === undefined || one.at <= downAt));
+function hasShutDown({ agentId, stoppedAt, downAt }: AgentLife, facts: Facts): boolean {
+  if (stoppedAt === undefined || stoppedAt > endOf(facts, agentId)) return false;
+  return facts.sent.some((one) => one.agentId === agentId && (downAt === undefined || one.at <= downAt));
 }
 
-function startOf({ executions, sent }: Facts): number {
-  return executions[0]?.startedAt ?? sent[0]?.at ?? 0;
+/** Of the attempt at an agent, when it waited or ran there: an earlier agent may have had it, and have died with the outcome. */
+function startOf({ executions, sent }: Facts, agentId: string): number {
+  return (
+    executions.find((one) => one.agentId === agentId)?.startedAt ?? sent.find((one) => one.agentId === agentId)?.at ?? 0
+  );
+}
+
+function endOf({ executions, event }: Facts, agentId: string): number {
+  return executions.findLast((one) => one.agentId === agentId)?.endedAt ?? event.at;
 }
 
 function attemptOf({ seq, attempt }: { readonly seq: number; readonly attempt: number }): string {

@@ -21,6 +21,8 @@ export interface RouteFollower {
   ageMs(): number;
   /** For how long the answer about this flow has been the same here, in ms; 0: nothing is known yet. */
   unchangedMs(flow: Flow): number;
+  /** Whether the answer about this flow has changed here, some minutes ago at most. */
+  hasChanged(flow: Flow): boolean;
   /** Calls `listener` when a route came, changed or went. Returns how to stop. */
   watch(listener: () => void): () => void;
   run(signal: AbortSignal): Promise<void>;
@@ -67,6 +69,7 @@ export function createRouteFollower(options: FollowerOptions): RouteFollower {
       if (knownSince === undefined) return 0;
       return clock.monotonic() - (changedAt.get(flowKey(flow)) ?? knownSince);
     },
+    hasChanged: (flow) => changedAt.has(flowKey(flow)),
     watch(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -99,6 +99,7 @@ test("only an open route is followed, from the moment when it is known", async (
   await clock.advance(100);
   expect(follower.dedicatedQueueOf(flow)).toBeUndefined();
   expect(follower.unchangedMs(flow)).toBeLessThanOrEqual(100);
+  expect([follower.hasChanged(flow), follower.hasChanged(other)]).toEqual([true, false]);
 });
 
 test("without etcd the routes stay and age, and are found without a hint afterwards", async () => {

@@ -242,7 +242,9 @@ function knownRoutes(follower: RouteFollower): KnownRoutes {
         byFlow = routesByFlow(routes);
       }
       const route = routes.length === 0 ? undefined : byFlow.get(flowKey(flow));
-      if (route === undefined || route.state === "opening") return undefined;
+      // One that is gone was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
+      const isRouted = route === undefined ? follower.hasChanged(flow) : route.state !== "opening";
+      if (!isRouted) return undefined;
       return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
     },
     ageMs: () => follower.ageMs(),

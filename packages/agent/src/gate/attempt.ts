@@ -11,7 +11,8 @@ export interface Stoppable {
 
 /** An attempt as the gate keeps it, from its acceptance until its owner has confirmed its outcome. */
 export interface Attempt {
-  readonly ref: AttemptRef;
+  /** Where its row lies, as far as is known: who owns that lane hears of it. */
+  ref: AttemptRef;
   /** Undefined: it is not known, and does not run. */
   readonly flow: FlowName | undefined;
   /** May be stopped for a task of a higher priority; undefined: for none. */

@@ -198,7 +198,11 @@ export class Gate {
     const { now, knowsFunction, isShortOfMemory = false } = context;
     if (!this.#lanes.isAttachedTo(order, order.epoch, origin)) return { refusal: RefusalReason.STALE };
     const known = this.#table.find(order.seq, order.attempt);
-    if (known) return { known };
+    if (known) {
+      // Its row has gone to another lane since, unseen by who moved it: the attempt was in our journal.
+      if (!isSameLane(known.ref, order)) known.ref = newAttempt(order).ref;
+      return { known };
+    }
     if (this.#table.isOutdated(order.seq, order.attempt)) return { refusal: RefusalReason.STALE };
     if (this.#state !== "open") return { refusal: RefusalReason.DRAINING };
     if (order.expiresAtMs > 0 && now >= order.expiresAtMs) return { refusal: RefusalReason.EXPIRED };
@@ -302,13 +306,14 @@ export class Gate {
 
   /**
    * Forgets the outcomes that the store has; returns which. A confirmation states a fact of the store, so it counts from
-   * any session; but not from below the floor, whose owner may have seen an older store.
+   * any session; but not from below the floor, whose owner may have seen an older store, nor from a lane that the row has left:
+   * there it only means that the row is gone.
    */
   confirm(frame: ConfirmAttempts): Attempt[] {
     if (!this.#isMeant(frame.incarnation)) return [];
     return frame.attempts.flatMap((ref) => {
       const attempt = this.#table.find(ref.seq, ref.attempt);
-      if (!attempt?.outcome) return [];
+      if (!attempt?.outcome || !isSameLane(attempt.ref, ref)) return [];
       if (frame.epoch < this.#lanes.floorOf(attempt.ref.queue, attempt.ref.lane)) return [];
       this.#table.confirm(attempt);
       return [attempt];
@@ -351,4 +356,8 @@ function stoppableOf({ preemptible, priority }: DispatchAttempt, memoryMb = 0): 
   // An owner of a later release may know more priorities; what is not understood is not stopped.
   const isKnown = priority !== undefined && priority >= 0 && priority <= lowestPriority;
   return preemptible && isKnown ? { priority, memoryMb } : undefined;
+}
+
+function isSameLane(a: Pick<AttemptRef, "queue" | "lane">, b: Pick<AttemptRef, "queue" | "lane">): boolean {
+  return a.queue === b.queue && a.lane === b.lane;
 }
