@@ -42,6 +42,7 @@ import { nodePorts } from "./ports/node-ports.ts";
 import { StoreServer } from "./ports/store.ts";
 import { Process } from "./process.ts";
 import { recordClaims } from "./recorders/claims.ts";
+import { recordLife } from "./recorders/lives.ts";
 import { createTrace, type Trace } from "./trace.ts";
 import { modelledWork } from "./work.ts";
 
@@ -335,18 +336,8 @@ export class World {
       incarnation: () => agent.incarnation,
       onAgentKilled: () => this.agent(node.host).crash(),
     });
-    const life: AgentLife = {
-      agentId: node.host,
-      incarnation: () => agent.incarnation,
-      upAt: this.clock.monotonic(),
-      stoppedAt: undefined,
-      downAt: undefined,
-    };
-    const isOver = () => {
-      life.downAt ??= this.clock.monotonic();
-    };
-    this.agentLives.push(life);
-    node.onDown(isOver);
+    const { clock, agentLives: lives } = this;
+    const life = recordLife(node, { clock, lives, incarnation: () => agent.incarnation });
     const agent = createAgent({
       ...this.#kit(node),
       config: agentConfig({ agentId: node.host, address: `${node.host}:1`, joinToken, slots: this.#slots }),
@@ -355,7 +346,7 @@ export class World {
       journal: host.journal,
       watchdog: host.guard(node),
       onFenced: (reason: FenceReason) => {
-        isOver();
+        life.isOver();
         this.counters.add("self-fenced");
         this.trace.add(`FENCED ${node.name} ${reason}`);
       },
@@ -363,9 +354,7 @@ export class World {
     this.#targets.set(`${node.host} agent`, targetOf(node, agent.api));
     return {
       run: (signal: AbortSignal) => {
-        signal.addEventListener("abort", () => {
-          life.stoppedAt = this.clock.monotonic();
-        });
+        life.until(signal);
         return agent.run(signal);
       },
     };

@@ -1,10 +1,8 @@
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import { expect, test } from "vitest";
-import { outcomeOf } from "../outcome.ts";
-import type { DispatchVerdict, Gate } from "./gate.ts";
-import { anOwner, incarnation, openGate, revision } from "./testing.ts";
+import type { DispatchVerdict } from "./gate.ts";
+import { anOwner, endAll, incarnation, openGate, revision, succeeded } from "./testing.ts";
 
-const succeeded = (bytes = 2) => outcomeOf({ kind: "succeeded", result: Buffer.alloc(bytes) }, 5, 1_000_000);
 const names = new Map(Object.entries(RefusalReason).map(([name, reason]) => [reason, name]));
 
 /** What became of the only attempt of a frame. */
@@ -12,10 +10,6 @@ function verdictOf({ accepted, ended, refused }: DispatchVerdict): string {
   if (accepted.length > 0) return "accepted";
   if (ended.length > 0) return "answered";
   return names.get(refused[0]?.reason ?? RefusalReason.UNSPECIFIED) ?? "nothing";
-}
-
-function endAll(gate: Gate, { accepted }: DispatchVerdict, bytes?: number): void {
-  for (const { attempt } of accepted) gate.end(attempt, succeeded(bytes));
 }
 
 test("an attached owner's attempt is accepted once; the repeat of a running one starts and answers nothing", () => {
@@ -189,42 +183,6 @@ test("an attempt that was lost with the last incarnation is not run again, but i
   expect(again.ended[0]?.outcome?.kind).toBe(OutcomeKind.LOST);
   expect(verdictOf(owner.dispatch({ attempt: 1 }))).toBe("STALE");
   expect(verdictOf(owner.dispatch({ attempt: 3 }))).toBe("accepted");
-});
-
-test("a confirmation below the floor is refused; one from any session at the floor counts", () => {
-  const gate = openGate();
-  const old = anOwner(gate, { epoch: 1, streamId: 1 });
-  old.attach();
-  endAll(gate, old.dispatch());
-  anOwner(gate, { epoch: 2, session: 1, streamId: 2 }).attach();
-  expect(old.confirm({})).toEqual([]);
-  expect(gate.count).toBe(1);
-  anOwner(gate, { epoch: 2, session: 2, streamId: 3 }).attach();
-  expect(anOwner(gate, { epoch: 2, session: 1, streamId: 2 }).confirm({})).toHaveLength(1);
-});
-
-test("what is dispatched again from another lane is that lane's owner's, who alone confirms it", () => {
-  const ref = { seq: 1, attempt: 1, queue: "q", lane: 3 };
-  const gate = openGate({}, [ref]);
-  const before = anOwner(gate, { streamId: 1, epoch: 9 });
-  before.attach();
-  const after = anOwner(gate, { streamId: 2, epoch: 2 });
-  after.attach([{ queue: "own", prefix: "", epoch: 2 }]);
-  const { ended } = after.dispatch({ queue: "own", lane: 3 });
-  expect(ended.map((attempt) => gate.reporterOf(attempt)?.streamId)).toEqual([2]);
-  expect(before.confirm(ref)).toEqual([]);
-  expect(after.confirm({ ...ref, queue: "own" })).toHaveLength(1);
-});
-
-test("a confirmation of another incarnation, or of what runs, forgets nothing", () => {
-  const gate = openGate();
-  const owner = anOwner(gate);
-  owner.attach();
-  const running = owner.dispatch();
-  expect(owner.confirm({})).toEqual([]);
-  endAll(gate, running);
-  expect(anOwner(gate, { incarnation: incarnation - 1 }).confirm({})).toEqual([]);
-  expect(owner.confirm({})).toHaveLength(1);
 });
 
 test("a stop names what runs and answers what has ended", () => {

@@ -1,11 +1,17 @@
 // Frames that state only what matters to a test.
 import type { AttemptRef, DispatchAttempt, FlowQuestion } from "@sluice/protocol";
-import { lostOutcome, stoppedOutcome } from "../outcome.ts";
-import { Gate, type GateConfig } from "./gate.ts";
+import { lostOutcome, outcomeOf, stoppedOutcome } from "../outcome.ts";
+import { type DispatchVerdict, Gate, type GateConfig } from "./gate.ts";
 
 export const incarnation = 7;
 export const revision = 1;
 const stopped = stoppedOutcome(0);
+
+export const succeeded = (bytes = 2) => outcomeOf({ kind: "succeeded", result: Buffer.alloc(bytes) }, 5, 1_000_000);
+
+export function endAll(gate: Gate, { accepted }: DispatchVerdict, bytes?: number): void {
+  for (const { attempt } of accepted) gate.end(attempt, succeeded(bytes));
+}
 
 export function openGate(config: Partial<GateConfig> = {}, lost: readonly AttemptRef[] = []): Gate {
   const gate = new Gate({
