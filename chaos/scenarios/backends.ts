@@ -61,7 +61,7 @@ export const backends: readonly Scenario[] = [
   },
   {
     name: "stream-deleted",
-    about: "the stream is deleted under load: it is made anew, and what nobody had in memory is announced again",
+    about: "the stream is deleted under load: it is made anew, and every task runs",
     async run(stage) {
       await tasksRun(stage);
       await makingStreamsAnew(stage, async () => {

@@ -118,7 +118,7 @@ export const agents: readonly Mutation[] = [
     edits: [
       {
         file: "packages/agent/src/gate/gate.ts",
-        find: "if (!isSameLane(known.ref, order)) known.ref = newAttempt(order).ref;",
+        find: "if (!isSameLane(known.ref, order)) Object.assign(known, { left: known.ref, ref: newAttempt(order).ref });",
         replace: "",
       },
     ],

@@ -37,8 +37,8 @@ export const limits: readonly Mutation[] = [
     edits: [
       {
         file: "packages/scheduler/src/partition/homes.ts",
-        find: "if (version.length === 0 && !isRouted) return 0;",
-        replace: "if (version.length >= 0 || !isRouted) return 0;",
+        find: "if (version.length === 0 && !isRouted && !known) return 0;",
+        replace: "if (version.length >= 0 || !isRouted || !known) return 0;",
       },
     ],
     proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
@@ -61,8 +61,8 @@ export const limits: readonly Mutation[] = [
     edits: [
       {
         file: "packages/scheduler/src/scheduler.ts",
-        find: "route === undefined ? follower.hasChanged(flow) :",
-        replace: "route === undefined ? false :",
+        find: "? follower.hasChanged(flow) : true;",
+        replace: "? false : true;",
       },
     ],
     proof: { breaks: ["I10"], from: 1413, focus: [], minutes: 1 },

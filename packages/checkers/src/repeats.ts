@@ -86,9 +86,11 @@ function isForMoreUrgent(
   );
 }
 
-function hasShutDown({ agentId, stoppedAt, downAt }: AgentLife, facts: Facts): boolean {
+function hasShutDown({ agentId, upAt, stoppedAt, downAt }: AgentLife, facts: Facts): boolean {
   if (stoppedAt === undefined || stoppedAt > endOf(facts, agentId)) return false;
-  return facts.sent.some((one) => one.agentId === agentId && (downAt === undefined || one.at <= downAt));
+  return facts.sent.some(
+    (one) => one.agentId === agentId && one.at >= upAt && (downAt === undefined || one.at <= downAt),
+  );
 }
 
 /** Of the attempt at an agent, when it waited or ran there: an earlier agent may have had it, and have died with the outcome. */

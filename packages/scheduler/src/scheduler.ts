@@ -242,8 +242,8 @@ function knownRoutes(follower: RouteFollower): KnownRoutes {
         byFlow = routesByFlow(routes);
       }
       const route = routes.length === 0 ? undefined : byFlow.get(flowKey(flow));
-      // One that is gone was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
-      const isRouted = route === undefined ? follower.hasChanged(flow) : route.state !== "opening";
+      // One that is gone, or opens again, was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
+      const isRouted = route === undefined || route.state === "opening" ? follower.hasChanged(flow) : true;
       if (!isRouted) return undefined;
       return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
     },

@@ -13,6 +13,10 @@ export interface Stoppable {
 export interface Attempt {
   /** Where its row lies, as far as is known: who owns that lane hears of it. */
   ref: AttemptRef;
+  /** Where its row lay before that; undefined: it was always there. */
+  left: AttemptRef | undefined;
+  /** An owner has dispatched it to this incarnation. */
+  isSent: boolean;
   /** Undefined: it is not known, and does not run. */
   readonly flow: FlowName | undefined;
   /** May be stopped for a task of a higher priority; undefined: for none. */
@@ -35,6 +39,8 @@ export function newAttempt({ seq, attempt, queue, lane }: AttemptRef, flow?: Flo
     flow: flow && { accountId: flow.accountId, functionName: flow.functionName },
     stoppable,
     recovered: false,
+    left: undefined,
+    isSent: true,
     outcome: undefined,
     startedAtMs: 0,
     instanceId: "",

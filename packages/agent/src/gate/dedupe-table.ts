@@ -81,11 +81,12 @@ export class DedupeTable {
     this.#bytes += outcomeBytes(outcome);
   }
 
-  /** Its outcome is in the store: only its number is remembered. */
+  /** Its outcome is in the store: only its number is remembered; if nobody has sent it, only that it is no lower one's turn. */
   confirm(attempt: Attempt): void {
     const { seq, attempt: number } = attempt.ref;
     this.remove(attempt);
-    this.#confirmed.set(seq, Math.max(number, this.#confirmed.get(seq) ?? 0));
+    const outdated = attempt.isSent ? number : number - 1;
+    this.#confirmed.set(seq, Math.max(outdated, this.#confirmed.get(seq) ?? 0));
   }
 
   /** As if it had never been accepted. */

@@ -26,6 +26,20 @@ test("what is dispatched again from another lane is that lane's owner's, who alo
   expect(after.confirm({ ...ref, queue: "own" })).toHaveLength(1);
 });
 
+test("what nobody has sent to this incarnation may still be sent after a confirmation, and no lower attempt", () => {
+  const gate = openGate({}, [{ seq: 1, attempt: 2, queue: "q", lane: 0 }]);
+  const owner = anOwner(gate);
+  owner.attach();
+  expect(owner.confirm({ attempt: 2 })).toHaveLength(1);
+  expect(owner.dispatch({ attempt: 1 }).accepted).toEqual([]);
+  expect(owner.dispatch({ attempt: 2 }).accepted).toHaveLength(1);
+});
+
+test("a confirmation counts from any lane but the one that the attempt has left", () => {
+  const gate = openGate({}, [{ seq: 1, attempt: 1, queue: "q", lane: 3 }]);
+  expect(anOwner(gate).confirm({ lane: 4 })).toHaveLength(1);
+});
+
 test("a confirmation of another incarnation, or of what runs, forgets nothing", () => {
   const gate = openGate();
   const owner = anOwner(gate);

@@ -103,7 +103,8 @@ export class Gate {
     this.#incarnation = incarnation;
     for (const { queue, floors: lanes } of floors) this.#lanes.raise(queue, lanes);
     for (const { ref, outcome = lostOutcome } of recovered) {
-      if (!this.#table.find(ref.seq, ref.attempt)) this.#table.add({ ...newAttempt(ref), outcome, recovered: true });
+      if (!this.#table.find(ref.seq, ref.attempt))
+        this.#table.add({ ...newAttempt(ref), outcome, recovered: true, isSent: false });
     }
     this.#state = "open";
   }
@@ -200,7 +201,8 @@ export class Gate {
     const known = this.#table.find(order.seq, order.attempt);
     if (known) {
       // Its row has gone to another lane since, unseen by who moved it: the attempt was in our journal.
-      if (!isSameLane(known.ref, order)) known.ref = newAttempt(order).ref;
+      known.isSent = true;
+      if (!isSameLane(known.ref, order)) Object.assign(known, { left: known.ref, ref: newAttempt(order).ref });
       return { known };
     }
     if (this.#table.isOutdated(order.seq, order.attempt)) return { refusal: RefusalReason.STALE };
@@ -307,14 +309,14 @@ export class Gate {
   /**
    * Forgets the outcomes that the store has; returns which. A confirmation states a fact of the store, so it counts from
    * any session; but not from below the floor, whose owner may have seen an older store, nor from a lane that the row has left:
-   * there it only means that the row is gone.
+   * there it only means that the row is gone. So it may for what nobody has sent to this incarnation: it may still be sent.
    */
   confirm(frame: ConfirmAttempts): Attempt[] {
     if (!this.#isMeant(frame.incarnation)) return [];
     return frame.attempts.flatMap((ref) => {
       const attempt = this.#table.find(ref.seq, ref.attempt);
-      if (!attempt?.outcome || !isSameLane(attempt.ref, ref)) return [];
-      if (frame.epoch < this.#lanes.floorOf(attempt.ref.queue, attempt.ref.lane)) return [];
+      if (!attempt?.outcome || (attempt.left && isSameLane(attempt.left, ref))) return [];
+      if (frame.epoch < this.#lanes.floorOf(ref.queue, ref.lane)) return [];
       this.#table.confirm(attempt);
       return [attempt];
     });

@@ -152,11 +152,11 @@ export function createHomes(context: () => Deps): Homes {
       // An account with limits is asked for as a whole: its home does not follow from what its functions say.
       const isAccounts = limits.some(({ scope }) => scope === "account");
       const isRouted = routedMs !== undefined && !isAccounts;
-      if (version.length === 0 && !isRouted) return 0;
       const limitsVersion = isAccounts ? [0, version[1] ?? 0] : [...version];
       const key = isAccounts ? accountId : `${accountId}/${functionName}`;
       const name = isAccounts ? "" : functionName;
       const known = scopes.get(key);
+      if (version.length === 0 && !isRouted && !known) return 0;
       // A flow that had another home meanwhile, and has come back, is found out anew.
       const isSame =
         (known?.enteredAt ?? 0) >= context().clock.monotonic() - (isRouted ? routedMs : Number.POSITIVE_INFINITY) &&

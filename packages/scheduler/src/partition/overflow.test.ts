@@ -190,3 +190,25 @@ test("a low priority does not pass what was parked of its flow", async () => {
   expect(settled.slice(0, 3_001).filter(({ priority }) => priority === 3)).toEqual([]);
   expect(Math.max(...[...world.store.rows.values()].map(({ parked }) => parked))).toBe(1);
 });
+
+test("a flow that was parked again and again comes back as fast as there is room", async () => {
+  const world = await startWorld();
+  await world.submit(quiet, 1);
+  let settled = 0;
+  const settle = (most: number) => {
+    for (let count = 0; count < most && world.settleNext(); count++) settled++;
+  };
+  for (let round = 0; round < 40; round++) {
+    await world.submit(noisy, 500, oneByOne);
+    settle(200);
+    await world.clock.advance(250);
+  }
+  expect(world.store.parkedRows().length).toBeGreaterThan(7_000);
+  let rounds = 0;
+  for (; settled < 20_001 && rounds < 200; rounds++) {
+    settle(5_000);
+    await world.clock.advance(250);
+  }
+  // Some 1,400 fit into memory.
+  expect(rounds).toBeLessThan(25);
+});

@@ -105,7 +105,7 @@ export function overflowLoop(context: PartitionContext): Loop {
     if (excess === 0) return 0;
     const largest = [...order.flows()].sort((a, b) => memoryOf(b) - memoryOf(a));
     kept = keptOf(order.size, largest.length);
-    for (const { flow } of largest.slice(0, 8)) {
+    for (const { flow } of largest) {
       const size = order.countOf(flow, ({ origin }) => origin.priority === priority);
       if (size <= kept) continue;
       const seqs = take(flow, priority, Math.min(excess, size - kept));
@@ -120,7 +120,7 @@ export function overflowLoop(context: PartitionContext): Loop {
     const items = order.removeLatest(flow, units, ({ origin }) => origin.priority === priority);
     const each = known(flow);
     each.urgency = items.reduce((least, { origin }) => Math.min(least, urgency(origin)), each.urgency);
-    each.low = Math.max(keep.min / 2, Math.min(enough, urgentOf(each) / 2));
+    each.low = Math.max(keep.min / 2, Math.min(enough, order.sizeOf(flow) / 2));
     const seqs = items.flatMap((item) => item.seqs.slice(item.next).filter((seq) => !hasNoTurn(memory, seq)));
     const parkable = seqs.filter((seq) => !context.suspects.has(seq));
     const aside = memory.setAside(parkable);

@@ -1,4 +1,4 @@
-import { FunctionName } from "@sluice/core";
+import { FunctionName, flowKey } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
 import { RoomState } from "@sluice/protocol";
 import { expect, onTestFinished, test } from "vitest";
@@ -139,6 +139,26 @@ test("whoever asked, the most urgent task of the flow goes where room was made f
   await clock.advance(200);
   expect(questions).toHaveLength(2);
   // To the question that was asked last.
+  await answer(RoomState.KEPT);
+  expect(sent()).toEqual([1, 2, 3]);
+});
+
+test("who asked gets the room, however many others wait before it", async () => {
+  const { clock, context, deliver, answer, sent } = await startFull();
+  deliver(1, { priority: 0 });
+  await clock.advance(200);
+  const { urgent } = context.preempting;
+  const [asker] = urgent;
+  urgent.clear();
+  for (let seq = 100_000; seq < 101_500; seq++) {
+    urgent.add({
+      origin: { ...other, lane: 0, priority: 0, enqueuedAt: 0 },
+      flowKey: flowKey(other),
+      seqs: [seq],
+      next: 0,
+    });
+  }
+  if (asker) urgent.add(asker);
   await answer(RoomState.KEPT);
   expect(sent()).toEqual([1, 2, 3]);
 });

@@ -99,8 +99,10 @@ function askForSome(context: PartitionContext, port: PartitionPort, urgent: read
     if (now - (fullSince.get(flowKey) ?? now) < waitMs || preempting.claims.length >= claimsMax) continue;
     const turnsOfFlow = (turns.get(flowKey) ?? 0) + turnsOf(context, waiting);
     turns.set(flowKey, turnsOfFlow);
-    const claimsOfFlow = preempting.claims.filter((claim) => claim.waiting.flowKey === flowKey).length;
-    if (claimsOfFlow >= Math.min(turnsOfFlow, gates.room(gatedFlow(context, waiting)))) continue;
+    const claimsOfFlow = preempting.claims.filter((claim) => claim.waiting.flowKey === flowKey);
+    // Room that a less urgent one has asked for may still take a while.
+    const asUrgent = claimsOfFlow.filter((claim) => claim.waiting.origin.priority <= origin.priority);
+    if (asUrgent.length >= turnsOfFlow || claimsOfFlow.length >= gates.room(gatedFlow(context, waiting))) continue;
     const link = agentFor(context, waiting);
     const { lane, accountId, functionName, priority } = origin;
     const memoryMb = context.functions.peek(origin)?.settings.memoryMb ?? 0;
@@ -175,15 +177,18 @@ function drawTwo<T>(candidates: readonly T[], random: Random): (T | undefined)[]
 
 /** The most urgent one of the claim's flow that is as urgent as who asked. */
 function nextFor({ memory, preempting }: PartitionContext, claim: Claim): { seq: Seq; waiting: Waiting } | undefined {
-  let first: { seq: Seq; waiting: Waiting } | undefined;
+  const turnOf = (waiting: Waiting) => {
+    const seq = waiting.seqs.slice(waiting.next).find((each) => !hasNoTurn(memory, each));
+    return seq === undefined ? undefined : { seq, waiting };
+  };
+  // Who asked is behind others by now, maybe beyond those that are looked at.
+  let first = turnOf(claim.waiting);
   let looks = 0;
   for (const waiting of preempting.urgent) {
     if (looks++ >= looksMax) break;
     const { flowKey, origin } = waiting;
     if (flowKey !== claim.waiting.flowKey || origin.priority > claim.waiting.origin.priority) continue;
-    if (first && urgency(first.waiting.origin) <= urgency(origin)) continue;
-    const seq = waiting.seqs.slice(waiting.next).find((each) => !hasNoTurn(memory, each));
-    if (seq !== undefined) first = { seq, waiting };
+    if (!first || urgency(origin) < urgency(first.waiting.origin)) first = turnOf(waiting) ?? first;
   }
   return first;
 }
