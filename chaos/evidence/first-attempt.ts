@@ -17,7 +17,9 @@ export const firstAttempt: Check = {
       if (row.attempt === 1 || kind === undefined || !plainKinds.has(kind)) return [];
       const without = reason(row);
       if (without === undefined) return [];
-      const message = `${row.accountId}/${row.taskId} (${kind}) is at attempt ${row.attempt}: ${without}`;
+      const { accountId, taskId, attempt, lostAttempts, retries } = row;
+      const counted = `${lostAttempts} lost, ${retries} retried`;
+      const message = `${accountId}/${taskId} (${kind}) is at attempt ${attempt} (${counted}): ${without}`;
       return [{ invariant, seq: row.seq, message }];
     });
   },
