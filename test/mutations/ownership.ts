@@ -36,7 +36,7 @@ export const ownership: readonly Mutation[] = [
       },
       {
         file: "packages/agent/src/gate/gate.ts",
-        find: "if (frame.epoch < this.#lanes.floorOf(ref.queue, ref.lane)) return [];",
+        find: "if (frame.epoch < this.#floorFor(attempt, ref)) return [];",
         replace: "",
       },
     ],

@@ -7,7 +7,7 @@
 //                   └──stop, or lost with the last incarnation──▲
 //
 // Each rule protects an invariant of the design (`README.md`, "The gate's rules"); each has a test that fails without it.
-import type { EpochMs } from "@sluice/core";
+import type { Epoch, EpochMs } from "@sluice/core";
 import {
   type AgentStatus,
   type AskFlows,
@@ -316,10 +316,16 @@ export class Gate {
     return frame.attempts.flatMap((ref) => {
       const attempt = this.#table.find(ref.seq, ref.attempt);
       if (!attempt?.outcome || (attempt.left && isSameLane(attempt.left, ref))) return [];
-      if (frame.epoch < this.#lanes.floorOf(ref.queue, ref.lane)) return [];
+      if (frame.epoch < this.#floorFor(attempt, ref)) return [];
       this.#table.confirm(attempt);
       return [attempt];
     });
+  }
+
+  /** Of the lane that a confirmation names, and of the attempt's: epochs of one queue can be compared. */
+  #floorFor({ ref }: Attempt, { queue, lane }: AttemptRef): Epoch {
+    const named = this.#lanes.floorOf(queue, lane);
+    return queue === ref.queue ? Math.max(named, this.#lanes.floorOf(queue, ref.lane)) : named;
   }
 
   /** What ended and is not confirmed. */
