@@ -172,6 +172,7 @@ async function serveAgent(): Promise<void> {
       instancesMax: 1_000,
       slotsUsed: 0,
       warmRevisions: [],
+      preemptible: [],
       draining: false,
       memoryMaxMb: 100_000,
       memoryUsedMb: 0,
