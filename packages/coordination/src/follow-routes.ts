@@ -21,7 +21,7 @@ export interface RouteFollower {
   ageMs(): number;
   /** For how long the answer about this flow has been the same here, in ms; 0: nothing is known yet. */
   unchangedMs(flow: Flow): number;
-  /** Whether the answer about this flow has changed here, some minutes ago at most. */
+  /** Whether the answer about this flow has changed here; a route that is gone is forgotten after ten minutes, or later. */
   hasChanged(flow: Flow): boolean;
   /** Calls `listener` when a route came, changed or went. Returns how to stop. */
   watch(listener: () => void): () => void;

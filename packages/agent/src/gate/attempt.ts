@@ -15,7 +15,7 @@ export interface Attempt {
   ref: AttemptRef;
   /** Where its row lay before that; undefined: it was always there. */
   left: AttemptRef | undefined;
-  /** An owner has dispatched it to this incarnation. */
+  /** An owner has dispatched it to this incarnation, or asked it to stop it. */
   isSent: boolean;
   /** Undefined: it is not known, and does not run. */
   readonly flow: FlowName | undefined;

@@ -13,7 +13,7 @@ test("a confirmation below the floor is refused; one from any session at the flo
   expect(anOwner(gate, { epoch: 2, session: 1, streamId: 2 }).confirm({})).toHaveLength(1);
 });
 
-test("what is dispatched again from another lane is that lane's owner's, who alone confirms it", () => {
+test("what is dispatched again from another lane is that lane's owner's, and not confirmed from the lane that it has left", () => {
   const ref = { seq: 1, attempt: 1, queue: "q", lane: 3 };
   const gate = openGate({}, [ref]);
   const before = anOwner(gate, { streamId: 1, epoch: 9 });

@@ -105,7 +105,8 @@ test("whatever two owners send in whatever order, no attempt starts twice, and n
     }),
     { numRuns: 500 },
   );
-  expect(startedAtAll).toBeGreaterThan(1_000);
+  // About two a run: what is checked does happen.
+  expect(startedAtAll).toBeGreaterThan(500);
 });
 
 function take(gate: ReturnType<typeof openGate>, model: Model, step: Step): void {

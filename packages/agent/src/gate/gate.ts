@@ -200,8 +200,8 @@ export class Gate {
     if (!this.#lanes.isAttachedTo(order, order.epoch, origin)) return { refusal: RefusalReason.STALE };
     const known = this.#table.find(order.seq, order.attempt);
     if (known) {
-      // Its row has gone to another lane since, unseen by who moved it: the attempt was in our journal.
       known.isSent = true;
+      // Its row has gone to another lane since, unseen by who moved it: the attempt was in our journal.
       if (!isSameLane(known.ref, order)) Object.assign(known, { left: known.ref, ref: newAttempt(order).ref });
       return { known };
     }

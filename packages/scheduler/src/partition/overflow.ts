@@ -49,7 +49,7 @@ interface Overflown {
   readonly flow: Flow;
   /** No parked row is more urgent. */
   urgency: number;
-  /** It gets some back when fewer wait in memory that are as urgent: whatever is less urgent does not go before them. */
+  /** It gets some back when fewer wait in memory that are as urgent, so that what is less urgent rarely goes before them. */
   low: number;
   parked: number;
   /** When its attempts began to be counted, monotonic. */
@@ -182,8 +182,8 @@ export function overflowLoop(context: PartitionContext): Loop {
   }
 
   /**
-   * As far as there is room; and never nothing, if nothing is left that goes before them. What comes in never makes the look-ahead tight by
-   * itself: it would be parked at once, and come in again.
+   * As far as there is room; and never nothing, if nothing is left that goes before them. What comes in never makes the
+   * look-ahead tight by itself: it would be parked at once, and come in again.
    */
   async function refill(each: Overflown, signal: AbortSignal): Promise<Stale | undefined> {
     const { flow, low } = each;
