@@ -12,7 +12,7 @@ export default defineConfig({
     // Every worker that opens PGlite holds about 0.7 GB. On two cores: many tests wait for time-outs of real systems.
     maxWorkers: 3,
     // Tests wait for facts, never for time; this only ends one that waits for ever, on a slow and busy machine too.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

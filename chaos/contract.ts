@@ -116,15 +116,25 @@ export interface WorkloadOptions {
   readonly rate?: number;
   /** Shares of each kind of task; default the mix of `docs/chaos.md`. */
   readonly mix?: Readonly<Partial<Record<TaskKind, number>>>;
-  /** Shortens long tasks, in ms; default 30,000 to 120,000. */
+  /** How long long tasks run, in ms; default 30,000 to 120,000. */
   readonly longMs?: readonly [number, number];
 }
 
 /**
  * short 5-50 ms; medium 1-5 s; long; retried: fails, then succeeds; crashing: its process dies; delayed; stopped: while it waits
- * or runs; expiring: some expire, some start in time.
+ * or runs; expiring: some expire, some start in time; limited: of functions of which one or two tasks may run at the same time.
  */
-export const taskKinds = ["short", "medium", "long", "retried", "crashing", "delayed", "stopped", "expiring"] as const;
+export const taskKinds = [
+  "short",
+  "medium",
+  "long",
+  "retried",
+  "crashing",
+  "delayed",
+  "stopped",
+  "expiring",
+  "limited",
+] as const;
 export type TaskKind = (typeof taskKinds)[number];
 
 /** Clients of eight accounts, from `startWorkload` until `finish`, or until it is disposed of. */
@@ -146,7 +156,7 @@ export interface Workload extends AsyncDisposable {
 
 /** What one run leaves behind. Times are ms of the ledger's clock, which all processes of the machine share. */
 export interface Evidence {
-  /** For the checkers; what cannot be seen from outside (`store`, `agents`) is empty. */
+  /** For the checkers; what cannot be seen from outside (`store`, `agents`, `claims`) is undefined. */
   readonly history: History;
   readonly submissions: readonly SubmissionRecord[];
   /** Submissions that were due and not sent, because too many had no answer. */
@@ -202,11 +212,11 @@ export interface Scenario {
   /** One line: what happens, and what must hold. */
   readonly about: string;
   readonly needs?: readonly Capability[];
-  /** Runs in every CI run; takes less than a minute. */
+  /** Runs in every CI run; takes less than a minute with the tasks of `--fast`. */
   readonly isFast?: boolean;
   readonly arena?: ArenaOptions;
   readonly workload?: Partial<WorkloadOptions>;
-  /** After this much time everything accepted must be final, in ms; default 180,000. */
+  /** After this much time everything accepted must be final, in ms; default 240,000. */
   readonly quietWithinMs?: number;
   /** Violations that are expected, and must be seen: the scenario is a negative control. */
   readonly mustBreak?: readonly string[];
@@ -214,11 +224,13 @@ export interface Scenario {
   readonly aims?: readonly Aim[];
   /** Adds to the arena, before the workload starts, what it takes away again after the workload has finished. */
   prepare?(arena: Arena): Promise<AsyncDisposable>;
-  /** Breaks things, several times when `repeat` says so, while the workload runs. */
+  /** Whether `run` heeds `repeat`; default: it breaks things once. */
+  readonly repeats?: boolean;
+  /** Breaks things, `repeat` times if it `repeats`, while the workload runs. */
   run(stage: Stage, repeat: number): Promise<void>;
 }
 
-/** `failover` as in the figures, after faults of one kind; `adopted`: a share, up to 1, of what ran when its owner went. */
+/** `failover` as in the figures, after faults of one kind, of 100 samples at least; `adopted`: a share, up to 1, of what ran when its owner went. */
 export type Aim =
   | { readonly figure: "failover"; readonly fault: string; readonly p99Ms: Readonly<Record<LeaseProfile, number>> }
   | { readonly figure: "adopted"; readonly share: number };
@@ -231,8 +243,9 @@ export interface AimResult {
   readonly unit: "ms" | "share";
   readonly aim: number;
   readonly value: number | undefined;
-  /** Samples of the value. */
+  /** Samples of the value. With fewer than `countMin` it is not measured: they say nothing of such a percentile. */
   readonly count: number;
+  readonly countMin: number;
   readonly verdict: "met" | "missed" | "not measured";
 }
 
@@ -252,6 +265,8 @@ export interface RunResult {
   readonly aims: readonly AimResult[];
   readonly marks: readonly FaultMark[];
   readonly timeline: readonly TimelinePoint[];
+  /** From the start of its cluster until that had ended. */
+  readonly tookMs: number;
 }
 
 /** Counts, and times in ms; undefined where nothing was measured. */
@@ -271,7 +286,10 @@ export interface Figures {
   /** Executions of an attempt that had started before, without its agent's death or fence. */
   readonly executedTwice: number;
   readonly overlaps: number;
+  /** Writes of owners that were replaced, which a floor in the store refused. */
   readonly staleWritesRefused: number;
+  /** Partitions that their owners gave up because somebody else owned them. */
+  readonly steppedDown: number;
   readonly announcedAgain: number;
   readonly longestGapMs: { readonly submit: number; readonly dispatch: number; readonly settle: number };
   /** By kind of fault: from the fault to the first start under a later epoch, per partition that lost its owner. */

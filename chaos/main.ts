@@ -5,23 +5,25 @@ import { join } from "node:path";
 import { seededRandom } from "@sluice/core/testing";
 import { untilSignal } from "@sluice/runtime";
 import { git } from "../drill/git.ts";
+import { choose } from "./choose.ts";
 import type { RunResult, Scenario } from "./contract.ts";
-import { commandOf, type Options, readOptions } from "./options.ts";
+import { keepIn } from "./evidence/keep.ts";
+import { commandOf, readOptions } from "./options.ts";
 import { tableOf, writeReport } from "./report/index.ts";
 import { runScenarios } from "./run.ts";
 import { exitCodeOf } from "./run-end.ts";
-import { countsOf, progressOn } from "./run-progress.ts";
+import { progressOn } from "./run-progress.ts";
 import { realHarness } from "./run-real.ts";
 import { interruptWhenUnread } from "./run-unread.ts";
-import { randomFaults, scenarios } from "./scenarios/index.ts";
-import { brisk } from "./scenarios/workloads.ts";
+import { scenarios } from "./scenarios/index.ts";
 
 const program = commandOf().addHelpText("after", () => `\nScenarios (* in CI):\n${listText()}`);
 const options = readOptions(program, process.argv.slice(2));
 setMaxListeners(0);
 interruptWhenUnread();
 
-const wanted = choose(options);
+const { chosen: wanted, unknown } = choose(options);
+if (unknown.length > 0) program.error(`no scenario is called ${unknown.join(", ")}; --list names them all`);
 if (options.list) console.log(listText());
 else if (wanted.length === 0) program.help();
 else process.exitCode = await run(wanted);
@@ -33,8 +35,9 @@ async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
   const conditions = await conditionsHere();
   let results: RunResult[] = [];
   let wasInterrupted = false;
+  const harness = { ...realHarness, keep: keepIn(out) };
   await untilSignal(async (signal) => {
-    results = await runScenarios(realHarness, {
+    results = await runScenarios(harness, {
       scenarios: scenariosOfRun,
       seed,
       repeat,
@@ -49,18 +52,9 @@ async function run(scenariosOfRun: readonly Scenario[]): Promise<number> {
   });
   if (results.length > 0) {
     const { html, json } = await writeReport(results, out);
-    console.log(`\n${tableOf(results)}\n${countsOf(results)}\n\n${html}\n${json}`);
+    console.log(`\n${tableOf(results)}\n\n${html}\n${json}`);
   }
   return exitCodeOf({ results, named: options.scenario, wasInterrupted });
-}
-
-function choose({ scenario, all, fast, random, minutes, quick }: Options): Scenario[] {
-  const known = new Map(scenarios.map((each) => [each.name, each]));
-  const unknown = scenario.filter((name) => !known.has(name));
-  if (unknown.length > 0) program.error(`no scenario is called ${unknown.join(", ")}; --list names them all`);
-  const named = scenarios.filter(({ name, isFast }) => all || (fast && isFast) || scenario.includes(name));
-  const chosen = random ? [...named, randomFaults(minutes * 60_000)] : named;
-  return quick ? chosen.map((each) => ({ ...each, workload: { ...each.workload, ...brisk } })) : chosen;
 }
 
 /** What a figure depends on. */

@@ -28,7 +28,7 @@ export function commandOf(): Command {
       [],
     )
     .option("--all", "every scenario", false)
-    .addOption(new Option("--fast", "those that run in CI").default(false).conflicts("all"))
+    .addOption(new Option("--fast", "those that run in CI, with --quick").default(false).conflicts("all"))
     .addOption(
       new Option("--random", "faults by chance, several at once")
         .default(false)

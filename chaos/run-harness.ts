@@ -17,8 +17,19 @@ export interface Harness {
   cannot(scenario: Scenario): string | undefined | Promise<string | undefined>;
   openArena(options: ArenaOptions): Promise<Arena>;
   startWorkload(arena: Arena, options: WorkloadOptions): Promise<Workload>;
-  judge(run: Judged): RunResult | Promise<RunResult>;
+  judge(run: Judged): JudgedRun | Promise<JudgedRun>;
+  /**
+   * Called when a run has failed, while its cluster still exists; returns the folder. `evidence` undefined: the run failed
+   * before there was any. Default: nothing is kept.
+   */
+  keep?(arena: Arena, run: KeptRun, evidence: Evidence | undefined): Promise<string>;
 }
+
+/** A verdict; how long it took is known at the end of everything. */
+export type JudgedRun = Omit<RunResult, "tookMs">;
+
+/** What is kept of a failed run beside its logs. */
+export type KeptRun = Pick<RunResult, "scenario" | "violations" | "marks">;
 
 /** What there is to judge. */
 export interface Judged {

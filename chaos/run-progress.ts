@@ -1,5 +1,4 @@
 // What the terminal shows while scenarios run: a line per fault as it happens, and a verdict per scenario.
-import type { RunResult } from "./contract.ts";
 import { verdictOf } from "./report/text.ts";
 import type { RunEvents } from "./run.ts";
 
@@ -13,9 +12,9 @@ export function progressOn(print: (line: string) => void, { count }: { readonly 
       print(`\n[${nth}/${count}] ${name}: ${about}`);
     },
     said: (line, ms) => print(`${seconds(ms).padStart(9)}  ${line}`),
-    ended(result, ms) {
+    ended(result) {
       print(
-        `${seconds(ms).padStart(9)}  ${verdictOf(result).toUpperCase()}${result.notRun === undefined ? "" : `: ${result.notRun}`}`,
+        `${seconds(result.tookMs).padStart(9)}  ${verdictOf(result).toUpperCase()}${result.notRun === undefined ? "" : `: ${result.notRun}`}`,
       );
       for (const { invariant, message } of result.violations.slice(0, violationsShown)) {
         print(`           ${invariant}: ${message}`);
@@ -24,14 +23,6 @@ export function progressOn(print: (line: string) => void, { count }: { readonly 
       if (more > 0) print(`           and ${more} more`);
     },
   };
-}
-
-/** The last line. */
-export function countsOf(results: readonly RunResult[]): string {
-  const verdicts = results.map(verdictOf);
-  return (["passed", "failed", "not run"] as const)
-    .map((verdict) => `${verdicts.filter((each) => each === verdict).length} ${verdict}`)
-    .join(", ");
 }
 
 function seconds(ms: number): string {

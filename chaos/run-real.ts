@@ -1,11 +1,10 @@
 // The harness of real processes.
 import { openArena, probeCapabilities } from "./arena/index.ts";
-import type { RunResult } from "./contract.ts";
 import { judgeAims } from "./evidence/aims.ts";
 import { judge } from "./evidence/index.ts";
 import { toTimeline } from "./evidence/timeline.ts";
 import { describeAim } from "./report/text.ts";
-import type { Harness, Judged } from "./run-harness.ts";
+import type { Harness, Judged, JudgedRun } from "./run-harness.ts";
 import { agentEnvironment, startWorkload } from "./workload/index.ts";
 
 export const realHarness: Harness = {
@@ -25,7 +24,7 @@ export const realHarness: Harness = {
  * A run passes when nothing is broken, and no aim is missed if it must meet them; a negative control, when the run itself went
  * well and what must break did.
  */
-export function resultOf({ scenario, evidence, marks, failures, ...run }: Judged): RunResult {
+export function resultOf({ scenario, evidence, marks, failures, ...run }: Judged): JudgedRun {
   const { name, about, mustBreak = [] } = scenario;
   const { seed, conditions, profile, mustMeetAims } = run;
   const { violations: found, checked, figures } = judge(evidence, marks);

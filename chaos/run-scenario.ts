@@ -3,10 +3,11 @@
 //   calm ──enough has run──▶ the script breaks things ──done, or failed──▶ healed ──▶ finishing ──▶ judged
 //
 // A script that fails does not end the run: what it left behind is healed, finished and judged all the same, so that the
-// report shows more than the failure.
+// report shows more than the failure. A run that cannot be judged has failed, and keeps its logs as any other that failed.
 import type { Random } from "@sluice/core";
 import type {
   Arena,
+  Evidence,
   FaultMark,
   LeaseProfile,
   PartitionName,
@@ -15,7 +16,8 @@ import type {
   Stage,
   Workload,
 } from "./contract.ts";
-import type { Harness } from "./run-harness.ts";
+import type { Harness, JudgedRun, KeptRun } from "./run-harness.ts";
+import { unjudged } from "./run-unjudged.ts";
 import { messageOf, sleep, within } from "./run-within.ts";
 
 export interface ScenarioRun {
@@ -36,26 +38,64 @@ export interface ScenarioRun {
 const calm = { accepted: 100, started: 60, withinMs: 60_000 };
 const prepareWithinMs = 120_000;
 const healWithinMs = 180_000;
-const quietWithinMs = 180_000;
-/** Of one script, and for each repetition; waits of its own are shorter. */
+/**
+ * The longest task is submitted last, is lost with an agent of which that is known after 45 s at most, and runs for 120 s
+ * again; the rest is for machines that are busy.
+ */
+const quietWithinMs = 240_000;
+/** To read everything that is needed to judge, each of it patiently. */
+const collectWithinMs = 300_000;
+const judgeWithinMs = 120_000;
+/** Of one script, and for each repetition; waits of its own are shorter, and none is for the end of a long task. */
 const scriptWithinMs = 420_000;
 
-/** Rejects only when the signal aborts, or when nothing could be judged. */
-export async function runScenario(harness: Harness, run: ScenarioRun): Promise<RunResult> {
+/** Rejects only when the signal aborts. */
+export async function runScenario(harness: Harness, run: ScenarioRun): Promise<JudgedRun> {
+  const { scenario, seed, conditions, signal } = run;
+  const notes: Notes = { marks: [], problems: [], evidence: undefined };
+  try {
+    return await runUntilJudged(harness, run, notes);
+  } catch (cause) {
+    signal.throwIfAborted();
+    return unjudged({ scenario, seed, conditions, facts: factsOf(notes, cause) });
+  }
+}
+
+/** What a run has shown so far. */
+interface Notes {
+  readonly marks: FaultMark[];
+  /** What went wrong in the run itself. */
+  readonly problems: string[];
+  /** Undefined: it has not ended. */
+  evidence: Evidence | undefined;
+}
+
+/** Rejects when there is nothing to judge; the logs are kept then. */
+async function runUntilJudged(harness: Harness, run: ScenarioRun, notes: Notes): Promise<JudgedRun> {
   const { scenario, arena, seed, repeat, signal } = run;
-  const marks: FaultMark[] = [];
-  await using _prepared = await within(Promise.resolve(scenario.prepare?.(arena)), {
-    ms: prepareWithinMs,
-    what: "the preparation",
-    signal,
-  });
-  await using workload = await within(harness.startWorkload(arena, { seed, ...scenario.workload }), {
-    ms: calm.withinMs,
-    what: "the start of the workload",
-    signal,
-  });
+  const { marks, problems } = notes;
+  // While the cluster and those who use it exist: what ends them may hang, for the same reason.
+  const orKeepLogs = async <T>(what: string, ms: number, work: Promise<T>): Promise<T> => {
+    try {
+      return await within(work, { ms, what, signal });
+    } catch (cause) {
+      signal.throwIfAborted();
+      run.say(`nothing can be judged: ${messageOf(cause)}`);
+      await keep(harness, run, { scenario: scenario.name, ...factsOf(notes, cause) }, notes.evidence);
+      throw cause;
+    }
+  };
+  await using _prepared = await orKeepLogs(
+    "the preparation",
+    prepareWithinMs,
+    Promise.resolve(scenario.prepare?.(arena)),
+  );
+  await using workload = await orKeepLogs(
+    "the start of the workload",
+    calm.withinMs,
+    harness.startWorkload(arena, { seed, ...scenario.workload }),
+  );
   const stage = createStage(run, workload, marks);
-  const problems: string[] = [];
   const attempt = async (what: string, ms: number, work: () => Promise<void>) => {
     try {
       await within(work(), { ms, what, signal });
@@ -73,14 +113,29 @@ export async function runScenario(harness: Harness, run: ScenarioRun): Promise<R
 
   const finishMs = scenario.quietWithinMs ?? quietWithinMs;
   run.say("waiting until everything accepted is final");
-  const evidence = await within(workload.finish(finishMs), {
-    ms: 2 * finishMs,
-    what: "the end of the workload",
-    signal,
-  });
-  const failures = problems.map((message) => ({ invariant: "harness", message }));
+  const evidence = await orKeepLogs("the end of the workload", finishMs + collectWithinMs, workload.finish(finishMs));
+  notes.evidence = evidence;
+  const { violations: failures } = factsOf(notes);
   const { conditions, profile, mustMeetAims } = run;
-  return harness.judge({ scenario, seed, conditions, profile, mustMeetAims, evidence, marks, failures });
+  const judged = { scenario, seed, conditions, profile, mustMeetAims, evidence, marks, failures };
+  const result = await orKeepLogs("the verdict", judgeWithinMs, (async () => harness.judge(judged))());
+  if (!result.passed) await keep(harness, run, result, evidence);
+  return result;
+}
+
+function factsOf({ marks, problems }: Notes, cause?: unknown): Pick<JudgedRun, "marks" | "violations"> {
+  const messages = cause === undefined ? problems : [...problems, messageOf(cause)];
+  return { marks, violations: messages.map((message) => ({ invariant: "harness", message })) };
+}
+
+/** Never rejects: what a run has shown must not be lost with its logs. */
+async function keep(harness: Harness, run: ScenarioRun, facts: KeptRun, evidence: Evidence | undefined): Promise<void> {
+  try {
+    const kept = await harness.keep?.(run.arena, facts, evidence);
+    if (kept !== undefined) run.say(`logs and evidence are kept in ${kept}`);
+  } catch (cause) {
+    run.say(`logs and evidence could not be kept: ${messageOf(cause)}`);
+  }
 }
 
 async function untilCalm(workload: Workload, { calmMs, signal }: ScenarioRun): Promise<void> {

@@ -1,15 +1,16 @@
 // Scenarios one after the other, each in a cluster of its own, so that what one of them has left behind is not blamed on
 // the next.
 import type { Random } from "@sluice/core";
-import type { Arena, ArenaOptions, Figures, LeaseProfile, RunResult, Scenario } from "./contract.ts";
-import type { Harness } from "./run-harness.ts";
+import type { Arena, ArenaOptions, LeaseProfile, RunResult, Scenario } from "./contract.ts";
+import type { Harness, JudgedRun } from "./run-harness.ts";
 import { runScenario } from "./run-scenario.ts";
+import { unjudged } from "./run-unjudged.ts";
 import { messageOf, within } from "./run-within.ts";
 
 export interface RunOptions {
   readonly scenarios: readonly Scenario[];
   readonly seed: number;
-  /** How often the scenarios that can repeat themselves do. */
+  /** How often the scenarios that can repeat themselves do; the others break things once. */
   readonly repeat: number;
   /** Replaces the lease profile of every scenario. */
   readonly profile?: LeaseProfile | undefined;
@@ -30,7 +31,7 @@ export interface RunEvents {
   begun(scenario: Scenario): void;
   /** Something happens in it, `ms` after it began. */
   said(line: string, ms: number): void;
-  ended(result: RunResult, ms: number): void;
+  ended(result: RunResult): void;
 }
 
 const openWithinMs = 240_000;
@@ -42,10 +43,11 @@ export async function runScenarios(harness: Harness, options: RunOptions): Promi
     if (signal.aborted) break;
     const beganAt = performance.now();
     on.begun(scenario);
-    const result = await runOne(harness, { scenario, options, beganAt });
-    if (!result) break;
+    const judged = await runOne(harness, { scenario, options, beganAt });
+    if (!judged) break;
+    const result = { ...judged, tookMs: performance.now() - beganAt };
     results.push(result);
-    on.ended(result, performance.now() - beganAt);
+    on.ended(result);
   }
   return results;
 }
@@ -57,23 +59,24 @@ interface One {
 }
 
 /** Undefined: it was interrupted. */
-async function runOne(harness: Harness, { scenario, options, beganAt }: One): Promise<RunResult | undefined> {
-  const { seed, repeat, profile, random, calmMs = 3_000, mustMeetAims = false, signal, on } = options;
+async function runOne(harness: Harness, { scenario, options, beganAt }: One): Promise<JudgedRun | undefined> {
+  const { seed, profile, random, calmMs = 3_000, mustMeetAims = false, signal, on } = options;
+  const repeat = scenario.repeats ? options.repeat : 1;
   const arenaOptions = { ...scenario.arena, ...(profile && { leaseProfile: profile }) };
   const { leaseProfile = "default" } = arenaOptions;
   const conditions = { ...options.conditions, leaseProfile, repeat };
-  const empty = { scenario: scenario.name, about: scenario.about, seed, conditions, ...nothing };
   const say = (line: string) => on.said(line, performance.now() - beganAt);
   try {
     const notRun = await harness.cannot(scenario);
-    if (notRun !== undefined) return { ...empty, notRun };
+    if (notRun !== undefined) return unjudged({ scenario, seed, conditions, facts: { notRun } });
     say("starting a cluster");
     await using arena = await open(harness, arenaOptions, signal);
     const ofRun = { random: random.fork(scenario.name), repeat, conditions, calmMs, signal, say };
     return await runScenario(harness, { scenario, arena, seed, profile: leaseProfile, mustMeetAims, ...ofRun });
   } catch (cause) {
     if (signal.aborted) return undefined;
-    return { ...empty, violations: [{ invariant: "harness", message: messageOf(cause) }] };
+    const violations = [{ invariant: "harness", message: messageOf(cause) }];
+    return unjudged({ scenario, seed, conditions, facts: { violations } });
   }
 }
 
@@ -90,32 +93,3 @@ async function open(harness: Harness, options: ArenaOptions, signal: AbortSignal
     throw cause;
   }
 }
-
-const noGap = { submit: 0, dispatch: 0, settle: 0 };
-const noFigures: Figures = {
-  accepted: 0,
-  rejected: 0,
-  unknown: 0,
-  unknownAtFirst: 0,
-  skipped: 0,
-  failed: 0,
-  expired: 0,
-  lost: 0,
-  executedTwice: 0,
-  overlaps: 0,
-  staleWritesRefused: 0,
-  announcedAgain: 0,
-  longestGapMs: noGap,
-  failoverMs: {},
-  resumed: { running: 0, adopted: 0 },
-};
-const nothing = {
-  notRun: undefined,
-  passed: false,
-  violations: [],
-  checked: [],
-  figures: noFigures,
-  aims: [],
-  marks: [],
-  timeline: [],
-} satisfies Partial<RunResult>;

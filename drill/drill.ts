@@ -84,7 +84,11 @@ export async function drill(options: DrillOptions): Promise<DrillResult> {
   const finishMs = longMs[1] + quietMs;
   const evidence = await bounded("the end", 2 * finishMs, workload.finish(finishMs));
   return {
-    verdict: judgeUpgrade(evidence, [...forward, ...back], { drainMs, logs: logsOf(arena, "scheduler") }),
+    verdict: judgeUpgrade(evidence, [...forward, ...back], {
+      drainMs,
+      longMsMax: longMs[1],
+      logs: logsOf(arena, "scheduler"),
+    }),
     conditions: { from: ref.name, to: here, ...sizes, rate, seed, drainMs, longMs: longMs.join("-") },
   };
 }

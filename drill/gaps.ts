@@ -6,6 +6,7 @@
 import type { Execution } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import type { SubmissionRecord } from "../chaos/contract.ts";
+import { waitsForItsLimit } from "../chaos/evidence/facts.ts";
 
 export interface GapFacts {
   readonly submissions: readonly SubmissionRecord[];
@@ -56,7 +57,7 @@ export function startDelays(facts: GapFacts, until: number): number[] {
 function startsOf({ submissions, executions, rows }: GapFacts): Start[] {
   const acceptances = new Map(
     submissions
-      .filter(({ kind, firstAnswer }) => kind !== "delayed" && firstAnswer === "accepted")
+      .filter(({ kind, firstAnswer }) => kind !== "delayed" && !waitsForItsLimit(kind) && firstAnswer === "accepted")
       .map(({ account, taskId, answeredAt }) => [`${account}/${taskId}`, answeredAt]),
   );
   return executions

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import type { Stage } from "../chaos/contract.ts";
 import { rollUpgrade } from "./upgrade.ts";
 
+const probe = { name: "/readyz", ask: async () => "not ready" as const };
+
 /** One agent, on which so many tasks run. */
 function stageWith(running: number) {
   const done: string[] = [];
@@ -26,7 +28,9 @@ function stageWith(running: number) {
 test("a service is replaced while something runs that it could disturb", async () => {
   for (const running of [1, 7]) {
     const { stage, done } = stageWith(running);
-    expect(await rollUpgrade(stage)).toMatchObject([{ service: "agent-0", kind: "agent" }]);
+    expect(await rollUpgrade(stage, { probesOf: () => [probe] })).toMatchObject([
+      { service: "agent-0", kind: "agent", farewells: [{ probe: "/readyz", said: "not ready" }] },
+    ]);
     expect(done).toEqual(["stop", "start"]);
   }
 });

@@ -1,8 +1,9 @@
 // Replaces every service of a cluster by another version, one by one, as an operator does:
 //
 //   SIGTERM ──▶ gone ──▶ the other version starts ──▶ ready ──▶ tasks start as before ──▶ the next one
-import type { ServiceKind } from "@sluice/cluster";
+import type { ClusterService, ServiceKind } from "@sluice/cluster";
 import type { PartitionName, Stage } from "../chaos/contract.ts";
+import { type Farewell, type Probe, probesOf as portsOf, watchLeaving } from "./readiness.ts";
 
 /** One service was replaced. Times in ms of the ledger's clock. */
 export interface Step {
@@ -14,6 +15,8 @@ export interface Step {
   readonly from: number;
   readonly goneAt: number;
   readonly until: number;
+  /** What each probe heard of it from SIGTERM on. */
+  readonly farewells: readonly Farewell[];
 }
 
 export interface UpgradeOptions {
@@ -23,6 +26,8 @@ export interface UpgradeOptions {
   readonly order?: readonly ServiceKind[];
   /** Called when a service is gone, before it is started again. */
   readonly onGone?: ((service: string) => void) | undefined;
+  /** What says whether a service is ready; default: what its ports say. */
+  readonly probesOf?: ((service: ClusterService) => readonly Probe[]) | undefined;
 }
 
 export const upwards: readonly ServiceKind[] = ["api-server", "scheduler", "agent"];
@@ -34,12 +39,12 @@ const runsBefore = { count: 2, leastCount: 1, withinMs: 60_000, lookMs: 100 };
 
 /** Resolves when every service was replaced. Rejects when one does not become ready, nothing runs that it could disturb, or tasks do not start any more. */
 export async function rollUpgrade(stage: Stage, options: UpgradeOptions = {}): Promise<Step[]> {
-  const { to = "again", order = upwards, onGone } = options;
+  const { to = "again", order = upwards } = options;
   const steps: Step[] = [];
   for (const kind of order) {
-    for (const { name } of stage.arena.cluster.services.filter((service) => service.kind === kind)) {
-      await untilSomethingRuns(stage, kind === "agent" ? name : undefined);
-      steps.push(await replace(stage, { service: name, kind, to, onGone }));
+    for (const service of stage.arena.cluster.services.filter((each) => each.kind === kind)) {
+      await untilSomethingRuns(stage, kind === "agent" ? service.name : undefined);
+      steps.push(await replace(stage, service, { ...options, to }));
       await stage.workload.started(startsBetween.count, startsBetween.withinMs);
     }
   }
@@ -48,18 +53,24 @@ export async function rollUpgrade(stage: Stage, options: UpgradeOptions = {}): P
 
 async function replace(
   stage: Stage,
-  { service, kind, to, onGone }: Pick<Step, "service" | "kind" | "to"> & { readonly onGone: UpgradeOptions["onGone"] },
+  service: ClusterService,
+  { to, onGone, probesOf = portsOf }: UpgradeOptions & { readonly to: string },
 ): Promise<Step> {
-  const { arena, workload } = stage;
-  const part = arena.part(service);
-  const over = stage.mark("upgrade", service, kind === "scheduler" ? await ownedBy(stage, service) : undefined);
+  const { arena, workload, sleep } = stage;
+  const { name, kind } = service;
+  const part = arena.part(name);
+  const over = stage.mark("upgrade", name, kind === "scheduler" ? await ownedBy(stage, name) : undefined);
+  const probes = probesOf(service);
   const from = workload.now();
-  await part.stop();
+  const gone = part.stop();
+  const farewells = watchLeaving({ probes, gone, sleep });
+  await gone;
   const goneAt = workload.now();
-  onGone?.(service);
+  const heard = await farewells;
+  onGone?.(name);
   await part.start();
   over();
-  return { service, kind, to, from, goneAt, until: workload.now() };
+  return { service: name, kind, to, from, goneAt, until: workload.now(), farewells: heard };
 }
 
 async function ownedBy({ arena }: Stage, service: string): Promise<readonly PartitionName[]> {

@@ -53,9 +53,10 @@ function evidenceOf(...tasks: readonly ATask[]): Evidence {
 
 const step = (service: string, from: number, until: number): Step => {
   const kind = service.startsWith("agent") ? "agent" : service.startsWith("scheduler") ? "scheduler" : "api-server";
-  return { service, kind, to: "new", from, goneAt: until - 1_000, until };
+  const farewells = [{ probe: "/readyz", said: "not ready" as const }];
+  return { service, kind, to: "new", from, goneAt: until - 1_000, until, farewells };
 };
-const options = { drainMs: 10_000, logs: [] };
+const options = { drainMs: 10_000, longMsMax: 120_000, logs: [] };
 
 const isUnmeasured = (problem: string) => problem.startsWith("not measured");
 /** Most tests show one step: what it cannot measure is left to those below. */
@@ -88,7 +89,7 @@ test.each<[string, Step, ATask, string]>([
     {
       runs: [
         { from: 1_000, until: 9_000, how: "stopped" },
-        { from: 16_000, until: 20_000 },
+        { from: 16_000, until: 20_000, agentId: "agent-1" },
       ],
     },
     "handed back too early",
@@ -99,7 +100,7 @@ test.each<[string, Step, ATask, string]>([
     {
       runs: [
         { from: 1_000, until: 6_000, how: "killed" },
-        { from: 16_000, until: 20_000 },
+        { from: 16_000, until: 20_000, agentId: "agent-1" },
       ],
     },
     "cut attempt",
@@ -111,7 +112,7 @@ test.each<[string, Step, ATask, string]>([
       retries: 1,
       runs: [
         { from: 1_000, until: 15_100, how: "stopped" },
-        { from: 16_000, until: 20_000 },
+        { from: 16_000, until: 20_000, agentId: "agent-1" },
       ],
     },
     "wrong end of a task",
@@ -122,7 +123,7 @@ test.each<[string, Step, ATask, string]>([
     {
       runs: [
         { from: 1_000, until: 6_000 },
-        { from: 16_000, until: 20_000 },
+        { from: 16_000, until: 20_000, agentId: "agent-1" },
       ],
     },
     "repetition",
@@ -178,6 +179,7 @@ test("a hand-off that takes too long breaks a promise", () => {
 test("what nobody has measured is no promise that was kept", () => {
   const { broken } = judgeUpgrade(evidenceOf(), [step("scheduler-0", 5_000, 9_000)], options);
   expect(broken.filter(isUnmeasured)).toEqual([
+    expect.stringContaining("runs for longer than its agent drains"),
     "not measured: how long partitions had no owner",
     expect.stringContaining("(api-server)"),
     expect.stringContaining("(scheduler)"),
@@ -193,15 +195,69 @@ test("a drill in which every kind was replaced while something ran, and partitio
   const steps = [
     step("api-server-0", 5_000, 9_000),
     step("scheduler-0", 10_000, 14_000),
-    step("agent-0", 15_000, 19_000),
+    step("agent-0", 15_000, 27_000),
   ];
   const short = { kind: "short", acceptedAt: 10_000 } as const;
   const evidence = evidenceOf(
-    { runs: [{ from: 1_000, until: 60_000 }] },
+    {
+      runs: [
+        { from: 1_000, until: 25_100, how: "stopped" },
+        { from: 26_000, until: 60_000, agentId: "agent-1" },
+      ],
+    },
     { ...short, runs: [{ from: 10_010, until: 10_030, epoch: 5 }] },
     { ...short, runs: [{ from: 10_100, until: 10_120, epoch: 8 }] },
   );
   expect(judgeUpgrade(evidence, steps, { ...options, logs }).broken).toEqual([]);
+});
+
+test("an attempt that begins on an agent a second after its SIGTERM breaks a promise, until it is gone", () => {
+  const startAt = (from: number) => {
+    const verdict = judgeUpgrade(
+      evidenceOf({ runs: [{ from, until: from + 10 }] }),
+      [step("agent-0", 5_000, 18_000)],
+      options,
+    );
+    return brokenIn(verdict);
+  };
+  expect(startAt(5_900)).toEqual([]);
+  expect(startAt(6_100)).toEqual([expect.stringContaining("begun on an agent that drains")]);
+  // By the other version.
+  expect(startAt(17_500)).toEqual([]);
+});
+
+test("that nothing was handed back is no measurement, unless everything was shorter than the drain", () => {
+  const evidence = evidenceOf({ runs: [{ from: 1_000, until: 9_000 }] });
+  const unmeasured = (longMsMax: number) =>
+    judgeUpgrade(evidence, [step("agent-0", 5_000, 18_000)], { ...options, longMsMax }).broken.filter((problem) =>
+      problem.includes("none was handed back"),
+    );
+  expect([unmeasured(10_001), unmeasured(10_000)].map(({ length }) => length)).toEqual([1, 0]);
+});
+
+test("a service that goes without a word breaks a promise; one that nobody heard is not measured", () => {
+  const said = (...all: readonly ("not ready" | "refused" | "unseen")[]) => {
+    const steps = all.map((each) => ({
+      ...step("agent-0", 5_000, 9_000),
+      farewells: [{ probe: "/readyz", said: each }],
+    }));
+    return judgeUpgrade(evidenceOf(), steps, options).broken.filter((problem) => /SIGTERM|refused/.test(problem));
+  };
+  expect(said("not ready", "unseen")).toEqual([]);
+  expect(said("not ready", "refused")).toEqual([expect.stringContaining("agent-0, by its /readyz")]);
+  expect(said("unseen", "unseen")).toEqual(["not measured: what /readyz of a service (agent) says after SIGTERM"]);
+});
+
+test("the table says of a hand-off which of aim and promise was met", () => {
+  const short = { kind: "short", lane: 3 } as const;
+  const evidence = evidenceOf(
+    { ...short, acceptedAt: 100, runs: [{ from: 500, until: 510, epoch: 5 }] },
+    { ...short, acceptedAt: 5_000, runs: [{ from: 6_200, until: 6_210, epoch: 8 }] },
+  );
+  const verdict = judgeUpgrade(evidence, [step("scheduler-0", 5_000, 9_000)], options);
+  expect(verdict).toMatchObject({ gapAimMs: 1_000, dispatchGapMsMax: 1_400, dispatchGapMs: { p99: 1_200 } });
+  expect(tableOf(verdict)).toMatch(/p99 ≤ 1000: missed.*p99 ≤ 1400: met/s);
+  expect(brokenIn(verdict)).toEqual([]);
 });
 
 test("of few samples the largest is the 99th percentile", () => {

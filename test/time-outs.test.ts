@@ -2,6 +2,7 @@
 import { defaultAgentConfig, defaultLimits } from "@sluice/agent";
 import { defaultApiServerConfig } from "@sluice/api-server";
 import { defaultLeaseProfile, fastLeaseProfile } from "@sluice/coordination";
+import { ackWaitDefaultMs } from "@sluice/queue";
 import { defaultSchedulerConfig } from "@sluice/scheduler";
 import { describe, expect, test } from "vitest";
 
@@ -46,5 +47,5 @@ test("an agent that only schedulers cannot reach is fenced before its own end", 
 });
 
 test("blocks are renewed twice before JetStream delivers them again", () => {
-  expect(defaultSchedulerConfig.renewEveryMs * 3).toBeLessThanOrEqual(30_000);
+  expect(defaultSchedulerConfig.renewEveryMs * 3).toBeLessThanOrEqual(ackWaitDefaultMs);
 });

@@ -120,13 +120,12 @@ const downstream: Scenario = {
   name: "downstream",
   about: (size) =>
     `${count(downstreamTasks)} tasks for a handler that throws FlowControlError above ${takenPerSecond}/s; from second ${timesOf(size).warmMs / 1_000} on, for ${timesOf(size).measuredMs / 1_000} s`,
-  without:
-    "source edit: the adaptive gate lets everything through. A plain FIFO is the same: order does not matter here",
-  variants: ["with", "without"],
+  without: "source edit: the adaptive gate lets everything through",
+  variants: ["with", "without", "fifo"],
   head: ["goodput", `of ${takenPerSecond}/s`, "refused of all attempts"],
   async run(variant, size, onStarted) {
     const { warmMs, measuredMs } = timesOf(size);
-    await using target = await startFlowTarget({ without: variant === "without" ? ["adaptive dispatch"] : [] });
+    await using target = await startFlowTarget({ without: withoutOf[variant] });
     onStarted(target);
     await deployWarm(target.noisy, "limited", limitedHandler, slots);
     await submitBacklog(target.noisy, "limited", downstreamTasks, undefined);
@@ -140,6 +139,13 @@ const downstream: Scenario = {
     const errors = percent(refused / Math.max(1, taken + refused));
     return [`${perSecond.toFixed(1)}/s`, percent(perSecond / takenPerSecond), errors];
   },
+};
+
+/** All tasks are of one flow and one priority, so a FIFO has no other order; it knows nothing of errors either. */
+const withoutOf: Readonly<Record<Variant, readonly Mechanism[]>> = {
+  with: [],
+  without: ["adaptive dispatch"],
+  fifo: ["adaptive dispatch", "fair order", "urgency"],
 };
 
 /** In quick runs a third: what is judged are rates, and windows are of seconds. */

@@ -75,7 +75,7 @@ const byMechanism: Readonly<Record<Mechanism, readonly Edit[]>> = {
       replace: "return queues.slice(0, 1);",
     },
     {
-      file: "packages/load-balancer/src/routes/decide-routes.ts",
+      file: "packages/coordination/src/route-limits.ts",
       find: "routesMax: routesMaxDefault,",
       replace: "routesMax: 0,",
     },

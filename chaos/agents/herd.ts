@@ -24,17 +24,29 @@ export interface Herd extends AsyncDisposable {
   status(): Promise<HerdStatus>;
 }
 
+export interface HerdOptions {
+  readonly count: number;
+  /** Of each. */
+  readonly slots: number;
+  /** All of them start at the same moment, on one processor; default: ten at a time. */
+  readonly isAtOnce?: boolean;
+}
+
 const root = join(import.meta.dirname, "../..");
+
+export function herdLogOf({ dataDir }: Pick<Cluster, "dataDir">): string {
+  return join(dataDir, "logs", "herd.log");
+}
 
 /** Starts them; does not wait until they are ready. */
 export async function startHerd(
   cluster: Pick<Cluster, "dataDir" | "apiAddresses">,
-  { count, slots }: { readonly count: number; readonly slots: number },
+  { count, slots, isAtOnce = false }: HerdOptions,
 ): Promise<Herd> {
   const reservation = await reservePorts(1);
   const [port = 0] = reservation.ports;
   const { joinToken } = JSON.parse(readFileSync(join(cluster.dataDir, "secrets.json"), "utf8"));
-  const logFile = join(cluster.dataDir, "logs", "herd.log");
+  const logFile = herdLogOf(cluster);
   const child = startProcess({
     name: "herd",
     command: process.execPath,
@@ -43,6 +55,7 @@ export async function startHerd(
       PATH: process.env["PATH"] ?? "",
       HERD_COUNT: String(count),
       HERD_SLOTS: String(slots),
+      HERD_AT_ONCE: isAtOnce ? "yes" : "no",
       HERD_PORT: String(port),
       HERD_API_SERVERS: cluster.apiAddresses.join(","),
       SLUICE_JOIN_TOKEN: joinToken,

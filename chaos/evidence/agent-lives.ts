@@ -23,11 +23,16 @@ export interface AgentWatchOptions {
   /** Every incarnation that the store does not call dead. */
   readonly rows: () => Promise<readonly AgentRow[]>;
   readonly now: () => number;
+  /** Paths of logs of further agents, many in each, that are no processes of their own; default: none. */
+  readonly sharedLogs?: () => readonly string[];
 }
 
 export interface Ending {
   readonly agentId: string;
+  /** It was there until then, at least. */
   readonly at: number;
+  /** It was gone then; default: `at`. */
+  readonly seenAt?: number;
 }
 export interface Beginning extends Ending {
   readonly incarnation: number;
@@ -68,10 +73,12 @@ export class AgentWatch {
     const alive = new Set(rows.filter(({ fenced }) => !fenced).map(keyOf));
     for (const { agentId, incarnation } of rows) {
       const key = keyOf({ agentId, incarnation });
-      if (!this.#known.has(key)) this.#known.set(key, { agentId, incarnation, at: this.#askedAt });
+      if (!this.#known.has(key)) this.#known.set(key, { agentId, incarnation, at: this.#askedAt, seenAt: askedAt });
     }
     for (const [key, { agentId, incarnation }] of this.#known) {
-      if (!alive.has(key) && !this.#gone.has(key)) this.#gone.set(key, { agentId, incarnation, at: this.#askedAt });
+      if (!alive.has(key) && !this.#gone.has(key)) {
+        this.#gone.set(key, { agentId, incarnation, at: this.#askedAt, seenAt: askedAt });
+      }
     }
     this.#askedAt = askedAt;
   }
@@ -79,12 +86,14 @@ export class AgentWatch {
   /** `wallStart`: wall time of the clock's 0. */
   lives(wallStart: number): AgentLife[] {
     const logs = this.#options.agents().map(({ logFile }) => beginningsIn(readFileSync(logFile, "utf8"), wallStart));
+    const { sharedLogs = () => [] } = this.#options;
+    const fences = sharedLogs().flatMap((path) => fencesIn(readFileSync(path, "utf8"), wallStart));
     const logged = logs.flatMap(({ beginnings }) => beginnings);
     const keys = new Set(logged.map(keyOf));
     return livesFrom({
       // Agents that are no service of the cluster have no log here.
       beginnings: [...logged, ...[...this.#known.values()].filter((one) => !keys.has(keyOf(one)))],
-      endings: [...this.#exits, ...logs.flatMap(({ endings }) => endings)],
+      endings: [...this.#exits, ...fences, ...logs.flatMap(({ endings }) => endings)],
       gone: [...this.#gone.values()],
     });
   }
@@ -120,6 +129,15 @@ export function beginningsIn(
   return { beginnings, endings };
 }
 
+/** From a log of many agents: when they gave themselves up. */
+export function fencesIn(log: string, wallStart: number): readonly Ending[] {
+  const lines = log.split("\n").filter((text) => text.includes('"the agent is fenced and kills everything"'));
+  return lines.flatMap((text) => {
+    const { time = "", agentId } = JSON.parse(text) as LogLine;
+    return agentId === undefined ? [] : [{ agentId, at: Date.parse(time) - wallStart }];
+  });
+}
+
 export interface Witnessed {
   readonly beginnings: readonly Beginning[];
   /** Of whatever incarnation of the agent lived then. */
@@ -135,7 +153,10 @@ export function livesFrom({ beginnings, endings, gone }: Witnessed): AgentLife[]
       ...gone.filter((one) => one.agentId === agentId && one.incarnation === incarnation),
       // Whoever begins has the host lock: nothing of the one before is left.
       ...beginnings.filter((later) => later.agentId === agentId && later.incarnation > incarnation),
-    ].map(({ at }) => at);
-    return { agentId, incarnation: () => incarnation, upAt, downAt: ends.length > 0 ? Math.min(...ends) : undefined };
+    ];
+    const earliest = (times: readonly number[]) => (times.length > 0 ? Math.min(...times) : undefined);
+    const downAt = earliest(ends.map(({ at }) => at));
+    const seenDownAt = earliest(ends.map(({ at, seenAt = at }) => seenAt));
+    return { agentId, incarnation: () => incarnation, upAt, downAt, seenDownAt };
   });
 }

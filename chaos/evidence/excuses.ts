@@ -20,6 +20,8 @@ export interface Excuses {
 const lastMomentsMs = 1_000;
 /** An agent that nobody hears is fenced, or found dead, within so long; what ended meanwhile may not have been heard either. */
 const silenceMs = 30_000;
+/** Schedulers list agents every 2 s; until then they may give something to one that was fenced. */
+const listedMs = 5_000;
 const blowKinds: ReadonlySet<string> = new Set(["crash", "stop", "upgrade"]);
 const leavingKinds: ReadonlySet<string> = new Set(["stop", "upgrade"]);
 
@@ -45,8 +47,10 @@ export function excusesOf({ lives, marks }: Pick<Facts, "lives" | "marks">): Exc
       (how === "stopped" || how === "killed") &&
       leavings.some((mark) => mark.where === agentId && overlaps(mark, endedAt, endedAt)),
     hadTrouble: (from, until) =>
-      lives.some(({ downAt }) => downAt !== undefined && downAt >= from && downAt <= until) ||
-      [...leavings, ...fullDisks].some((mark) => overlaps(mark, from, until)),
+      lives.some(
+        ({ downAt, seenDownAt = downAt }) =>
+          downAt !== undefined && seenDownAt !== undefined && seenDownAt + listedMs >= from && downAt <= until,
+      ) || [...leavings, ...fullDisks].some((mark) => overlaps(mark, from, until)),
   };
 }
 

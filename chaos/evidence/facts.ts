@@ -15,7 +15,10 @@ export interface Facts {
 }
 
 /** Succeed at their first attempt unless somebody takes that from them. */
-export const plainKinds: ReadonlySet<TaskKind> = new Set(["short", "medium", "long", "delayed"]);
+export const plainKinds: ReadonlySet<TaskKind> = new Set(["short", "medium", "long", "delayed", "limited"]);
+
+/** What waits for nothing but its turn may start at once; these wait for others of their function as well. */
+export const waitsForItsLimit = (kind: TaskKind | undefined): boolean => kind === "limited";
 
 export function factsOf(evidence: Evidence, marks: readonly FaultMark[] = []): Facts {
   const { rows = [], executions = [], lives = [] }: History = evidence.history;

@@ -3,7 +3,7 @@ import type { Execution } from "@sluice/checkers";
 import { covers } from "@sluice/core";
 import type { FaultMark, PartitionName } from "../contract.ts";
 import { excusesOf } from "./excuses.ts";
-import type { Facts } from "./facts.ts";
+import { type Facts, waitsForItsLimit } from "./facts.ts";
 
 /** Faults in which the owner hands over: what counts is the gap between its last dispatch and the first of its successor. */
 const graceful: ReadonlySet<string> = new Set(["stop", "upgrade", "move"]);
@@ -34,12 +34,12 @@ interface Start {
   readonly lane: number;
   readonly at: number;
   readonly epoch: number;
-  /** When its task was asked for; of a delayed one, and of a later attempt: when it started. */
+  /** When its task was asked for; of one that waits for more than its turn, and of a later attempt: when it started. */
   readonly waitsFrom: number;
 }
 
 /** In the order of their times. */
-function startsByQueue({ evidence, rows, executions }: Facts): Map<string, Start[]> {
+function startsByQueue({ evidence, rows, executions, kindOf }: Facts): Map<string, Start[]> {
   const { submissions = [] } = evidence.history;
   const atOnce = submissions.filter(({ delayMs }) => delayMs === 0);
   const askedAt = new Map(
@@ -50,7 +50,8 @@ function startsByQueue({ evidence, rows, executions }: Facts): Map<string, Start
   for (const { seq, attempt, startedAt: at, epoch } of executions) {
     const row = bySeq.get(seq);
     if (!row) continue;
-    const asked = attempt === 1 ? askedAt.get(`${row.accountId}/${row.taskId}`) : undefined;
+    const waits = attempt === 1 && !waitsForItsLimit(kindOf(row));
+    const asked = waits ? askedAt.get(`${row.accountId}/${row.taskId}`) : undefined;
     const start = { lane: row.lane, at, epoch, waitsFrom: asked ?? at };
     const ofQueue = starts.get(row.queue);
     if (ofQueue) ofQueue.push(start);
@@ -94,7 +95,9 @@ export function resumed(facts: Facts): { readonly running: number; readonly adop
     if (!row) return false;
     if (how === "stopped") return facts.kindOf(row) === "stopped";
     if (how === "killed") return facts.kindOf(row) === "crashing";
-    return how === "failed" || (how === "ok" && row.attempt === attempt);
+    // A failure that was recorded is the end of the task, or has brought it to its next attempt.
+    if (how === "failed") return row.attempt > attempt || (row.attempt === attempt && row.status === "Failed");
+    return how === "ok" && row.attempt === attempt;
   };
   const orphans = marks.flatMap((mark) => executions.filter((execution) => isOrphan(execution, mark)));
   return { running: orphans.length, adopted: orphans.filter(isAdopted).length };

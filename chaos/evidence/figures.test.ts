@@ -1,4 +1,4 @@
-import { TaskId } from "@sluice/core";
+import { type Task, TaskId } from "@sluice/core";
 import { describe, expect, test } from "vitest";
 import type { FaultMark, TaskKind } from "../contract.ts";
 import { factsOf } from "./facts.ts";
@@ -62,6 +62,13 @@ describe("failover", () => {
     expect(msOf(tasks(before, last, { askedAt: 2_350, at: 2_900, epoch: 8 }), stop)).toEqual([550]);
     expect(msOf(tasks(before, last, { askedAt: 2_200, at: 2_900, epoch: 8 }), stop)).toEqual([590]);
   });
+  test("in order, does not count what waits for others of its function", () => {
+    const stop = { ...mark, kind: "stop" };
+    const last = { askedAt: 2_300, at: 2_310, epoch: 5 };
+    const evidence = tasks(before, last, { askedAt: 2_200, at: 2_900, epoch: 8 });
+    const limited = evidence.submissions.map((record) => ({ ...record, kind: "limited" as const }));
+    expect(msOf({ ...evidence, submissions: limited }, stop)).toEqual([0]);
+  });
   test("is summed up by kind", () => {
     const evidence = tasks(before, { askedAt: 2_100, at: 4_500, epoch: 8 });
     expect(judge(evidence, [mark, { kind: "cut", where: "a > b", from: 1, until: 2 }]).figures.failoverMs).toEqual({
@@ -74,19 +81,20 @@ describe("what ran when its owner went", () => {
   const running = anExecution({ startedAt: 1_500, endedAt: 5_000 });
   const of = (
     execution: typeof running,
-    { attempt = 1, downAt, kind = "long", lane = 0, more = [] }: Partial<Circumstances> = {},
+    { attempt = 1, status = "Succeeded", downAt, kind = "long", lane = 0, more = [] }: Partial<Circumstances> = {},
   ) =>
     resumed(
       factsOf(
         anEvidence({
           submissions: [aRecord({ kind })],
-          history: { executions: [execution], rows: [aRow({ attempt, lane })], lives: [aLife({ downAt })] },
+          history: { executions: [execution], rows: [aRow({ attempt, status, lane })], lives: [aLife({ downAt })] },
         }),
         [mark, ...more],
       ),
     );
   interface Circumstances {
     readonly attempt: number;
+    readonly status: Task["status"];
     readonly downAt: number;
     readonly kind: TaskKind;
     readonly lane: number;
@@ -104,6 +112,11 @@ describe("what ran when its owner went", () => {
   test("is not when it was killed, or its result did not count", () => {
     expect(of({ ...running, how: "killed" })).toEqual(isNot);
     expect(of(running, { attempt: 2 })).toEqual(isNot);
+  });
+  test("is not when its failure was never recorded", () => {
+    const failed = { ...running, how: "failed" } as const;
+    expect(of(failed, { status: "Failed" })).toEqual(isAdopted);
+    for (const status of ["Succeeded", "Running", "Expired"] as const) expect(of(failed, { status })).toEqual(isNot);
   });
   test("is not when it was stopped, unless its client asked for that", () => {
     const stopped = { ...running, how: "stopped" } as const;

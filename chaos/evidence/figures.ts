@@ -1,21 +1,22 @@
 import type { Violation } from "@sluice/checkers";
 import type { Figures } from "../contract.ts";
 import { repetitions } from "./checks.ts";
-import { bySeq, type Facts } from "./facts.ts";
+import { bySeq, type Facts, waitsForItsLimit } from "./facts.ts";
 import { failovers, resumed } from "./failover.ts";
 import { longestGap, type Step } from "./gaps.ts";
 import { samplesOf } from "./samples.ts";
 
-/** Counters in which services say what they refused and repaired. */
-const staleWrites = ["sluice_scheduler_refused_writes_total", "sluice_scheduler_stepdowns_total"];
-const announcedAgain = ["sluice_scheduler_reannounced_tasks_total"];
+/** Counters in which services say what was refused and repaired. */
+const staleWrites = "sluice_scheduler_stale_writes_total";
+const stepDowns = "sluice_scheduler_stepdowns_total";
+const announcedAgain = "sluice_scheduler_reannounced_tasks_total";
 
 export function figuresOf(facts: Facts, violations: readonly Violation[]): Figures {
   const { submissions, skipped, counters } = facts.evidence;
   const ended = (status: string) => facts.rows.filter((row) => row.status === status).length;
   const answers = (answer: string) => submissions.filter((submission) => submission.answer === answer).length;
   const broken = (invariant: string) => violations.filter((violation) => violation.invariant === invariant).length;
-  const sum = (names: readonly string[]) => names.reduce((total, name) => total + (counters[name] ?? 0), 0);
+  const counted = (name: string) => counters[name] ?? 0;
   return {
     accepted: answers("accepted"),
     rejected: answers("rejected"),
@@ -28,8 +29,9 @@ export function figuresOf(facts: Facts, violations: readonly Violation[]): Figur
     lost: broken("I1"),
     executedTwice: repetitions(facts).length,
     overlaps: broken("I3"),
-    staleWritesRefused: sum(staleWrites),
-    announcedAgain: sum(announcedAgain),
+    staleWritesRefused: counted(staleWrites),
+    steppedDown: counted(stepDowns),
+    announcedAgain: counted(announcedAgain),
     longestGapMs: {
       submit: longestGap(submitSteps(facts)),
       dispatch: longestGap(dispatchSteps(facts)),
@@ -60,16 +62,17 @@ function submitSteps({ evidence }: Facts): Step[] {
 }
 
 /** First starts. A task can start from when it was asked for, or its delay was over, on. */
-function dispatchSteps({ evidence, rows, executions }: Facts): Step[] {
+function dispatchSteps({ evidence, rows, executions, kindOf }: Facts): Step[] {
   const { submissions = [] } = evidence.history;
   const readyAt = new Map(
     submissions.map(({ account, taskId, askedAt, delayMs }) => [`${account}/${taskId}`, askedAt + delayMs]),
   );
   const runs = bySeq(executions);
-  return rows.flatMap(({ accountId, taskId, seq }) => {
-    const from = readyAt.get(`${accountId}/${taskId}`);
+  return rows.flatMap((row) => {
+    const { accountId, taskId, seq } = row;
+    const from = waitsForItsLimit(kindOf(row)) ? undefined : readyAt.get(`${accountId}/${taskId}`);
     return (runs.get(seq) ?? []).map(({ startedAt: at }, index) => ({
-      // What a later attempt waited for is not known: it is a sign of life, no more.
+      // What a later attempt waited for, or one with a limit, is not known: it is a sign of life, no more.
       from: index === 0 && from !== undefined ? Math.min(from, at) : at,
       at,
     }));

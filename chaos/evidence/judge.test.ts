@@ -1,5 +1,6 @@
 // Each check on evidence made by hand: it must see what is wrong, and nothing in what is right.
-import { TaskId } from "@sluice/core";
+import type { AgentLife } from "@sluice/checkers";
+import { AccountId, TaskId } from "@sluice/core";
 import { describe, expect, test } from "vitest";
 import type { FaultMark } from "../contract.ts";
 import { judge } from "./judge.ts";
@@ -33,6 +34,34 @@ describe("lost", () => {
     const twice = { executions: [...both.executions, anExecution({ seq: 3 })], rows: both.rows };
     expect(brokenBy({ submissions, history: twice })).toContain("nobody-else");
   });
+});
+
+test("more of a limited function at a time than may run is seen", () => {
+  const limits = [
+    { at: 1, account: "red", function: "work-1", concurrencyMax: 1, rateMax: 0, rateBurst: 0 },
+    { at: 1, account: "green", function: "work-1", concurrencyMax: 2, rateMax: 0, rateBurst: 0 },
+  ];
+  const of = (account: string) => {
+    const row = { accountId: AccountId(account), endedAt: 1_031_000 };
+    const taskIds = [1, 2].map((seq) => TaskId(`short-${seq}`));
+    return {
+      submissions: taskIds.map((taskId) => aRecord({ account, taskId })),
+      history: {
+        limits,
+        rows: taskIds.map((taskId, index) => aRow({ ...row, taskId, seq: index + 1 })),
+        executions: [1, 2].map((seq) => anExecution({ seq, startedAt: 30_000 + seq, endedAt: 30_500 })),
+      },
+    };
+  };
+  expect(brokenBy(of("red"))).toEqual(["I10"]);
+  expect(brokenBy(of("green"))).toEqual([]);
+});
+
+test("what is left of the dead when everything has finished is seen", () => {
+  const claim = { kind: "claim", what: "/claims/q0/-", holder: "scheduler-0-aaaaaa" } as const;
+  const rest = { at: 9_000, alive: ["scheduler-0-bbbbbb"], found: [claim] };
+  expect(brokenBy({ history: { rest } })).toEqual(["I14"]);
+  expect(brokenBy({ history: { rest: { ...rest, alive: ["scheduler-0-aaaaaa"] } } })).toEqual([]);
 });
 
 test("a run of which nothing was seen is not judged as one that went well", () => {
@@ -130,6 +159,23 @@ describe("a further attempt", () => {
     const blow: FaultMark = { kind: "crash", where: "agent-0", from: 2_400, until: 2_600 };
     expect(broken({ ...stopped, endedAt: 1_020 }, 2_400, blow)).toEqual(["first-attempt"]);
     expect(broken({ ...stopped, endedAt: 2_390 }, 2_400, blow)).toEqual([]);
+  });
+  test("has one if an agent was fenced a moment before the task came, or was seen to be so late", () => {
+    const came = 8_000;
+    const later = { ...next, startedAt: 9_000, endedAt: 9_020 };
+    const brokenWith = (life: Partial<AgentLife>) =>
+      brokenBy({
+        history: {
+          executions: [later],
+          rows: [
+            aRow({ attempt: 2, enqueuedAt: aRow().enqueuedAt + came - 1_000, endedAt: undefined, status: "Running" }),
+          ],
+          lives: [aLife(life), other],
+        },
+      });
+    expect(brokenWith({ downAt: came - 4_000 })).not.toContain("first-attempt");
+    expect(brokenWith({ downAt: 500 })).toContain("first-attempt");
+    expect(brokenWith({ downAt: 500, seenDownAt: came - 4_000 })).not.toContain("first-attempt");
   });
   test("has one if its agent was told to leave, and none if another one was", () => {
     expect(broken(stopped, undefined, leave)).toEqual([]);
@@ -239,12 +285,15 @@ test("an account that is shown what another one submitted is seen", () => {
 
 test("what services counted is in the figures", () => {
   const counters = {
-    sluice_scheduler_refused_writes_total: 3,
+    sluice_scheduler_stale_writes_total: 4,
     sluice_scheduler_stepdowns_total: 1,
+    // Guards that did not hold, also those of one's own commit when it is repeated.
+    sluice_scheduler_refused_writes_total: 3,
     sluice_scheduler_reannounced_tasks_total: 7,
   };
   expect(judge(anEvidence({ counters, skipped: 2 }), []).figures).toMatchObject({
     staleWritesRefused: 4,
+    steppedDown: 1,
     announcedAgain: 7,
     skipped: 2,
   });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { AgentWatch, livesFrom } from "./agent-lives.ts";
+import { AgentWatch, fencesIn, livesFrom } from "./agent-lives.ts";
 import { Counters } from "./counters.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-test-"));
@@ -34,7 +34,7 @@ function watched(log: readonly string[]) {
     watch.lookAtProcesses();
     await watch.lookAtRows();
   };
-  return { state, lookAt, lives: () => watch.lives(wallStart).map(({ upAt, downAt }) => [upAt, downAt]) };
+  return { state, lookAt, watch, lives: () => watch.lives(wallStart).map(({ upAt, downAt }) => [upAt, downAt]) };
 }
 
 test("an agent whose process and row stay lives on", async () => {
@@ -62,13 +62,14 @@ test("an incarnation is gone when it is fenced, replaced or declared dead, thoug
     [{ agentId: "agent-0", incarnation: 2, fenced: false }],
     [],
   ]) {
-    const { state, lookAt, lives } = watched([registered(10, 1)]);
+    const { state, lookAt, lives, watch } = watched([registered(10, 1)]);
     await lookAt(20);
     await lookAt(70);
     state.rows = rows;
     await lookAt(120);
     await lookAt(170);
     expect(lives()[0]).toEqual([10, 70]);
+    expect(watch.lives(wallStart)[0]?.seenDownAt).toBe(120);
   }
 });
 
@@ -94,6 +95,15 @@ test("an agent without a log lives from when the store has it", async () => {
     [10, undefined],
     [20, undefined],
   ]);
+});
+
+test("an agent that shares its log with others says there that it gives itself up", () => {
+  const log = [
+    line(300, "the agent is fenced and kills everything", { agentId: "herd-1", reason: "SILENCE" }),
+    line(400, "something else", { agentId: "herd-2" }),
+    "",
+  ].join("\n");
+  expect(fencesIn(log, wallStart)).toEqual([{ agentId: "herd-1", at: 300 }]);
 });
 
 test("agents do not end each other", () => {

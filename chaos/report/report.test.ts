@@ -20,6 +20,7 @@ const figures: Figures = {
   executedTwice: 0,
   overlaps: 0,
   staleWritesRefused: 5,
+  steppedDown: 8,
   announcedAgain: 6,
   longestGapMs: { submit: 820, dispatch: 4_210, settle: 130_000 },
   failoverMs: { crash: { count: 12, p50: 2_310, p99: 2_950, max: 2_950 } },
@@ -38,9 +39,20 @@ function aResult(overrides: Partial<RunResult> = {}): RunResult {
     checked: ["I1", "executed-twice"],
     figures,
     aims: [
-      { about: "failover after crash, p99", unit: "ms", aim: 9_000, value: 2_950, count: 12, verdict: "met" },
-      { about: "running tasks adopted", unit: "share", aim: 0.999, value: 310 / 312, count: 312, verdict: "missed" },
+      {
+        ...{ about: "failover after crash, p99", unit: "ms", aim: 9_000, verdict: "not measured" },
+        ...{ value: 2_950, count: 12, countMin: 100 },
+      },
+      {
+        ...{ about: "failover after stop, p99", unit: "ms", aim: 1_000, verdict: "met" },
+        ...{ value: 310, count: 112, countMin: 100 },
+      },
+      {
+        ...{ about: "running tasks adopted", unit: "share", aim: 0.999, verdict: "missed" },
+        ...{ value: 310 / 312, count: 312, countMin: 1 },
+      },
     ],
+    tookMs: 61_000,
     marks: [{ kind: "crash", where: "scheduler-0", from: 12_000, until: 15_000 }],
     timeline: Array.from({ length: 10 }, (_, index) => ({
       at: 10_000 + 1_000 * index,
@@ -81,13 +93,27 @@ describe("the page", () => {
         "task 7 attempt 2 started at 5 ms",
         "this host cannot do what needs netns",
       ],
-      ...["1 of 3 runs failed", "I1, executed-twice", ">crash scheduler-0</text>", ">tasks per second</text>"],
+      ...[
+        "1 passed, 1 failed, 1 not run.",
+        "I1, executed-twice",
+        ">crash scheduler-0</text>",
+        ">tasks per second</text>",
+      ],
     ]) {
       expect(page).toContain(fact);
     }
     const verdicts = [...page.matchAll(/class="verdict ([\w ]+)"/g)].map(([, verdict]) => verdict);
     expect(verdicts).toEqual(["passed", "failed", "not run", "passed", "failed", "not run"]);
     expect(page.match(/<svg/g)).toHaveLength(2);
+  });
+
+  test("says that nothing is lost only if something ran, and all went well", async () => {
+    const praise = "nothing is lost";
+    expect(await pageOf(aResult(), notRun)).toContain(`1 passed, 0 failed, 1 not run: ${praise}, nothing ran twice`);
+    expect(await pageOf(notRun)).toContain("0 passed, 0 failed, 1 not run.");
+    for (const results of [[notRun], [aResult(), failed], [{ ...failed, passed: true }]]) {
+      expect(await pageOf(...results)).not.toContain(praise);
+    }
   });
 
   test("says that a control breaks as it must", async () => {
@@ -134,13 +160,19 @@ test("the JSON has the runs as they are", async () => {
 test("every form of the report has the figures beside their aims", async () => {
   const { text, html, json } = await writeReport([aResult()], folder);
   const content = readFileSync(text, "utf8");
-  for (const fact of ["aim ≤ 9.0 s: met", "aim ≥ 99.9 %: missed"]) expect(content).toContain(fact);
+  for (const fact of ["aim ≤ 9.0 s: not measured, 12 of 100", "aim ≤ 1.0 s: met", "aim ≥ 99.9 %: missed"])
+    expect(content).toContain(fact);
   for (const form of [content, readFileSync(html, "utf8")]) {
-    expect(form).toMatch(/aim: failover after crash, p99 ≤ 9\.0 s.*met, 3\.0 s \(12\)/);
+    expect(form).toMatch(/aim: failover after crash, p99 ≤ 9\.0 s.*not measured: 12 of 100/);
+    expect(form).toMatch(/aim: failover after stop, p99 ≤ 1\.0 s.*met, 310 ms \(112\)/);
     expect(form).toMatch(/aim: running tasks adopted ≥ 99\.9 %.*missed, 99\.4 % \(312\)/);
   }
   const { results } = JSON.parse(readFileSync(json, "utf8")) as { readonly results: readonly RunResult[] };
-  expect(results[0]?.aims).toMatchObject([{ value: 2_950, verdict: "met" }, { verdict: "missed" }]);
+  expect(results[0]?.aims).toMatchObject([
+    { value: 2_950, verdict: "not measured" },
+    { verdict: "met" },
+    { verdict: "missed" },
+  ]);
 });
 
 test("the text has a table with a row per run, and each run with its figures", async () => {
@@ -151,5 +183,8 @@ test("the text has a table with a row per run, and each run with its figures", a
   expect(describeResult(failed)).toContain("agent-cut: failed");
   expect(describeResult(failed)).toContain("! I3: task 7 attempt 2 started at 5 ms");
   expect(describeResult(notRun)).toBe("one-way: not run, this host cannot do what needs netns");
+  expect(tableOf([aResult(), failed, notRun])).toMatch(
+    /61\.0 s .*1 passed, 1 failed, 1 not run; everything took 183 s$/s,
+  );
   expect(tableOf([notRun])).toContain("not run: this host cannot do what needs netns");
 });

@@ -15,6 +15,14 @@ export function violationCount({ passed, violations }: Pick<RunResult, "passed" 
   return `${count(length)} ${length === 1 ? "violation" : "violations"}${passed && length > 0 ? ", as it must" : ""}`;
 }
 
+/** The verdicts on some runs, such as `3 passed, 0 failed, 1 not run`. */
+export function countsOf(results: readonly RunResult[]): string {
+  const verdicts = results.map(verdictOf);
+  return (["passed", "failed", "not run"] as const)
+    .map((verdict) => `${verdicts.filter((each) => each === verdict).length} ${verdict}`)
+    .join(", ");
+}
+
 /** `820 ms`, `4.2 s`, `1,203 s`. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
@@ -42,14 +50,16 @@ export function describeAim(result: AimResult): string {
 
 /** Where the figure itself stands beside it: `aim ≤ 9.0 s: met`. */
 export function shortAim(result: AimResult): string {
-  return `aim ${bound(result)}: ${result.verdict}`;
+  const { count: n, countMin, verdict } = result;
+  return `aim ${bound(result)}: ${verdict}${n < countMin && n > 0 ? `, ${count(n)} of ${count(countMin)}` : ""}`;
 }
 
 function bound({ unit, aim }: AimResult): string {
   return unit === "ms" ? `≤ ${duration(aim)}` : `≥ ${100 * aim} %`;
 }
 
-function reached({ unit, value, count: n, verdict }: AimResult): string {
+function reached({ unit, value, count: n, countMin, verdict }: AimResult): string {
+  if (n < countMin && n > 0) return `${verdict}: ${count(n)} of ${count(countMin)}`;
   if (value === undefined) return verdict;
   return `${verdict}, ${unit === "ms" ? duration(value) : `${(100 * value).toFixed(1)} %`} (${count(n)})`;
 }
@@ -69,6 +79,7 @@ export function figureRows({ figures, aims }: RunResult): readonly (readonly [na
     ["executed twice", count(figures.executedTwice)],
     ["overlapping attempts", count(figures.overlaps)],
     ["stale writes refused", count(figures.staleWritesRefused)],
+    ["partitions that stepped down", count(figures.steppedDown)],
     ["announced again", count(figures.announcedAgain)],
     ["longest gap without a submission", duration(gap.submit)],
     ["longest gap without a start", duration(gap.dispatch)],
@@ -83,7 +94,7 @@ export function figureRows({ figures, aims }: RunResult): readonly (readonly [na
 
 /** One run on some lines, for the terminal. */
 export function describeResult(result: RunResult): string {
-  const { scenario, about, seed, notRun, violations, checked } = result;
+  const { scenario, about, seed, notRun, violations, checked, tookMs } = result;
   const head = `${scenario}: ${verdictOf(result)}${notRun === undefined ? "" : `, ${notRun}`}`;
   if (notRun !== undefined) return head;
   const rows = figureRows(result);
@@ -91,7 +102,7 @@ export function describeResult(result: RunResult): string {
   return [
     head,
     `  ${about}`,
-    `  seed ${seed}; checked: ${checked.join(", ")}`,
+    `  seed ${seed}; took ${duration(tookMs)}; checked: ${checked.join(", ") || "nothing"}`,
     ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
     `  ${violationCount(result)}`,
     ...violations.slice(0, violationsShown).map(({ invariant, message }) => `  ! ${invariant}: ${message}`),

@@ -3,10 +3,11 @@
 import { until } from "@sluice/testbed";
 import { connect } from "nats";
 import type { Arena, Scenario, Stage } from "../contract.ts";
+import { defaultMix } from "../workload/plan.ts";
 import { counted, losingLease, untilCounted } from "./effects.ts";
 import { namesOf, ownedQueues, untilOwned } from "./ownership.ts";
 import { crash, freezeAll, restart, wipe } from "./steps.ts";
-import { brisk, tasksRun } from "./workloads.ts";
+import { tasksRun } from "./workloads.ts";
 
 export const backends: readonly Scenario[] = [
   {
@@ -14,7 +15,7 @@ export const backends: readonly Scenario[] = [
     about:
       "kill -9 of nats-server and a new start: submissions go on, what was acked in vain comes again and runs once",
     isFast: true,
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRun(stage);
@@ -37,16 +38,21 @@ export const backends: readonly Scenario[] = [
     about: "nats-server comes back without its data: every waiting task is announced again",
     async run(stage) {
       await tasksRun(stage);
-      await announcingAgain(stage, () => wipe(stage, "nats-0"));
+      // Owners know what they have pulled. What is submitted while they stand still lies in NATS alone.
+      const meanwhile = async () => {
+        await stage.workload.accepted(60);
+        await wipe(stage, "nats-0");
+      };
+      await announcingAgain(stage, () => freezeAll(stage, namesOf(stage.arena, "scheduler"), { ms: 1_000, meanwhile }));
       await stage.workload.started(100);
     },
   },
   {
     name: "queue-forgotten",
     about: "NATS comes back empty, all schedulers are killed, and hundreds wait: only rows know of them, and all run",
-    // Too few slots for the load, so that tasks wait.
+    // Too few slots for the load, so that tasks wait; but enough for the long ones to leave room for others.
     arena: { environment: { agent: { SLUICE_AGENT_SLOTS: "6" } } },
-    workload: brisk,
+    workload: { mix: { ...defaultMix, long: 0.2 } },
     async run(stage) {
       await tasksRun(stage);
       await stage.workload.accepted(600);
@@ -74,6 +80,7 @@ export const backends: readonly Scenario[] = [
     name: "nats-leader-kill",
     about: "kill -9 of the server that leads the stream, of a NATS cluster of three: the others go on",
     arena: { nats: 3 },
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRun(stage);
@@ -96,7 +103,6 @@ export const backends: readonly Scenario[] = [
     name: "etcd-wiped",
     about: "etcd comes back empty: members, wishes and claims are written anew, epochs go on above the floors",
     isFast: true,
-    workload: brisk,
     async run(stage) {
       await tasksRun(stage);
       const queues = await ownedQueues(stage);
@@ -130,8 +136,8 @@ export const backends: readonly Scenario[] = [
   {
     name: "postgres-restart",
     about: "PostgreSQL is restarted in order: nothing is answered that is not recorded, nothing runs again",
-    workload: brisk,
     isFast: true,
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRun(stage);

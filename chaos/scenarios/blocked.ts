@@ -12,6 +12,7 @@ export const blocked: readonly Scenario[] = [
   {
     name: "scheduler-blocked",
     about: "the event loop of a scheduler is blocked for 10 s: it does not act on a lease that has ended meanwhile",
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
@@ -25,6 +26,7 @@ export const blocked: readonly Scenario[] = [
   {
     name: "agent-blocked",
     about: "the event loop of an agent is blocked for 10 s: what it runs goes on and ends once",
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await tasksRunOn(stage, `agent-${n % 3}`);

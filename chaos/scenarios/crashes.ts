@@ -5,7 +5,7 @@ import { replacing } from "./bites.ts";
 import { counted, fencingNobody, untilCounted } from "./effects.ts";
 import { leaderOf, namesOf, untilLedByAnother, untilOwned, untilSpread } from "./ownership.ts";
 import { crash } from "./steps.ts";
-import { brisk, tasksRun, tasksRunOn } from "./workloads.ts";
+import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 export const crashes: readonly Scenario[] = [
   {
@@ -14,7 +14,7 @@ export const crashes: readonly Scenario[] = [
       "kill -9 of a scheduler: its partitions find new owners within a lease, running tasks are adopted, none repeated",
     isFast: true,
     aims: [failover, adoption],
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       const schedulers = namesOf(stage.arena, "scheduler");
       for (let n = 0; n < repeat; n += 1) {
@@ -31,7 +31,7 @@ export const crashes: readonly Scenario[] = [
     about:
       "kill -9 of the scheduler that leads, and so of the load-balancer: another leads, and nothing else is to be seen",
     aims: [failover, adoption],
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);
@@ -53,6 +53,7 @@ export const crashes: readonly Scenario[] = [
     name: "api-server-kill",
     about:
       "kill -9 of an api-server: clients and agents go on through the other one, unknown outcomes are one task each",
+    repeats: true,
     async run(stage, repeat) {
       const apiServers = namesOf(stage.arena, "api-server");
       for (let n = 0; n < repeat; n += 1) {
@@ -76,7 +77,7 @@ export const crashes: readonly Scenario[] = [
     about:
       "kill -9 of an agent: its watchdog kills what it ran, which runs again as the next attempt, and nothing else does",
     isFast: true,
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       const agents = namesOf(stage.arena, "agent");
       for (let n = 0; n < repeat; n += 1) {
@@ -102,7 +103,7 @@ export const crashes: readonly Scenario[] = [
   {
     name: "scheduler-and-agent-kill",
     about: "kill -9 of a scheduler and an agent at once: only the agent's journal and the store know what ran",
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);

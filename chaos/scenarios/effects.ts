@@ -37,14 +37,23 @@ export async function fencing(
   await fenced();
 }
 
-/** The work must make the scheduler lose its lease. It is given what waits for that, to last as long. */
+/**
+ * The work must make the schedulers lose their leases. It is given what waits for that, to last as long. One that has none,
+ * since a fault before this one cost it its lease, is given the time to ask for another.
+ */
 export async function losingLease(
   stage: Stage,
   names: readonly string[],
   work: (lost: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  const before = await leasesOf(stage.arena, names);
-  if (before.size < names.length) throw new Error(`not all of ${names.join(", ")} have a lease to lose`);
+  let before: ReadonlySet<string> = new Set();
+  await until(
+    async () => {
+      before = await leasesOf(stage.arena, names).catch(() => before);
+      return before.size >= names.length;
+    },
+    { what: `not all of ${names.join(", ")} have a lease to lose`, timeoutMs: generousMs, everyMs: 100 },
+  );
   const lost = () =>
     until(async () => isDisjoint(await leasesNow(stage.arena), before), {
       what: `${names.join(", ")} kept a lease`,

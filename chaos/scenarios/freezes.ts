@@ -3,7 +3,7 @@ import type { Scenario } from "../contract.ts";
 import { fencing, fencingNobody, losingLease } from "./effects.ts";
 import { leaderOf, namesOf, untilLedByAnother, untilOwned, untilSpread } from "./ownership.ts";
 import { freeze, freezeAll } from "./steps.ts";
-import { brisk, tasksRun, tasksRunOn } from "./workloads.ts";
+import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s. */
 const longerThanLeaseMs = 11_000;
@@ -16,7 +16,7 @@ export const freezes: readonly Scenario[] = [
     about:
       "a scheduler stands still for longer than its lease and goes on: its successor's writes stand, its own are refused",
     isFast: true,
-    workload: brisk,
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) {
         await untilSpread(stage);

@@ -1,14 +1,16 @@
 // Every scenario, in a cluster in which nothing can be broken: its faults do nothing, and all goes on as before.
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import { seededRandom } from "@sluice/core/testing";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { Arena, Link, PacketFault, Part, Stage, Workload } from "../contract.ts";
+import type { Arena, Capability, Link, PacketFault, Part, Stage, Workload } from "../contract.ts";
 import { randomFaults, scenarios } from "./index.ts";
+import { strikeByChance } from "./random.ts";
 
 /** They ask servers or programs that are not here. What breaks in them is broken by the same steps. */
 const elsewhere = [
   ...["nats-wiped", "queue-forgotten", "stream-deleted", "nats-leader-kill", "poison"],
-  ...["herd-frozen", "herd-schedulers-kill", "herd-schedulers-freeze", "herd-api-servers-kill"],
+  ...["herd-start", "herd-frozen", "herd-schedulers-kill", "herd-schedulers-freeze", "herd-api-servers-kill"],
 ];
 const checked = scenarios.filter(({ name, mustBreak }) => !elsewhere.includes(name) && mustBreak === undefined);
 
@@ -23,9 +25,9 @@ beforeAll(async () => {
 afterAll(() => void metrics.close());
 
 test.each(checked.map((scenario) => [scenario.name, scenario] as const))(
-  "%s fails when its fault does nothing",
+  "%s fails when its fault does nothing, and says what it needs of the host",
   async (_, scenario) => {
-    const failure = await hurried(scenario.run(inertStage(), 1));
+    const failure = await hurried(scenario.run(inertStage(scenario.needs), 1));
     expect(failure).toMatch(
       /was not ended|does not stand still|was not blocked|held nothing back|no packets|slowed down|no connection to reset|without owner but|nobody leads but|has not ended|kept a lease|is still \d|goes on answering/,
     );
@@ -35,6 +37,28 @@ test.each(checked.map((scenario) => [scenario.name, scenario] as const))(
 test("faults by chance fail when they do nothing", async () => {
   expect(await hurried(randomFaults(600_000).run(inertStage(), 1))).toMatch(/was not|does not/);
 });
+
+test("faults by chance leave out what the host cannot do", async () => {
+  expect(await waysOfStrikes([])).not.toContain("scheduler > agent");
+  expect(await waysOfStrikes(["pairs"])).toContain("scheduler > agent");
+});
+
+/** Links that three hundred strikes ask for, such as `agent > api-server`. */
+async function waysOfStrikes(capabilities: readonly Capability[]): Promise<ReadonlySet<string>> {
+  const ways = new Set<string>();
+  const stage = inertStage(capabilities, (from, to) => ways.add(`${kindOf(from)} > ${kindOf(to)}`));
+  const part = () => {
+    throw new Error("only links are of interest");
+  };
+  for (let n = 0; n < 300; n += 1) {
+    const random = seededRandom(n);
+    const at = { ...stage, arena: { ...stage.arena, part }, random: () => random.next(), sleep: async () => undefined };
+    const { parts, run } = await strikeByChance(at);
+    // Faults of NATS alone ask a server.
+    if (parts.join() !== "nats-0") await run().catch(() => undefined);
+  }
+  return ways;
+}
 
 /** Lets the time of timers fly, and returns why it failed. */
 async function hurried(run: Promise<void>): Promise<string> {
@@ -55,10 +79,16 @@ async function hurried(run: Promise<void>): Promise<string> {
   return failure;
 }
 
-function inertStage(): Stage {
+const kindOf = (name: string) => name.replace(/-\d$/, "");
+
+/** On a host that can do this, and throws where a fault needs more. */
+function inertStage(
+  capabilities: readonly Capability[] = [],
+  onLink: (from: string, to: string) => void = () => undefined,
+): Stage {
   const names = ["api-server-0", "api-server-1", ...[0, 1, 2].flatMap((n) => [`scheduler-${n}`, `agent-${n}`])];
-  const services = names.map((name) => ({ name, kind: name.replace(/-\d$/, ""), httpAddress: address }));
-  const backends = ["etcd", "nats-0", "postgres"].map((name) => ({ name, kind: name.replace(/-\d$/, "") }));
+  const services = names.map((name) => ({ name, kind: kindOf(name), httpAddress: address }));
+  const backends = ["etcd", "nats-0", "postgres"].map((name) => ({ name, kind: kindOf(name) }));
   const nothing = async () => undefined;
   const link: Link = { held: 0, cut() {}, delay() {}, limit() {}, reset: () => 0, heal() {} };
   const packets: PacketFault = { dropped: () => 0, cut() {}, heal() {} };
@@ -71,14 +101,26 @@ function inertStage(): Stage {
   const schedulers = ["scheduler-0", "scheduler-1", "scheduler-2"];
   const arena = {
     cluster: { services, backends, service: () => ({ httpAddress: address }) },
+    capabilities: new Set(capabilities),
     part: partOf,
-    link: () => link,
-    packets: () => packets,
-    ...{ fillDisk: nothing, freeDisk: nothing },
+    link(from: string, to: string) {
+      onLink(from, to);
+      if (kindOf(from) === "scheduler" && kindOf(to) === "agent") need("pairs");
+      return link;
+    },
+    packets() {
+      need("netns");
+      return packets;
+    },
+    fillDisk: async () => need("tmpfs"),
+    freeDisk: nothing,
     leader: async () => "scheduler-0",
     partitions: async () => new Map(schedulers.map((name) => [name, [{ queue: name, prefix: "" }]])),
     leases: async () => new Map(schedulers.map((name) => [`lease of ${name}`, name])),
   } as unknown as Arena;
+  const need = (capability: Capability) => {
+    if (!capabilities.includes(capability)) throw new Error(`this scenario needs ${capability} and does not say so`);
+  };
   const running = names.flatMap((agentId) => [1, 2, 3].map((n) => ({ taskId: `task-${n}`, agentId })));
   const workload = {
     counts: { accepted: 0, rejected: 0, unknown: 0 },

@@ -8,6 +8,7 @@ import { tasksRun } from "./workloads.ts";
 export const links: readonly Scenario[] = [
   {
     name: "links-slow",
+    needs: ["pairs"],
     about: "every answer takes 300 ms longer for 30 s: nobody is fenced, nobody loses a lease, only throughput falls",
     async run(stage) {
       await tasksRun(stage);
@@ -22,6 +23,7 @@ export const links: readonly Scenario[] = [
   },
   {
     name: "links-crawling",
+    needs: ["pairs"],
     about:
       "every answer takes 600 ms longer, more than calls of etcd wait: no lease is trusted and nothing starts, nobody is fenced",
     async run(stage) {
@@ -33,6 +35,7 @@ export const links: readonly Scenario[] = [
   },
   {
     name: "links-narrow",
+    needs: ["pairs"],
     about: "the links to an agent, and of a scheduler to PostgreSQL, pass 16 KiB a second for 30 s: nobody is fenced",
     async run(stage) {
       await tasksRun(stage);
@@ -46,6 +49,7 @@ export const links: readonly Scenario[] = [
   },
   {
     name: "links-reset",
+    needs: ["pairs"],
     about: "every connection is reset at once, five times: all are made anew, every attempt is adopted",
     async run(stage) {
       await fencingNobody(stage, async () => {

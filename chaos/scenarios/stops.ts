@@ -12,6 +12,7 @@ export const stops: readonly Scenario[] = [
     name: "scheduler-stop",
     about: "SIGTERM of a scheduler: it hands its partitions off within a second, and running tasks are untouched",
     aims: [handOff("stop"), adoption],
+    repeats: true,
     async run(stage, repeat) {
       const schedulers = namesOf(stage.arena, "scheduler");
       for (let n = 0; n < repeat; n += 1) {
@@ -25,6 +26,7 @@ export const stops: readonly Scenario[] = [
   {
     name: "api-server-stop",
     about: "SIGTERM of an api-server: what it has taken is answered, the rest goes to the other one",
+    repeats: true,
     async run(stage, repeat) {
       const apiServers = namesOf(stage.arena, "api-server");
       for (let n = 0; n < repeat; n += 1) {
@@ -36,6 +38,7 @@ export const stops: readonly Scenario[] = [
   {
     name: "agent-stop",
     about: "SIGTERM of an agent: it takes nothing new, finishes what it can in 10 s, and hands the rest back",
+    repeats: true,
     async run(stage, repeat) {
       const agents = namesOf(stage.arena, "agent");
       for (let n = 0; n < repeat; n += 1) {
@@ -50,7 +53,7 @@ export const stops: readonly Scenario[] = [
     name: "rolling-upgrade",
     about: "every api-server, scheduler and agent is replaced, one by one (the drill does it with another version)",
     aims: [handOff("upgrade"), adoption],
-    workload: { longMs: [10_000, 25_000] },
+    repeats: true,
     async run(stage, repeat) {
       for (let n = 0; n < repeat; n += 1) await replacingAll(stage, () => rollUpgrade(stage));
     },

@@ -2,7 +2,7 @@
 import { until } from "@sluice/testbed";
 import type { Scenario, Stage } from "../contract.ts";
 
-/** Long tasks outlive a lease and a failover, but not the minute of a fast scenario. */
+/** For `--quick`, `--fast`, and CI: long tasks outlive a lease and a failover, but not the minute of a fast scenario. */
 export const brisk: NonNullable<Scenario["workload"]> = { longMs: [8_000, 15_000] };
 
 /** Waits until several tasks run, so that a fault has something to break. */

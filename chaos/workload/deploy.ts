@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SluiceClient } from "@sluice/client";
 import { functionZip } from "../../test/integration/function-zip.ts";
-import { crash, workFlows } from "./plan.ts";
+import { crash, limitedFlows, workFlows } from "./plan.ts";
 
 const code = readFileSync(join(import.meta.dirname, "handler/index.cjs"), "utf8");
 
@@ -10,7 +10,7 @@ const code = readFileSync(join(import.meta.dirname, "handler/index.cjs"), "utf8"
 export const retriesMax = 3;
 
 /** Processes of an agent: one for each function of the workload, and some more for those that crash. */
-export const instancesMax = workFlows.length + 8;
+export const instancesMax = workFlows.length + limitedFlows.length + 8;
 
 /** Deploys the functions of an account, whose handlers write to the ledger at this path. */
 export async function deployFunctions(client: SluiceClient, account: string, ledgerPath: string): Promise<void> {
@@ -25,6 +25,13 @@ export async function deployFunctions(client: SluiceClient, account: string, led
   const own = workFlows.filter((flow) => flow.account === account);
   for (const { function: name } of own) {
     await client.functions.deploy({ name, settings: { ...settings, instanceConcurrency: 100 }, codeZip });
+  }
+  for (const { function: name, concurrencyMax } of limitedFlows.filter((flow) => flow.account === account)) {
+    await client.functions.deploy({
+      name,
+      settings: { ...settings, instanceConcurrency: 100, concurrencyMax },
+      codeZip,
+    });
   }
   await client.functions.deploy({ name: crash, settings: { ...settings, instanceConcurrency: 1 }, codeZip });
 }

@@ -10,6 +10,7 @@ import { openFolder } from "@sluice/testbed";
 import { Registry } from "prom-client";
 import type { Arena } from "../contract.ts";
 import { createAccounts } from "./accounts.ts";
+import { ledgerNow } from "./clock.ts";
 import { deployFunctions } from "./deploy.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 
@@ -17,6 +18,9 @@ export interface Ground extends AsyncDisposable {
   /** The store itself: what is true, whatever stands between it and the clients. */
   readonly store: Store;
   readonly ledger: Ledger;
+  readonly ledgerPath: string;
+  /** When every function was deployed with its limits, by the ledger's clock. */
+  readonly deployedAt: number;
   /** Of an account. */
   clients(account: string): readonly SluiceClient[];
 }
@@ -36,10 +40,12 @@ export async function openGround(arena: Pick<Arena, "cluster" | "connect">): Pro
   const store = await openStore(cluster);
   const clients = new Map<string, readonly SluiceClient[]>();
   const ledger = openLedger(path);
-  const ground: Ground = {
+  const ground = {
     store,
     ledger,
-    clients: (account) => clients.get(account) ?? [],
+    ledgerPath: path,
+    deployedAt: Number.POSITIVE_INFINITY,
+    clients: (account: string) => clients.get(account) ?? [],
     async [Symbol.asyncDispose]() {
       await Promise.all([...clients.values()].flat().map((client) => client.close()));
       await store[Symbol.asyncDispose]();
@@ -55,6 +61,7 @@ export async function openGround(arena: Pick<Arena, "cluster" | "connect">): Pro
       );
     }
     await Promise.all([...clients].map(([account, [client]]) => client && deployFunctions(client, account, path)));
+    ground.deployedAt = ledgerNow();
     return ground;
   } catch (error) {
     await ground[Symbol.asyncDispose]();

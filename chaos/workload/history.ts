@@ -5,12 +5,15 @@ import {
   emptyHistory,
   type FunctionFacts,
   type History,
+  type LimitSet,
   type Observation,
+  type Rest,
   type View,
 } from "@sluice/checkers";
 import type { Task } from "@sluice/core";
 import { retriesMax } from "./deploy.ts";
 import type { LedgerExecution } from "./ledger.ts";
+import { limitedFlows } from "./plan.ts";
 import type { Submitted } from "./submissions.ts";
 
 export interface Recorded {
@@ -22,12 +25,16 @@ export interface Recorded {
   readonly running: readonly LedgerExecution[];
   readonly lives: readonly AgentLife[];
   readonly rows: readonly Task[];
+  /** When functions had their limits. */
+  readonly deployedAt: number;
+  /** Undefined: it could not be read. */
+  readonly rest: Rest | undefined;
   readonly bugs: readonly string[];
   readonly wallStart: number;
 }
 
 export function historyOf(recorded: Recorded): History {
-  const { submitted, observations, views, executions, lives, rows, bugs, wallStart } = recorded;
+  const { submitted, observations, views, executions, lives, rows, deployedAt, rest, bugs, wallStart } = recorded;
   const running = new Set(recorded.running);
   return {
     ...emptyHistory(),
@@ -43,6 +50,8 @@ export function historyOf(recorded: Recorded): History {
       .sort((a, b) => a.startedAt - b.startedAt),
     rows,
     lives,
+    limits: limitsFrom(deployedAt),
+    rest,
     bugs,
     wallStart,
   };
@@ -53,6 +62,10 @@ function factsOf(submitted: readonly Submitted[]): FunctionFacts[] {
   return [...flows.values()].map(({ account, name }) => {
     return { account, function: name, maxAsyncRetryAttempts: retriesMax };
   });
+}
+
+function limitsFrom(at: number): LimitSet[] {
+  return limitedFlows.map((flow) => ({ at, ...flow, rateMax: 0, rateBurst: 0 }));
 }
 
 /** An execution whose process died ended when it was last seen: what is shown to overlap, did. */

@@ -3,7 +3,7 @@ import { seededRandom } from "@sluice/core/testing";
 import { expect, test } from "vitest";
 import { type TaskKind, taskKinds } from "../contract.ts";
 import { createPace } from "./pace.ts";
-import { accounts, createPlan, defaultMix, type PlannedTask, workFlows } from "./plan.ts";
+import { accounts, createPlan, defaultMix, limitedFlows, type PlannedTask, workFlows } from "./plan.ts";
 
 function planned(
   count: number,
@@ -26,6 +26,7 @@ test("every kind has its share, over all accounts and queues", () => {
     expect(Math.abs(share - defaultMix[kind])).toBeLessThan(1);
   }
   for (const account of accounts) expect(shareOf((task) => task.account === account)).toBeGreaterThan(10);
+  for (const { function: name } of limitedFlows) expect(shareOf((task) => task.function === name)).toBeGreaterThan(0.7);
   const queues = workFlows.map((flow) => firstQueueOf(AccountId(flow.account)));
   expect(queues.sort()).toEqual(sharedQueues());
 });
@@ -52,6 +53,10 @@ test("each kind does what its name says", () => {
     delayed: ({ delayMs }) => delayMs >= 1_000,
     stopped: ({ input, delayMs, stopAfterMs }) => stopAfterMs !== undefined && stopAfterMs < delayMs + input.ms,
     expiring: ({ expiresAfterMs }) => expiresAfterMs >= 1 && expiresAfterMs <= 10_000,
+    limited: ({ input, account, function: name }) =>
+      input.ms >= 300 &&
+      input.ms <= 1_000 &&
+      limitedFlows.some((flow) => flow.account === account && flow.function === name),
   };
   for (const task of planned(3_000)) expect([task, is[task.kind](task)]).toEqual([task, true]);
 });

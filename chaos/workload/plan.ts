@@ -16,6 +16,12 @@ export interface WorkFlow {
 /** One function of every account. */
 export const workFlows: readonly WorkFlow[] = accounts.map((account) => ({ account, function: "work-1" }));
 
+/** So many of their tasks may run at the same time. They have short ones only: a backlog must not outlast a run. */
+export const limitedFlows: readonly (WorkFlow & { readonly concurrencyMax: number })[] = [
+  { account: "red", function: "limited-1", concurrencyMax: 1 },
+  { account: "green", function: "limited-2", concurrencyMax: 2 },
+];
+
 /** What the handler gets, as JSON. */
 export interface HandlerInput {
   readonly account: string;
@@ -47,7 +53,7 @@ export interface PlannedTask {
  * of the 192 slots of three agents.
  */
 export const defaultMix: Readonly<Record<TaskKind, number>> = {
-  short: 67,
+  short: 65,
   medium: 16,
   long: 2,
   retried: 4,
@@ -55,6 +61,7 @@ export const defaultMix: Readonly<Record<TaskKind, number>> = {
   delayed: 4,
   stopped: 3,
   expiring: 3,
+  limited: 2,
 };
 
 export interface PlanOptions {
@@ -74,7 +81,8 @@ export function createPlan({ random, mix, longMs }: PlanOptions): () => PlannedT
     const dice = Array.from({ length: 5 }, () => random.next());
     const [whichKind = 0, whichFlow = 0, ...rest] = dice;
     const kind = kindAt(shares, whichKind * total);
-    const { account, function: work } = workFlows[Math.floor(whichFlow * workFlows.length)] as WorkFlow;
+    const flows = kind === "limited" ? limitedFlows : workFlows;
+    const { account, function: work } = flows[Math.floor(whichFlow * flows.length)] as WorkFlow;
     const number = (counts.get(account) ?? 0) + 1;
     counts.set(account, number);
     const taskId = `${kind}-${number}`;
@@ -132,6 +140,8 @@ function shapeOf(kind: TaskKind, longMs: readonly [number, number], dice: readon
       return c < 0.5
         ? { ms: 50, delayMs: between(a, 5_000, 8_000), stopAfterMs: between(b, 0, 2_000) }
         : { ms: between(a, 10_000, 20_000), stopAfterMs: between(b, 200, 3_000) };
+    case "limited":
+      return { ms: between(a, 300, 1_000) };
     case "expiring":
       // While it waits for its retry, which comes after 500 ms at least; when its delay is over, or just in time; only while
       // something is broken.

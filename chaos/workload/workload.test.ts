@@ -34,7 +34,14 @@ test("what clients and handlers saw of a scheduler's death is judged", { timeout
 
   const { violations, checked, figures } = judge(evidence, [mark]);
   expect(violations).toEqual([]);
-  expect(checked).toEqual(expect.arrayContaining(["I1", "I2", "I3", "I4", "I9", "I11", "I13", "executed-twice"]));
+  expect(checked).toEqual(
+    expect.arrayContaining(["I1", "I2", "I3", "I4", "I9", "I10", "I11", "I13", "I14", "executed-twice"]),
+  );
+  // Nothing of it was left over, but it was looked at.
+  const kinds = new Set(evidence.history.rest?.found.map(({ kind }) => kind));
+  expect([...kinds].sort()).toEqual(["agent", "claim", "consumer", "leader", "load", "member"]);
+  const limited = evidence.submissions.filter(({ kind }) => kind === "limited");
+  expect(limited.length).toBeGreaterThan(3);
   expect(figures.accepted).toBe(evidence.submissions.length);
   expect(figures).toMatchObject({ rejected: 0, unknown: 0, skipped: 0, lost: 0, executedTwice: 0, overlaps: 0 });
   expect(figures.failoverMs["crash"]?.count).toBe(partitions.length);

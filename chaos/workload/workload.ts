@@ -2,10 +2,13 @@
 // run is written down:
 //
 //   submitting ──finish──▶ settling: unknown outcomes are learned, what was accepted becomes final ──▶ evidence
-import type { Observation, View } from "@sluice/checkers";
+
+import { existsSync } from "node:fs";
+import type { Observation, Rest, View } from "@sluice/checkers";
 import { isFinal, json } from "@sluice/client";
 import { AccountId, type Task } from "@sluice/core";
 import { seededRandom } from "@sluice/core/testing";
+import { herdLogOf } from "../agents/herd.ts";
 import type { Arena, Evidence, Workload, WorkloadOptions } from "../contract.ts";
 import { AgentWatch } from "../evidence/agent-lives.ts";
 import { Counters } from "../evidence/counters.ts";
@@ -13,8 +16,10 @@ import { ledgerNow, wallStartNow } from "./clock.ts";
 import { Count } from "./count.ts";
 import { type Ground, openGround } from "./ground.ts";
 import { historyOf } from "./history.ts";
+import { instancesOf } from "./instances.ts";
 import { createPace, pause, repeat } from "./pace.ts";
 import { accounts, createPlan, defaultMix, type HandlerInput } from "./plan.ts";
+import { findRest, type RestSources } from "./rest.ts";
 import { rowsOf } from "./rows.ts";
 import { Submissions } from "./submissions.ts";
 
@@ -32,10 +37,13 @@ export async function startWorkload(
 const every = { submitMs: 10, ledgerMs: 50, processesMs: 50, agentsMs: 250, countersMs: 1_000, waitingMs: 200 };
 /** Clients that wait for a final task hear of it so long after it is. */
 const watchersMs = 5_000;
+/** Leases of agents last for 30 s; nothing that is to go takes longer. */
+const restMs = 60_000;
 /** The store must answer within so long after everything was healed. */
 const readMs = 60_000;
 
 class RunningWorkload implements Workload {
+  readonly #cluster: Arena["cluster"];
   readonly #ground: Ground;
   readonly #submissions: Submissions;
   readonly #agents: AgentWatch;
@@ -56,6 +64,7 @@ class RunningWorkload implements Workload {
   ) {
     const random = seededRandom(seed);
     const retries = random.fork("retries");
+    this.#cluster = cluster;
     this.#ground = ground;
     this.#submissions = new Submissions({
       clients: (account) => ground.clients(account),
@@ -68,6 +77,7 @@ class RunningWorkload implements Workload {
       agents: () => cluster.services.filter(({ kind }) => kind === "agent"),
       rows: () => ground.store.agents.list(),
       now: ledgerNow,
+      sharedLogs: () => [herdLogOf(cluster)].filter((path) => existsSync(path)),
     });
     this.#counters = new Counters(() => cluster.services);
     const dice = random.fork("pace");
@@ -150,6 +160,11 @@ class RunningWorkload implements Workload {
   async #collect(until: number): Promise<Evidence> {
     const { ledger } = this.#ground;
     await this.#counters.look();
+    const problems: string[] = [];
+    const rest = await this.#rest().catch((cause) => {
+      problems.push(`what is left at the end could not be read: ${cause}`);
+      return undefined;
+    });
     const rows = await patiently(readMs, () => this.#rows());
     await patiently(readMs, () => this.#agents.lookAtRows());
     const shown = await this.#list();
@@ -166,7 +181,9 @@ class RunningWorkload implements Workload {
         running: ledger.running(ledgerNow()),
         lives: this.#agents.lives(wallStart),
         rows,
-        bugs: [...bugs, ...shown.bugs, ...ledger.problems],
+        deployedAt: this.#ground.deployedAt,
+        rest,
+        bugs: [...problems, ...bugs, ...shown.bugs, ...ledger.problems],
         wallStart,
       }),
       submissions: submitted.map(({ record }) => record),
@@ -175,6 +192,27 @@ class RunningWorkload implements Workload {
       from: this.#from,
       until,
     };
+  }
+
+  /** Instances, keys of etcd and consumers that are there after everything has finished. */
+  #rest(): Promise<Rest> {
+    const { store, ledger, ledgerPath } = this.#ground;
+    const sources: RestSources = {
+      cluster: this.#cluster,
+      store,
+      instances: () => {
+        const processes = instancesOf(ledgerPath);
+        // Later than the processes: an execution whose line is still to be read has not been missed.
+        this.#readLedger();
+        return { processes, executions: ledger.executions, running: ledger.running(ledgerNow()) };
+      },
+      agents: () =>
+        this.#agents
+          .lives(wallStartNow())
+          .filter(({ downAt }) => downAt === undefined)
+          .map(({ agentId, incarnation }) => `${agentId}/${incarnation()}`),
+    };
+    return findRest(sources, restMs);
   }
 
   async #rows(): Promise<Task[]> {

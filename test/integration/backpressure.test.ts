@@ -2,6 +2,7 @@
 // scheduler as they are, over gRPC, on the embedded drivers. There is no agent, so nothing leaves the queue.
 import { createAccessKey, createApiServer, defaultApiServerConfig, serveApi } from "@sluice/api-server";
 import { connect, Rejected, type SluiceClient } from "@sluice/client";
+import { readAdmission } from "@sluice/coordination";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AccountId, AppError } from "@sluice/core";
 import { defaultSolveConfig } from "@sluice/load-balancer";
@@ -11,11 +12,12 @@ import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 
 const masterKey = Buffer.alloc(32, 7);
 /** Tasks that may wait before anybody is refused. */
 const backlogMin = 400;
+const eventually = { timeout: 20_000, interval: 100 };
 
 let store: Store;
 beforeAll(async () => {
@@ -47,6 +49,46 @@ test("without the throttle the same flood is taken", async () => {
   expect(await floodUntil(world.noisy, (error) => error.reason === "THROTTLED")).toBeUndefined();
 });
 
+test("what was submitted one by one counts beyond what memory holds: who sends most is refused", async () => {
+  await using world = await startWorld({ throttle: true, inMemory: backlogMin / 2 });
+  const refusal = await submitOneByOne(world.noisy);
+  expect(refusal?.message).toMatch(/its fair share now is .+ tasks wait in its queue/);
+  expect(await countOf(world.noisy)).toBeGreaterThanOrEqual(backlogMin);
+  await world.good.submit({ function: "f" });
+});
+
+test("what was submitted one by one counts beyond what memory holds: a full queue takes nothing", async () => {
+  await using world = await startWorld({ throttle: false, inMemory: backlogMin / 2, queueBacklogMax: backlogMin });
+  const refusal = await submitOneByOne(world.noisy);
+  expect(refusal?.message).toMatch(/its queue is full: \d+ tasks wait there, at most 400 may/);
+  // Not only what this api-server has let through since it heard of the backlog.
+  await vi.waitFor(async () => expect(await world.waiting()).toBeGreaterThanOrEqual(backlogMin), eventually);
+  await expect(world.good.submit({ function: "f" })).rejects.toMatchObject({ reason: "THROTTLED" });
+});
+
+/** Of two functions, so that none has the queue to itself; until one is refused, or six times the backlog that is too much is taken. */
+async function submitOneByOne(client: SluiceClient): Promise<Rejected | undefined> {
+  let refusal: Rejected | undefined;
+  const submitOf = async (name: string) => {
+    for (let count = 0; count < 3 * backlogMin && refusal === undefined; count++) {
+      try {
+        await client.submit({ function: name });
+      } catch (cause) {
+        if (!(cause instanceof Rejected)) throw cause;
+        refusal = cause;
+      }
+    }
+  };
+  await Promise.all(["f", "g"].map(submitOf));
+  return refusal;
+}
+
+async function countOf(client: SluiceClient): Promise<number> {
+  let count = 0;
+  for await (const _task of client.list()) count += 1;
+  return count;
+}
+
 /** Submits batches until one of them is refused so, or six times the backlog that is too much is taken. */
 async function floodUntil(client: SluiceClient, isWanted: (error: Rejected) => boolean): Promise<Rejected | undefined> {
   for (let batch = 0; batch < 25; batch++) {
@@ -65,7 +107,14 @@ async function floodUntil(client: SluiceClient, isWanted: (error: Rejected) => b
 
 let worlds = 0;
 
-async function startWorld({ throttle }: { readonly throttle: boolean }) {
+interface WorldOptions {
+  readonly throttle: boolean;
+  /** Tasks of a block of their own that the scheduler has in memory at most. Default: more than there are. */
+  readonly inMemory?: number;
+  readonly queueBacklogMax?: number;
+}
+
+async function startWorld({ throttle, inMemory, queueBacklogMax }: WorldOptions) {
   worlds += 1;
   const queues = [`q${worlds}`];
   const coordinator = createMemoryCoordinator({ clock });
@@ -75,7 +124,12 @@ async function startWorld({ throttle }: { readonly throttle: boolean }) {
   const apiServer = createApiServer({
     ...shared,
     registry: new Registry(),
-    config: { ...defaultApiServerConfig, joinTokens: ["a join token"], throttle },
+    config: {
+      ...defaultApiServerConfig,
+      joinTokens: ["a join token"],
+      throttle,
+      ...(queueBacklogMax && { queueBacklogMax }),
+    },
     masterKey,
     queues,
     inspectZip: async (zip) => ({ files: 1, bytes: zip.length }),
@@ -83,7 +137,11 @@ async function startWorld({ throttle }: { readonly throttle: boolean }) {
   const scheduler = createScheduler({
     ...shared,
     registry: new Registry(),
-    config: { ...defaultSchedulerConfig, schedulerId: `s${worlds}` },
+    config: {
+      ...defaultSchedulerConfig,
+      schedulerId: `s${worlds}`,
+      ...(inMemory && { lookAheadBytesMax: 1_000 * inMemory }),
+    },
     queues,
     // Both count as submitting to it, however much less the one does.
     balancer: { throttle: { ...defaultSolveConfig, backlogMin, aloneShare: 0 } },
@@ -101,13 +159,17 @@ async function startWorld({ throttle }: { readonly throttle: boolean }) {
     const { keyId, secret } = await createAccessKey(store, masterKey, { accountId });
     const client = connect({ address: grpc.address, accessKeyId: keyId, accessKeySecret: secret });
     const settings = { runtime: "nodejs20", handler: "index.handler" };
-    await client.functions.deploy({ name: "f", settings, codeZip: Buffer.from("the code of f") });
+    for (const name of ["f", "g"]) {
+      await client.functions.deploy({ name, settings, codeZip: Buffer.from(`the code of ${name}`) });
+    }
     return client;
   };
   const [noisy, good] = [await clientOf("noisy"), await clientOf("good")];
   return {
     noisy,
     good,
+    /** As the load-balancer tells it. */
+    waiting: async () => (await readAdmission(coordinator)).admission?.queues.get(queues[0] ?? "")?.waiting ?? 0,
     async [Symbol.asyncDispose]() {
       await Promise.all([noisy.close(), good.close()]);
       stop.abort();

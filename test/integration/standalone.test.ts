@@ -124,7 +124,7 @@ describe("after a kill -9 in the middle of work", () => {
       const submissions = Array.from({ length: 120 }, (_, n) => ({
         function: "work",
         taskId: `t${n}`,
-        payload: JSON.stringify({ ms: n % 3 === 0 ? 400 : 40 }),
+        payload: JSON.stringify({ ms: n % 3 === 0 ? 2_000 : 40 }),
       }));
       ids = await submitAll(client, submissions);
       await eventually(() => linesOf(ledger, "end").length >= 30);

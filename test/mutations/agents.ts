@@ -35,7 +35,7 @@ export const agents: readonly Mutation[] = [
       breaks: ["I6"],
       focus: ["registration storm", "agent restart", "cut from a system", "store slow", "store slow for a while"],
       minutes: 1,
-      from: 163,
+      from: 271,
     },
   },
   {
@@ -110,19 +110,6 @@ export const agents: readonly Mutation[] = [
       },
     ],
     proof: { breaks: ["I3", "I4"], from: 6, focus: ["stream break"] },
-  },
-  {
-    name: "moved-attempt",
-    about:
-      "What is dispatched again from another lane is still reported to the owner of the lane in which it was before.",
-    edits: [
-      {
-        file: "packages/agent/src/gate/gate.ts",
-        find: "if (!isSameLane(known.ref, order)) Object.assign(known, { left: known.ref, ref: newAttempt(order).ref });",
-        replace: "",
-      },
-    ],
-    proof: { breaks: ["I1"], from: 1440, focus: [], minutes: 1 },
   },
   {
     name: "dedupe",

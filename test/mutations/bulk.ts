@@ -69,7 +69,7 @@ export const bulk: readonly Mutation[] = [
         replace: "const stampMin = 0;",
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 150, ...unheard },
+    proof: { breaks: ["I3", "I8"], from: 300, ...unheard },
   },
   {
     name: "set-aside",

@@ -56,18 +56,6 @@ export const limits: readonly Mutation[] = [
     proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
   },
   {
-    name: "lost-route",
-    about: "A route that etcd has lost, and that was not folded, is taken for one that never was.",
-    edits: [
-      {
-        file: "packages/scheduler/src/scheduler.ts",
-        find: "? follower.hasChanged(flow) : true;",
-        replace: "? false : true;",
-      },
-    ],
-    proof: { breaks: ["I10"], from: 1413, focus: [], minutes: 1 },
-  },
-  {
     name: "limits-barrier",
     about: "A new owner starts attempts of a limited flow before it knows what silent agents still run of it.",
     edits: [

@@ -23,9 +23,13 @@ export interface Mutation {
 }
 
 /** How the simulation shows that the protection is needed. */
-export interface Proof {
+export interface Proof extends Search {
   /** Invariants, of which one must break. */
   readonly breaks: readonly string[];
+}
+
+/** Runs in which it may break something. */
+export interface Search {
   /** Faults that it takes. */
   readonly focus: readonly FaultName[];
   /** No other faults happen: with them the protections of `without` alone might break the same. */
@@ -41,21 +45,28 @@ export interface Proof {
 }
 
 /** Of every run that looks for the proof; but for its seed. */
-export function optionsOf({ focus, isAlone, size, rush = false, minutes }: Proof): Omit<SimulateOptions, "seed"> {
+export function optionsOf({ focus, isAlone, size, rush = false, minutes }: Search): Omit<SimulateOptions, "seed"> {
   const others = [...faultKinds, ...rateNames].filter((name) => !focus.includes(name));
   return {
     focus,
     ...(isAlone && { without: others }),
     ...(size && { size }),
     rush,
+    flood: false,
+    outlast: false,
     ...(minutes && { minutes }),
   };
 }
 
-/** A protection that has no mutation, or whose mutation breaks nothing. */
+/** What can be run without: `npm run sim -- --control NAME`. */
+export type Switch = Pick<Mutation, "name" | "edits" | "without"> & { readonly proof: Search };
+
+/** A protection without which no run breaks anything, as far as was searched, and why. */
 export interface Explained {
   readonly name: string;
   readonly about: string;
+  /** Takes it out, for the runs that were searched in vain. Undefined: `about` says why there is nothing to search. */
+  readonly inVain?: Pick<Mutation, "edits" | "without"> & Search;
 }
 
 /** The text with every edit made. Throws when one does not match exactly once. */

@@ -7,13 +7,13 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { checkers } from "@sluice/checkers";
 import { expect, onTestFinished, test } from "vitest";
-import { editsOf, explained, mutated, mutationFlags, mutations, withoutVariable } from "./index.ts";
+import { editsOf, explained, mutated, mutationFlags, mutations, switches, withoutVariable } from "./index.ts";
 
 const root = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
 
 test("every name is there once", () => {
-  const names = mutations.map(({ name }) => name);
+  const names = [...mutations, ...explained].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
 });
 
@@ -27,12 +27,12 @@ const rules: Readonly<Record<string, readonly string[]>> = {
   "floors handed over at registration, read after its row is committed": ["registration-floors", "registration-order"],
   "self-fence and watchdog": ["self-fence", "watchdog"],
   "incarnation in every message": ["incarnation"],
-  "exit after a self-fence": ["exit after a self-fence, and the reset of the journal"],
+  "exit after a self-fence": ["journal-reset"],
   "sessions: a re-attach discards what older streams sent": ["sessions"],
   "re-reading the row of an attempt that is missing after a re-attach": [
     "re-reading the row of an attempt that is missing after a re-attach",
   ],
-  "reading rows after the barrier": ["reading rows after the barrier, fenced by the floor"],
+  "reading rows after the barrier": ["row-before-barrier"],
   "hold-back of old rows": ["hold-back"],
   "reading the row at adoption": ["adoption-read"],
   "Stopped only on the agent's answer or death": ["stop-answer"],
@@ -43,13 +43,13 @@ const rules: Readonly<Record<string, readonly string[]>> = {
     "expiry-barrier",
   ],
   "an id enters memory at pull": ["pull-marks"],
-  "lane check": ["lane check"],
+  "lane check": ["lane-check"],
   "sweeper over every row that is neither final nor parked": ["sweeper", "sweeper-running"],
   "max(revision, floor + 1)": ["epoch-floor"],
   "dedupe on accept": ["dedupe"],
   "ack after commit": ["ack after commit"],
   "consumers named by epoch": ["consumers named by epoch"],
-  "the owner's own lease deadline": ["the owner's own lease deadline"],
+  "the owner's own lease deadline": ["lease-deadline"],
 };
 
 test.each(Object.entries(rules))("%s: there is a control, or it is explained", (_rule, names) => {
@@ -63,7 +63,7 @@ test("each invariant is one that a control breaks, alone or among few", () => {
   expect(checkers.map(({ invariant }) => invariant).filter((invariant) => !broken.has(invariant))).toEqual([]);
 });
 
-test.each(mutations)("without $name: each edit matches exactly once", ({ name }) => {
+test.each(switches)("without $name: each edit matches exactly once", ({ name }) => {
   for (const [file, edits] of editsOf([name])) {
     const text = readFileSync(join(root, file), "utf8");
     expect(mutated({ file, text, edits })).not.toBe(text);
@@ -73,7 +73,7 @@ test.each(mutations)("without $name: each edit matches exactly once", ({ name })
 test("what comes of the edits can be parsed", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-mutations-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const files = mutations.flatMap(({ name }) =>
+  const files = switches.flatMap(({ name }) =>
     [...editsOf([name])].map(([file, edits]) => {
       const path = join(folder, `${name} ${file.replaceAll("/", "-")}`);
       writeFileSync(path, mutated({ file, text: readFileSync(join(root, file), "utf8"), edits }));

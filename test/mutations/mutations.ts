@@ -3,7 +3,7 @@ import { agents } from "./agents.ts";
 import { bulk } from "./bulk.ts";
 import { explained } from "./explained.ts";
 import { limits } from "./limits.ts";
-import type { Edit, Mutation } from "./mutation.ts";
+import type { Edit, Explained, Mutation, Switch } from "./mutation.ts";
 import { ownership } from "./ownership.ts";
 import { promises } from "./promises.ts";
 import { rows } from "./rows.ts";
@@ -12,10 +12,17 @@ export { explained };
 
 export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows, ...bulk, ...limits, ...promises];
 
-/** The edits of these mutations and of those that they include, by file. Throws for a name that nobody has. */
+/** Those, and what is explained and can be taken out as well. */
+export const switches: readonly Switch[] = [...mutations, ...explained.flatMap(switchOf)];
+
+function switchOf({ name, inVain }: Explained): Switch[] {
+  return inVain ? [{ name, edits: inVain.edits, without: inVain.without ?? [], proof: inVain }] : [];
+}
+
+/** The edits of these protections and of those that go with them, by file. Throws for a name that nobody has. */
 export function editsOf(names: readonly string[]): ReadonlyMap<string, readonly Edit[]> {
   const edits = new Map<string, Edit[]>();
-  for (const edit of [...withOthers(names)].flatMap((mutation) => mutation.edits)) {
+  for (const edit of [...withOthers(names)].flatMap((each) => each.edits)) {
     const ofFile = edits.get(edit.file);
     if (ofFile) ofFile.push(edit);
     else edits.set(edit.file, [edit]);
@@ -23,13 +30,12 @@ export function editsOf(names: readonly string[]): ReadonlyMap<string, readonly 
   return edits;
 }
 
-function withOthers(names: readonly string[], found = new Set<Mutation>()): ReadonlySet<Mutation> {
+function withOthers(names: readonly string[], found = new Set<Switch>()): ReadonlySet<Switch> {
   for (const name of names) {
-    const mutation = mutations.find((each) => each.name === name);
-    if (!mutation)
-      throw new Error(`there is no protection "${name}": ${mutations.map((each) => each.name).join(", ")}`);
-    found.add(mutation);
-    withOthers(mutation.without ?? [], found);
+    const known = switches.find((each) => each.name === name);
+    if (!known) throw new Error(`there is no protection "${name}": ${switches.map((each) => each.name).join(", ")}`);
+    found.add(known);
+    withOthers(known.without ?? [], found);
   }
   return found;
 }

@@ -81,7 +81,8 @@ export async function controlBatches(options: BatchControlOptions): Promise<void
     else await pause();
   }
   await resumeAll();
-  // A call of which nothing was heard may have been on its way for so long.
+  // A call of which nothing was heard may be done when an api-server that froze goes on, or have been on its way for so long.
+  while (world.processes.some(({ frozenUntil }) => frozenUntil > clock.monotonic())) await clock.sleep(1_000);
   await clock.sleep(lateMs);
   await resumeAll();
   for (const operationId of started) {

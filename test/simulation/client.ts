@@ -11,7 +11,7 @@ import {
   type TaskSubmission,
 } from "@sluice/protocol";
 import type { Dice } from "./dice.ts";
-import { draftOfRush, draftTask, submitterOf } from "./drafts.ts";
+import { type DraftOptions, draftTask, submitterOf } from "./drafts.ts";
 import type { SimNode } from "./net/node.ts";
 import type { World } from "./world.ts";
 
@@ -44,6 +44,12 @@ export interface ClientOptions {
     readonly views: View[];
     readonly stops: StopAsked[];
   };
+}
+
+interface Rush {
+  readonly function: string;
+  readonly draft: (options: DraftOptions, dice: Dice) => TaskSubmission;
+  readonly untilMs: number;
 }
 
 type Answer = SubmitResult["outcome"] | "accepted";
@@ -79,16 +85,14 @@ export class Client {
   }
 
   /** Submits more than can run until then, for one function. */
-  async rush(functionName: string, untilMs: number): Promise<void> {
-    const { dice, world, state, name } = this.#options;
+  async rush({ function: name, draft, untilMs }: Rush): Promise<void> {
+    const { dice, world, state, name: client } = this.#options;
+    const { account } = state;
     const pending: Promise<void>[] = [];
     while (world.clock.monotonic() < untilMs) {
       const drafts = Array.from({ length: dice.between(2, rushOfBatchMax) }, () => {
         const taskId = `t${++state.ids}`;
-        return draftOfRush(
-          { account: state.account, function: functionName, taskId, token: `${name} ${taskId}` },
-          dice,
-        );
+        return draft({ account, function: name, taskId, token: `${client} ${taskId}` }, dice);
       });
       pending.push(this.#submit(drafts));
       await this.#node.clock.sleep(dice.between(300, 900));
@@ -174,7 +178,8 @@ export class Client {
     } else if (answer.$case === "duplicate") {
       entry.answer = "duplicate";
       world.counters.add("taken id refused");
-    } else if (!/BUSY|UNAVAILABLE|SHUTTING_DOWN|THROTTLED/.test(answer.value.reason)) entry.answer = "rejected";
+    } else if (!/BUSY|UNAVAILABLE|SHUTTING_DOWN|THROTTLED|QUEUE_FULL/.test(answer.value.reason))
+      entry.answer = "rejected";
   }
 
   async #get(name: TaskName, by: string): Promise<void> {

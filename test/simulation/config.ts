@@ -2,6 +2,7 @@
 import { type AgentConfig, defaultAgentConfig } from "@sluice/agent";
 import { type ApiServerConfig, defaultApiServerConfig } from "@sluice/api-server";
 import type { LeaseProfile } from "@sluice/coordination";
+import { defaultSolveConfig } from "@sluice/load-balancer";
 import { defaultSchedulerConfig, type SchedulerConfig, type SchedulerDeps } from "@sluice/scheduler";
 
 /** May look after the cluster; submits nothing. */
@@ -40,8 +41,18 @@ export const eagerBalancer: NonNullable<SchedulerDeps["balancer"]> = {
   foldMs: 40_000,
 };
 
-export function apiServerConfig(joinToken: string): ApiServerConfig {
-  return { ...defaultApiServerConfig, auth: "keys", operatorAccounts: [operatorAccount], joinTokens: [joinToken] };
+/** The same, and calls a queue full of which others would take no notice: shares of what is submitted are refused. */
+export const sparingBalancer: NonNullable<SchedulerDeps["balancer"]> = {
+  ...eagerBalancer,
+  throttle: { ...defaultSolveConfig, drainTargetMs: 500, backlogMin: 15, aloneBacklogMin: 40, tauMs: 2_000 },
+};
+
+/** `isSparing`: accounts go to their other queue for a few tasks, and a queue takes no more when a few dozen wait. */
+export function apiServerConfig(joinToken: string, { isSparing }: { readonly isSparing: boolean }): ApiServerConfig {
+  return {
+    ...{ ...defaultApiServerConfig, auth: "keys", operatorAccounts: [operatorAccount], joinTokens: [joinToken] },
+    ...(isSparing && { queueBacklogMax: 60, shorterQueue: { share: 0.5, fewer: 5 } }),
+  };
 }
 
 export function agentConfig(own: Pick<AgentConfig, "agentId" | "address" | "joinToken" | "slots">): AgentConfig {

@@ -25,7 +25,20 @@ export function draftTask({ account, function: name, taskId, token }: DraftOptio
 
 /** One of many that are there at once: of any priority, short, and without anything that goes wrong. */
 export function draftOfRush(options: DraftOptions, dice: Dice): TaskSubmission {
-  const behaviour: Behaviour = { steps: [{ kind: "ok", ms: dice.between(200, 800) }], termMs: 0 };
+  return draftOfMany(options, [{ kind: "ok", ms: dice.between(200, 800) }], dice);
+}
+
+/**
+ * One of many of which their downstream refuses some once, however fast they come. Were it more, the flow would become slower and
+ * slower, as after an outage, and not finish in time.
+ */
+export function draftOfRefusal(options: DraftOptions, dice: Dice): TaskSubmission {
+  const refused: RunStep[] = dice.chance(0.2) ? [{ kind: "flow", ms: dice.between(1, 60) }] : [];
+  return draftOfMany(options, [...refused, { kind: "ok", ms: dice.between(50, 400) }], dice);
+}
+
+function draftOfMany(options: DraftOptions, steps: readonly RunStep[], dice: Dice): TaskSubmission {
+  const behaviour: Behaviour = { steps, termMs: 0 };
   const payload = signed(encodeBehaviour(behaviour), options.account);
   return { ...draftTask(options, dice), payload, delayMs: 0, expiresAfterMs: 0, tags: [] };
 }

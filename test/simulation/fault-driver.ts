@@ -25,14 +25,18 @@ export interface FaultOptions {
 export interface FaultDriver {
   /** Those that had an effect, in order. */
   readonly strikes: readonly Strike[];
-  /** No more faults: links heal, frozen processes go on, and what is down comes back. */
-  heal(): void;
+  /**
+   * No more faults: links heal, frozen processes go on, and what is down comes back; at once, or when the time of each is over,
+   * which may be two minutes later. Returns the true time at which the last one has ended.
+   */
+  heal(options: { readonly atOnce: boolean }): number;
 }
 
 export function startFaults(world: World, plan: FaultPlan, { only }: FaultOptions = {}): FaultDriver {
   const dice = world.dice.fork("faults");
   const happened: { -readonly [K in keyof Strike]: Strike[K] }[] = [];
-  const cures = new Set<() => void>();
+  /** And when they are due, in true time. */
+  const cures = new Map<() => void, number>();
   const strikes = createStrikes(world);
   let count = 0;
   let isHealed = false;
@@ -71,7 +75,7 @@ export function startFaults(world: World, plan: FaultPlan, { only }: FaultOption
         if (!cures.delete(cure)) return;
         work();
       };
-      cures.add(cure);
+      cures.set(cure, world.clock.monotonic() + ms);
       world.clock.timer(ms, cure);
     },
   });
@@ -82,12 +86,16 @@ export function startFaults(world: World, plan: FaultPlan, { only }: FaultOption
   }
   return {
     strikes: happened,
-    heal() {
+    heal({ atOnce }) {
       isHealed = true;
       world.rates = calm;
-      for (const cure of [...cures]) cure();
-      for (const process of world.processes) process.thaw();
+      if (atOnce) {
+        for (const cure of [...cures.keys()]) cure();
+        for (const process of world.processes) process.thaw();
+      }
       world.trace.add("HEAL");
+      const thaws = world.processes.map(({ frozenUntil }) => frozenUntil);
+      return Math.max(world.clock.monotonic(), ...cures.values(), ...thaws);
     },
   };
 }

@@ -1,7 +1,7 @@
 // The command line: `npm run sim -- --seed N | --seeds N …`
 import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { mutations, optionsOf } from "../mutations/index.ts";
+import { optionsOf, switches } from "../mutations/index.ts";
 import { type FaultName, faultKinds, rateNames } from "./faults.ts";
 import { type SimulateOptions, type StoreKind, storeKinds } from "./simulate.ts";
 
@@ -49,7 +49,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const isGiven = (name: string) => program.getOptionValueSource(name) === "cli";
   const lost = closeLooks.filter((name) => seed === undefined && isGiven(name));
   if (lost.length > 0) program.error(`error: ${lost.map(flagOf).join(", ")} can only be used with --seed`);
-  const proof = mutations.find(({ name }) => name === control)?.proof;
+  const proof = switches.find(({ name }) => name === control)?.proof;
   const shared = {
     ...(proof && optionsOf(proof)),
     minutes: flags.minutes ?? (control === undefined ? 1 : (proof?.minutes ?? 0.5)),
@@ -82,7 +82,7 @@ function commandOf(): Command {
     .option("--from <n>", "the first of them", wholeNumber, 1)
     .option("--minutes <m>", "virtual minutes with faults (default: 1, or as the control needs)", positiveNumber)
     .option("--processes <n>", "processes", positiveWholeNumber, availableParallelism())
-    .addOption(new Option("--control <name>", "without a protection").choices(mutations.map(({ name }) => name)))
+    .addOption(new Option("--control <name>", "without a protection").choices(switches.map(({ name }) => name)))
     .addOption(
       new Option("--store <kind>", "in memory, or the real SQL; the runs are the same")
         .choices(storeKinds)

@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 test("a low task of a flow that is full of urgent ones starts when its patience ends, and not long before", {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const runMs = 10_000;
   await using scenario = await startScenario({ runMs });
@@ -44,7 +44,7 @@ test("a low task of a flow that is full of urgent ones starts when its patience 
   expect(scenario.violations()).toEqual([]);
 });
 
-test("tasks of all priorities go by urgency, whatever else waits", { timeout: 120_000 }, async () => {
+test("tasks of all priorities go by urgency, whatever else waits", { timeout: 600_000 }, async () => {
   await using scenario = await startScenario({ runMs: 1_000 });
   const { world } = scenario;
   const dice = world.dice.fork("priorities");

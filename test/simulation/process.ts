@@ -12,6 +12,8 @@ export interface ProcessOptions {
   readonly name: string;
   readonly trace: Trace;
   readonly after: (ms: number, work: () => void) => void;
+  /** True time, ms. */
+  readonly now: () => number;
   /** Time until it is started again, in ms. */
   readonly restartMs: () => number;
   readonly createNode: (life: number, wallOffsetMs: number) => SimNode;
@@ -19,6 +21,8 @@ export interface ProcessOptions {
   readonly boot: (node: SimNode, life: number) => Running;
   /** Resolves when it may start; default: at once. */
   readonly mayStart?: () => Promise<void>;
+  /** It has been frozen for so long, in true time. */
+  readonly onThaw?: (frozenMs: number) => void;
   /** Its run ended by itself. */
   readonly onExit?: (cause: unknown) => void;
 }
@@ -29,6 +33,7 @@ export class Process {
   #node: SimNode | undefined;
   #stop = new AbortController();
   #lives = 0;
+  #frozenUntil = 0;
   /** Of the wall clock of its host. */
   #wallOffsetMs = 0;
   readonly #holds = new Set<object>();
@@ -75,20 +80,29 @@ export class Process {
     this.#down(node);
   }
 
-  /** Stands still for so long, and goes on where it was. */
+  /** Stands still for so long, and goes on where it was. One that is frozen already stays so for its own time. */
   freeze(ms: number): void {
     const node = this.#node;
     if (!node?.isUp) return;
-    this.#options.trace.add(`FREEZE ${node.name} for ${ms} ms`);
+    const { trace, after, now, onThaw } = this.#options;
+    trace.add(`FREEZE ${node.name} for ${ms} ms`);
     node.freeze();
-    this.#options.after(ms, () => {
+    this.#frozenUntil = now() + ms;
+    after(ms, () => {
       if (node.isDown) return;
-      this.#options.trace.add(`THAW ${node.name}`);
+      trace.add(`THAW ${node.name}`);
       node.thaw();
+      onThaw?.(ms);
     });
   }
 
+  /** True time; in the past: it is not frozen. */
+  get frozenUntil(): number {
+    return this.#frozenUntil;
+  }
+
   thaw(): void {
+    this.#frozenUntil = 0;
     this.#node?.thaw();
   }
 
@@ -137,6 +151,7 @@ export class Process {
 
   #down(node: SimNode): void {
     this.#node = undefined;
+    this.#frozenUntil = 0;
     node.crash();
     this.#options.after(this.#options.restartMs(), () => void this.#restart());
   }

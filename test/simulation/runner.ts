@@ -2,7 +2,7 @@
 //
 //   started ──ready──▶ idle ──run──▶ busy ──outcome──▶ idle ──▶ … after so many runs: replaced
 import type { ChildProcess } from "node:child_process";
-import { type RunSeedsOptions, realTimeMaxMs, seedsPerProcess, startWorker } from "./seeds.ts";
+import { brokenRun, type RunSeedsOptions, realTimeMaxMs, seedsPerProcess, startWorker } from "./seeds.ts";
 import type { Outcome, SimulateOptions } from "./simulate.ts";
 
 export class Runner implements AsyncDisposable {
@@ -14,12 +14,16 @@ export class Runner implements AsyncDisposable {
     this.#how = how;
   }
 
-  /** One at a time. Rejects when the run hangs, or cannot be run. */
+  /** One at a time. One that hangs or ends its process has broken something. Rejects when no process starts. */
   async run(options: SimulateOptions): Promise<Outcome> {
     if (this.#worker === undefined || this.#left === 0) await this.#replace();
     this.#left--;
     this.#worker?.send(options);
-    return (await this.#message(`seed ${options.seed}`)) as Outcome;
+    try {
+      return (await this.#message()) as Outcome;
+    } catch (cause) {
+      return brokenRun(options, (cause as Error).message);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -31,10 +35,10 @@ export class Runner implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
     this.#worker = startWorker(this.#how);
     this.#left = seedsPerProcess;
-    await this.#message("the process");
+    await this.#message();
   }
 
-  #message(who: string): Promise<unknown> {
+  #message(): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const worker = this.#worker;
       const settle = (work: () => void) => {
@@ -43,12 +47,15 @@ export class Runner implements AsyncDisposable {
         worker?.off("message", onMessage);
         work();
       };
-      const onExit = (code: number | null) => settle(() => reject(new Error(`${who} ended with ${code}`)));
+      const fail = (message: string) => {
+        this.#worker = undefined;
+        settle(() => reject(new Error(message)));
+      };
+      const onExit = (code: number | null) => fail(`its process ended with ${code}`);
       const onMessage = (message: unknown) => settle(() => resolve(message));
       const timeout = setTimeout(() => {
-        settle(() => reject(new Error(`${who} hangs: a loop never waits`)));
+        fail("it hangs: a loop never waits");
         worker?.kill("SIGKILL");
-        this.#worker = undefined;
       }, realTimeMaxMs);
       worker?.once("exit", onExit);
       worker?.once("message", onMessage);

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mutationFlags, withoutVariable } from "../mutations/index.ts";
+import { createCounters } from "./counters.ts";
 import type { Outcome, SimulateOptions, StoreKind } from "./simulate.ts";
 
 export interface RunSeedsOptions {
@@ -26,7 +27,10 @@ export const seedsPerProcess = 500;
 /** In MB, of young objects: nearly all die with the virtual second in which they were made. */
 const youngSpaceMb = 32;
 
-/** In the order in which they end. Rejects when a run hangs or cannot be run, or a process does not start. */
+/**
+ * In the order in which they end. A run that hangs, or ends its process, has broken something: another process goes on with the
+ * next one. Rejects when a process does not start.
+ */
 export async function runSeeds(options: RunSeedsOptions): Promise<void> {
   const { runs, processes, signal } = options;
   const waiting = [...runs];
@@ -53,6 +57,21 @@ export function startWorker({ control, store }: Pick<RunSeedsOptions, "control" 
   });
 }
 
+/** Of a run of which nothing else is known. */
+export function brokenRun({ seed }: SimulateOptions, message: string): Outcome {
+  return {
+    seed,
+    traceHash: "",
+    violations: [{ invariant: "bug", message }],
+    counters: createCounters().values,
+    plan: "unknown: there is no outcome",
+    faults: [],
+    strikes: [],
+    facts: { tasks: 0, executions: 0, endedAtMs: 0, traceLines: 0 },
+    trace: [],
+  };
+}
+
 function runProcess(waiting: SimulateOptions[], { onOutcome, ...how }: RunSeedsOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = startWorker(how);
@@ -60,12 +79,19 @@ function runProcess(waiting: SimulateOptions[], { onOutcome, ...how }: RunSeedsO
     let startedAt = 0;
     let left = seedsPerProcess;
     let isDone = false;
+    let hangs = false;
     let timeout: NodeJS.Timeout | undefined;
     worker.on("exit", (code, killedBy) => {
       clearTimeout(timeout);
-      if (isDone) return resolve();
-      const who = current ? `the process of seed ${current.seed}` : "a process that had not begun its first seed";
-      reject(new Error(`${who} ended with ${code ?? killedBy}`));
+      if (!isDone && !current) {
+        reject(new Error(`a process that had not begun its first seed ended with ${code ?? killedBy}`));
+        return;
+      }
+      if (!isDone && current) {
+        const message = hangs ? "it hangs: a loop never waits" : `its process ended with ${code ?? killedBy}`;
+        onOutcome(brokenRun(current, message), current, performance.now() - startedAt);
+      }
+      resolve();
     });
     worker.on("message", (message: Outcome | "ready") => {
       clearTimeout(timeout);
@@ -76,10 +102,9 @@ function runProcess(waiting: SimulateOptions[], { onOutcome, ...how }: RunSeedsO
         worker.disconnect();
         return;
       }
-      const { seed } = current;
       startedAt = performance.now();
       timeout = setTimeout(() => {
-        reject(new Error(`seed ${seed} hangs: a loop never waits`));
+        hangs = true;
         worker.kill("SIGKILL");
       }, realTimeMaxMs);
       worker.send(current);

@@ -55,7 +55,7 @@ test("when the time runs out, what is left is smaller, still fails, and is said 
 });
 
 test("a run without a watchdog shrinks to fewer faults, and the command that is printed fails as well", {
-  timeout: 300_000,
+  timeout: 900_000,
 }, async () => {
   const control = "watchdog";
   await using runner = new Runner({ control });

@@ -26,6 +26,13 @@ export interface SimulateOptions {
   readonly size?: WorldSize;
   /** Before the faults more is submitted for a while than can run; default: of every eighth seed. */
   readonly rush?: boolean;
+  /**
+   * The same of two accounts, whose queues should hold a few dozen tasks, and whose agents are more than a flow may use; one of
+   * them is refused by its downstream. Default: of every tenth seed.
+   */
+  readonly flood?: boolean;
+  /** What is frozen, cut off or away at the heal stays so for its own time; default: of every eighth seed. */
+  readonly outlast?: boolean;
 }
 
 export interface Outcome {
@@ -66,31 +73,40 @@ const calmMs = 2_000;
 const calmOfRushMs = 14_000;
 const rushMs = 9_000;
 const seedsPerRush = 8;
+const seedsPerFlood = 10;
+const seedsPerOutlast = 8;
+/** Flows have shards of agents, and accounts queues of their own. */
+const sizeOfFlood: WorldSize = { agents: 7, slots: fewSlots, queues: 4 };
 
 const traceLinesMax = 20_000;
 
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
-  const { seed, minutes = 0.5, focus, without = [], onlyStrikes, size, rush = seed % seedsPerRush === 1 } = options;
+  const { seed, minutes = 0.5, focus, without = [], onlyStrikes } = options;
+  const { rush = seed % seedsPerRush === 1, flood = seed % seedsPerFlood === 3 } = options;
+  const { outlast = seed % seedsPerOutlast === 6 } = options;
   const slots = seed % 4 === 0 ? fewSlots : manySlots;
-  const world = new World({ seed, openStore: await storeOfRuns.reset(), slots, ...size });
+  const size = { slots, ...(flood && sizeOfFlood), ...options.size };
+  const world = new World({ seed, openStore: await storeOfRuns.reset(), isSparing: flood, ...size });
   const onUncaught = (cause: unknown) => world.onBug(cause);
   process.on("unhandledRejection", onUncaught);
   try {
     const plan = withoutFaults(planFaults(world.dice.fork("plan"), focus), new Set(without));
     await world.start(accounts);
-    const faultsFromMs = rush ? calmOfRushMs : calmMs;
+    const faultsFromMs = rush || flood ? calmOfRushMs : calmMs;
     const untilMs = faultsFromMs + minutes * 60_000;
-    const workload = await startWorkload({ world, untilMs, rushUntilMs: rush ? rushMs : 0 });
+    const workload = await startWorkload({ world, untilMs, rushes: flood ? 2 : rush ? 1 : 0, rushMs });
     await world.clock.advance(faultsFromMs);
     const faults = startFaults(world, plan, onlyStrikes && { only: new Set(onlyStrikes) });
     await world.clock.advance(untilMs - faultsFromMs);
-    faults.heal();
+    const healedAtMs = faults.heal({ atOnce: !outlast });
+    await world.clock.advance(healedAtMs - untilMs);
+    if (healedAtMs > untilMs) world.counters.add("fault outlasted the others");
     await quiet(world, workload);
     const endedAtMs = world.clock.monotonic();
     const rest = await comeToRest(world);
     const calm = [
       { from: 0, until: faultsFromMs },
-      { from: untilMs + repairMs, until: Number.POSITIVE_INFINITY },
+      { from: healedAtMs + repairMs, until: Number.POSITIVE_INFINITY },
     ];
     const history = await historyOf(world, workload, { calm, rest });
     await countSometimes(world, history);

@@ -15,8 +15,29 @@ const metrics: Readonly<Record<string, CounterName>> = {
   sluice_load_balancer_reshaped_partitions_total: "split or merged by the rule",
   sluice_scheduler_paused_tasks_total: "parked by a pause",
   sluice_scheduler_preempted_attempts_total: "preempted",
+  sluice_scheduler_slowed_flows_total: "slowed down by refusals",
+  sluice_api_server_routed_aside_tasks_total: "sent to the other queue of its account",
   sluice_agent_dispatches_repeated_total: "repeated dispatch answered",
 };
+
+/** Those of which a label says what happened. */
+const labelled: readonly { name: string; label: string; counterOf(value: string): CounterName | undefined }[] = [
+  {
+    name: "sluice_load_balancer_events_total",
+    label: "reason",
+    counterOf: (reason) => (reason === "load" ? "busy owner relieved" : undefined),
+  },
+  {
+    name: "sluice_scheduler_shard_changes_total",
+    label: "kind",
+    counterOf: (kind) => (kind === "grown" ? "shard grown" : undefined),
+  },
+  {
+    name: "sluice_api_server_throttled_submissions_total",
+    label: "scope",
+    counterOf: (scope) => (scope === "queue" ? "queue full" : "share of submissions refused"),
+  },
+];
 
 export async function countSometimes(world: World, history: FullHistory): Promise<void> {
   for (const registry of world.registries) {
@@ -25,9 +46,12 @@ export async function countSometimes(world: World, history: FullHistory): Promis
       if (!metric) continue;
       for (const { value } of (await metric.get()).values) world.counters.add(counter, value);
     }
-    const events = registry.getSingleMetric("sluice_load_balancer_events_total") as Counter | undefined;
-    for (const { labels, value } of (await events?.get())?.values ?? []) {
-      if (labels["reason"] === "load") world.counters.add("busy owner relieved", value);
+    for (const { name, label, counterOf } of labelled) {
+      const metric = registry.getSingleMetric(name) as Counter | undefined;
+      for (const { labels, value } of (await metric?.get())?.values ?? []) {
+        const counter = counterOf(String(labels[label]));
+        if (counter) world.counters.add(counter, value);
+      }
     }
   }
   const inserts = insertsOf(history.store);

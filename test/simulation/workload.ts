@@ -2,10 +2,11 @@
 // functions of the same names with the same task ids.
 
 import type { FunctionFacts, LimitSet, Observation, StopAsked, Submission, View } from "@sluice/checkers";
-import { AppError } from "@sluice/core";
+import { AccountId, AppError } from "@sluice/core";
 import { changeAsks } from "./asks.ts";
 import { controlBatches } from "./batch-control.ts";
 import { type AccountState, Client } from "./client.ts";
+import { draftOfRefusal, draftOfRush } from "./drafts.ts";
 import { createFunction } from "./functions.ts";
 import { changeLimits, drawLimits, reserve } from "./limits.ts";
 import type { World } from "./world.ts";
@@ -16,8 +17,9 @@ export interface WorkloadOptions {
   readonly world: World;
   /** Clients begin nothing new after this true time. */
   readonly untilMs: number;
-  /** Until then more is submitted for one function than can run; 0: not. */
-  readonly rushUntilMs: number;
+  /** So many accounts submit more for one of their functions than can run, until then. */
+  readonly rushes: number;
+  readonly rushMs: number;
 }
 
 export interface Workload {
@@ -33,8 +35,11 @@ export interface Workload {
 
 const clientsPerAccount = 2;
 const names = ["f0", "f1"];
-/** Only of the first account, and only in a rush. */
-const rushedName = "rushed";
+/** Only in a rush, and with two of them: the second one is refused by its downstream at first. */
+const rushesOf = [
+  { account: accounts[0], name: "rushed", weight: 1, draft: draftOfRush },
+  { account: accounts[1], name: "refused", weight: 3, draft: draftOfRefusal },
+] as const;
 /** Called a fifth of the time. */
 const limitedName = "limited";
 /** Its account may be limited, and keep some of that for it. */
@@ -43,7 +48,7 @@ const rushIds = 1_000;
 const calledNames = [...names, ...names, limitedName];
 
 /** Creates the functions, then lets the clients loose. */
-export async function startWorkload({ world, untilMs, rushUntilMs }: WorkloadOptions): Promise<Workload> {
+export async function startWorkload({ world, untilMs, rushes, rushMs }: WorkloadOptions): Promise<Workload> {
   const dice = world.dice.fork("workload");
   const record = {
     submissions: [] as Submission[],
@@ -84,16 +89,19 @@ export async function startWorkload({ world, untilMs, rushUntilMs }: WorkloadOpt
       );
     }
   }
-  if (rushUntilMs > 0) {
+  for (const { account, name, weight, draft } of rushesOf.slice(0, rushes)) {
     busy++;
     // Ids of its own: clients of one account stop at so many.
-    const state = { account: accounts[0], ids: rushIds, sent: [], known: [] };
-    functions.push({ account: state.account, function: rushedName, maxAsyncRetryAttempts: 3 });
-    await createFunction(world, { account: state.account, name: rushedName, settings: { instancesMax: 1 } });
-    const name = "client-in-rush";
-    const client = new Client({ world, name, state, states, functions: [], dice: world.dice.fork(name), record });
+    const state = { account, ids: rushIds, sent: [], known: [] };
+    functions.push({ account, function: name, maxAsyncRetryAttempts: 3 });
+    const latencySensitive = rushes > 1 && world.dice.fork(`asks ${name}`).chance(0.3);
+    await createFunction(world, { account, name, settings: { instancesMax: rushes, latencySensitive } });
+    if (weight > 1) await world.server.store.accounts.update(AccountId(account), { weight });
+    const clientName = weight > 1 ? `client-in-rush-of-${account}` : "client-in-rush";
+    const ofRush = world.dice.fork(clientName);
+    const client = new Client({ world, name: clientName, state, states, functions: [], dice: ofRush, record });
     void client
-      .rush(rushedName, rushUntilMs)
+      .rush({ function: name, draft, untilMs: rushMs })
       .catch(world.onBug)
       .finally(() => busy--);
   }

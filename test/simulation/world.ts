@@ -3,25 +3,24 @@ import { createAgent, Fenced, type FenceReason } from "@sluice/agent";
 import { createAccessKey, createApiServer } from "@sluice/api-server";
 import type { AgentEvent, AgentLife, ClaimHeld, Sent } from "@sluice/checkers";
 import { defaultLeaseProfile, fastLeaseProfile, type LeaseProfile, writeWish } from "@sluice/coordination";
-import { AccountId, AppError, type Prefix, type Random } from "@sluice/core";
+import { AppError, type Prefix, type Random } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
-import {
-  AgentGatewayServiceService,
-  AgentServiceService,
-  type Api,
-  ClusterServiceService,
-  type Definition,
-  OperationServiceService,
-  TaskServiceService,
-  type ToAgent,
-} from "@sluice/protocol";
+import { AgentGatewayServiceService, AgentServiceService, type Api, type ToAgent } from "@sluice/protocol";
 import type { Signals } from "@sluice/queue";
 import { createMemorySignals } from "@sluice/queue/memory";
 import { createScheduler, type Scheduler, type SchedulerDeps } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { Registry } from "prom-client";
 import "./composite-signals.ts";
-import { agentConfig, apiServerConfig, eagerBalancer, operatorAccount, schedulerConfig } from "./config.ts";
+import { accessKeyOf, type Callers, createCallers } from "./callers.ts";
+import {
+  agentConfig,
+  apiServerConfig,
+  eagerBalancer,
+  operatorAccount,
+  schedulerConfig,
+  sparingBalancer,
+} from "./config.ts";
 import { type Counters, createCounters } from "./counters.ts";
 import { createDice, type Dice } from "./dice.ts";
 import { calm, type Rates } from "./faults.ts";
@@ -53,6 +52,8 @@ export interface WorldSize {
   readonly apiServers?: number;
   /** Attempts that an agent runs at a time; default: 8. */
   readonly slots?: number;
+  /** Shared ones; default 2, so that every account uses the same. */
+  readonly queues?: number;
 }
 
 export interface WorldOptions extends WorldSize {
@@ -61,9 +62,13 @@ export interface WorldOptions extends WorldSize {
   readonly openStore: (clock: FakeClock) => Store;
   /** Of the load-balancer, where it differs from production; default: as production, or eager. */
   readonly balancer?: SchedulerDeps["balancer"];
+  /** A few dozen tasks are more than a queue should hold. Default: as in production. */
+  readonly isSparing?: boolean;
 }
 
-export const queues = ["q0", "q1"] as const;
+/** Of a world of the default size. */
+export const queues: readonly string[] = ["q0", "q1"];
+const longFreezeMs = 30_000;
 const joinToken = "simulated-join-token";
 const masterKey = Buffer.alloc(32, 7);
 
@@ -94,26 +99,35 @@ export class World {
   readonly signals: Signals;
   readonly #lease: LeaseProfile;
   readonly #slots: number;
+  readonly #isSparing: boolean;
   readonly #balancer: NonNullable<SchedulerDeps["balancer"]>;
   /** Schedulers say how busy they are, and are relieved. */
   readonly #isBusyModelled: boolean;
   readonly #processes = new Map<string, Process>();
   readonly #targets = new Map<string, Target>();
   readonly #schedulers = new Map<string, Scheduler>();
+  readonly queues: readonly string[];
+  readonly client: Callers["client"];
+  readonly operations: Callers["operations"];
+  readonly operator: Callers["operator"];
   readonly names: {
     readonly schedulers: readonly string[];
     readonly agents: readonly string[];
     readonly apiServers: readonly string[];
   };
 
-  constructor({ seed, openStore, schedulers = 3, agents = 4, apiServers = 2, slots = 8, balancer }: WorldOptions) {
+  constructor({ seed, openStore, balancer, isSparing = false, ...size }: WorldOptions) {
+    const { schedulers = 3, agents = 4, apiServers = 2, slots = 8, queues: queueCount = queues.length } = size;
     this.#slots = slots;
+    this.#isSparing = isSparing;
+    this.queues = Array.from({ length: queueCount }, (_, index) => `q${index}`);
     this.random = seededRandom(seed);
     this.dice = createDice(this.random.fork("world"));
     this.trace = createTrace(() => this.clock.monotonic());
     this.#lease = this.dice.pick([defaultLeaseProfile, fastLeaseProfile]);
-    this.#balancer = balancer ?? (this.dice.chance(0.5) ? eagerBalancer : {});
-    this.#isBusyModelled = this.#balancer === eagerBalancer && this.dice.fork("busy").chance(0.3);
+    const isEager = balancer === undefined && this.dice.chance(0.5);
+    this.#balancer = balancer ?? (isSparing ? sparingBalancer : isEager ? eagerBalancer : {});
+    this.#isBusyModelled = isEager && this.dice.fork("busy").chance(0.3);
     const { clock, trace, counters } = this;
     const dice = this.dice.fork("network");
     this.network = new Network({ clock, trace, counters, dice, rates: () => this.rates });
@@ -131,6 +145,13 @@ export class World {
       agents: numbered("a", agents),
       apiServers: numbered("api", apiServers),
     };
+    const callers = createCallers({
+      ...{ clock, dice: this.dice, apiServers: this.names.apiServers },
+      route: (...parts) => this.#route(...parts),
+    });
+    this.client = callers.client;
+    this.operations = callers.operations;
+    this.operator = callers.operator;
     for (const name of this.names.apiServers) this.#add(name, (node) => this.#bootApiServer(node));
     for (const name of this.names.schedulers) this.#add(name, (node, life) => this.#bootScheduler(node, life));
     for (const name of this.names.agents) this.#addAgent(name);
@@ -138,14 +159,13 @@ export class World {
 
   /** Wishes with the shapes of this seed (or this one), access keys, and every process. */
   async start(accounts: readonly string[], { shape }: { shape?: readonly Prefix[] } = {}): Promise<void> {
-    for (const [index, queue] of queues.entries()) {
+    for (const queue of this.queues) {
       const prefixes: readonly Prefix[] = shape ?? this.dice.pick([[""], ["0", "1"], ["0", "10", "11"]]);
       const partitions = prefixes.map((prefix) => ({ prefix, ownerId: "nobody" }));
-      await writeWish(this.coordinator, { queue: queue ?? String(index), partitions, modRevision: 0 });
+      await writeWish(this.coordinator, { queue, partitions, modRevision: 0 });
     }
     for (const account of [...accounts, operatorAccount]) {
-      const key = { accountId: AccountId(account), ...credentialOf(account) };
-      await createAccessKey(this.server.store, masterKey, key);
+      await createAccessKey(this.server.store, masterKey, accessKeyOf(account));
     }
     for (const process of this.#processes.values()) process.start();
   }
@@ -168,26 +188,6 @@ export class World {
     return [...this.#schedulers.values()].reduce((sum, scheduler) => sum + scheduler.partitions.length, 0);
   }
 
-  /** A client of an account, which calls the api-servers in turn. */
-  client(name: string, account: string): { readonly node: SimNode; readonly tasks: Api<typeof TaskServiceService> } {
-    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
-    return { node, tasks: this.#caller(TaskServiceService, { node, account, service: "tasks" }) };
-  }
-
-  /** Of an account: what pauses, stops and deletes many tasks at once. */
-  operations(name: string, account: string): Api<typeof OperationServiceService> {
-    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
-    const repeatable = ["pause", "resume", "startOperation", "cancelOperation"];
-    return this.#caller(OperationServiceService, { node, account, service: "operations", repeatable });
-  }
-
-  /** An operator, who calls them as well. */
-  operator(name: string): Api<typeof ClusterServiceService> {
-    const node = new SimNode({ name, host: name, clock: this.clock, view: {} });
-    const repeatable = ["splitPartition", "mergePartition", "movePartition"];
-    return this.#caller(ClusterServiceService, { node, account: operatorAccount, service: "cluster", repeatable });
-  }
-
   /** Nothing goes on afterwards; what is at the store is done first. */
   async end(): Promise<void> {
     for (const process of this.#processes.values()) process.end();
@@ -206,20 +206,15 @@ export class World {
     if (this.bugs.length < 20) this.bugs.push(text);
   };
 
-  #caller<D extends Definition>(definition: D, { node, account, service, repeatable = [] }: Caller): Api<D> {
-    const { keyId, secret } = credentialOf(account);
-    const headers = { authorization: `Bearer ${keyId}:${secret}` };
-    const apis = this.names.apiServers.map((host) =>
-      simulatedClient(definition, this.#route(node, host, service, new Set(repeatable))),
-    );
-    const dice = this.dice.fork(`${node.name} chooses`);
-    return new Proxy({} as Api<D>, {
-      get: (_target, method) => (input: never, context: { signal: AbortSignal }) =>
-        (dice.pick(apis)[method as keyof D] as (input: never, context: object) => unknown)(input, {
-          ...context,
-          headers,
-        }),
-    });
+  /** Of every process. */
+  get #times() {
+    return {
+      after: (ms: number, work: () => void) => void this.clock.timer(ms, work),
+      now: () => this.clock.monotonic(),
+      onThaw: (frozenMs: number) => {
+        if (frozenMs > longFreezeMs) this.counters.add("frozen for more than half a minute");
+      },
+    };
   }
 
   #process(name: string): Process {
@@ -233,7 +228,7 @@ export class World {
     const process = new Process({
       name,
       trace: this.trace,
-      after: (ms, work) => void this.clock.timer(ms, work),
+      ...this.#times,
       restartMs: () => this.dice.between(200, 8_000),
       createNode: (life, offsetMs) =>
         new SimNode({ name: `${name}.${life}`, host: name, clock: this.clock, view: { rate, offsetMs } }),
@@ -253,7 +248,7 @@ export class World {
     const process = new Process({
       name,
       trace: this.trace,
-      after: (ms, work) => void this.clock.timer(ms, work),
+      ...this.#times,
       restartMs: () => this.dice.between(100, 10_000),
       mayStart: () => host.unlocked,
       createNode: (life, offsetMs) =>
@@ -287,10 +282,10 @@ export class World {
     const server = createApiServer({
       ...this.#kit(node),
       ...this.#ports(node),
-      config: apiServerConfig(joinToken),
+      config: apiServerConfig(joinToken, { isSparing: this.#isSparing }),
       masterKey,
       inspectZip: async () => ({ files: 1, bytes: 1 }),
-      queues,
+      queues: this.queues,
     });
     this.#targets.set(`${node.host} tasks`, targetOf(node, server.tasks));
     this.#targets.set(`${node.host} cluster`, targetOf(node, server.cluster));
@@ -304,7 +299,7 @@ export class World {
       ...this.#kit(node),
       ...this.#ports(node),
       config: schedulerConfig(`${node.host}-${life}`, this.#lease),
-      queues,
+      queues: this.queues,
       balancer: this.#balancer,
       ...(this.#isBusyModelled && { workedMs: modelledWork(node.clock, this.dice.fork(`${node.name} works`)) }),
       connectAgent: (address) => ({
@@ -382,15 +377,4 @@ export class World {
       },
     };
   }
-}
-
-interface Caller {
-  readonly node: SimNode;
-  readonly account: string;
-  readonly service: string;
-  readonly repeatable?: readonly string[];
-}
-
-function credentialOf(account: string): { readonly keyId: string; readonly secret: string } {
-  return { keyId: `key-${account}`, secret: `secret-of-${account}` };
 }

@@ -12,6 +12,8 @@ export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
   delayMs = 0;
   floors: { queue: string; floors: number[] }[] = [];
   readonly registrationIds: string[] = [];
+  /** Ids of registrations whose incarnations are over. */
+  readonly over = new Set<string>();
   /** When heartbeats arrived, monotonic. */
   readonly heartbeats: number[] = [];
   readonly calls: LogPiece[][] = [];
@@ -27,7 +29,8 @@ export class FakeGateway implements Api<typeof AgentGatewayServiceService> {
     this.registrationIds.push(registrationId);
     await this.#travel(mode === "hangs");
     if (mode === "fails") throw new AppError("unavailable", "DOWN", "down");
-    if (mode === "is replaced") throw new AppError("stale", "AGENT_DEAD", "this incarnation is over");
+    if (mode === "is replaced" || this.over.has(registrationId))
+      throw new AppError("stale", "AGENT_DEAD", "this incarnation is over");
     if (mode === "refuses") throw new AppError("unauthenticated", "BAD_TOKEN", "bad token");
     return { incarnation: new Set(this.registrationIds).size, floors: this.floors };
   };

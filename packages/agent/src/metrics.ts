@@ -34,7 +34,7 @@ export function agentMetrics(registry: Registry) {
     refused: counter("sluice_agent_dispatches_refused_total", "Dispatches that were refused, by reason", "reason"),
     roomQuestions: counter(
       "sluice_agent_room_answers_total",
-      "Answers to owners of urgent tasks that ask for room: none, stopping (an attempt is told to stop), then kept (its slot)",
+      "Answers to owners of urgent tasks that ask for room: none, share (their account runs as much as those that could give), stopping (an attempt is told to stop), then kept (its slot)",
       "answer",
     ),
     slots: gauge("sluice_agent_slots_attempts", "Attempts that may run at the same time"),

@@ -1,6 +1,6 @@
 import { OutcomeKind, RoomState } from "@sluice/protocol";
 import { expect, test } from "vitest";
-import { FakePool, Owner, startWorld, type World } from "./testing.ts";
+import { aSpec, FakePool, Owner, startWorld, type World } from "./testing.ts";
 
 /** Four slots, filled by an owner with attempts that may be stopped, and another owner. */
 async function startFull() {
@@ -41,6 +41,20 @@ test("what is stopped is reported to its owner, and the slot is told to who aske
   expect(world.pool.flights.map(({ invocation }) => invocation.taskId)).toEqual(
     [1, 2, 3, 4, 6].map((seq) => `task-${seq}`),
   );
+});
+
+test("an account that has as much there as the others is told that its share is the reason, and nothing is stopped", async () => {
+  await using world = await startWorld({ config: { slots: 2 } });
+  const owner = new Owner(world);
+  await owner.attach();
+  await owner.dispatch({ seq: 1, priority: 3, preemptible: true });
+  const functions = [aSpec({ revision: 2, accountId: "busy" })];
+  const frame = { session: 1, incarnation: world.agent.incarnation, functions, attempts: [], nowMs: 0 };
+  await owner.send({ $case: "dispatch", value: frame });
+  await owner.dispatch({ seq: 2, functionRevision: 2, priority: 0 });
+  await ask(world, owner, 1, { accountId: "busy" });
+  expect(answersTo(owner)).toEqual([[1, RoomState.SHARE]]);
+  expect(owner.endedAttempts).toEqual([]);
 });
 
 test("the slot is told only when the attempt has ended", async () => {

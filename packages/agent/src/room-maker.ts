@@ -1,6 +1,7 @@
 // Makes room for urgent tasks: stops what may be stopped, tells who asked, and keeps the slot for it for a while.
 //
 //   question ──▶ answered: none
+//           ├──▶ answered: share (it may have nothing of other accounts stopped)
 //           └──▶ answered: stopping ──the attempt has ended──▶ told: kept ──`keptMs`──▶ anybody's
 //
 // An urgent attempt may have a slot, and yet wait for an instance: all of them run what others began.
@@ -58,8 +59,8 @@ export class RoomMaker {
     const mayStop = clock.monotonic() - this.#stoppedAt >= stopEveryMs && !isShortOfMemory();
     const room = mayStop ? gate.makeRoom(frame, outbox.streamId) : "none";
     if (room === undefined) return;
-    if (room === "none") {
-      this.#tell(outbox, question, RoomState.NONE);
+    if (typeof room === "string") {
+      this.#tell(outbox, question, room === "none" ? RoomState.NONE : RoomState.SHARE);
       return;
     }
     const { victim } = room;
@@ -79,7 +80,7 @@ export class RoomMaker {
     const { clock, gate } = this.#deps;
     clock.timer(waitMs, () => {
       if (gate.isShut || attempt.startedAtMs > 0 || attempt.outcome) return;
-      if (!this.#stopForInstance(priority)) this.accepted(attempt, priority);
+      if (!this.#stopForInstance(attempt, priority)) this.accepted(attempt, priority);
     });
   }
 
@@ -96,10 +97,10 @@ export class RoomMaker {
   }
 
   /** Whether something was stopped. */
-  #stopForInstance(priority: number): boolean {
+  #stopForInstance(waiting: Attempt, priority: number): boolean {
     const { clock, gate, stop, leavingInstances } = this.#deps;
     if (clock.monotonic() - this.#stoppedAt < stopEveryMs) return false;
-    const victim = gate.lastIn(leavingInstances(), priority);
+    const victim = gate.lastIn(leavingInstances(), waiting, priority);
     if (!victim) return false;
     this.#stoppedAt = clock.monotonic();
     stop(victim);

@@ -319,7 +319,7 @@ export function refOf(seq: number): AttemptRef {
   return { seq, attempt: 1, queue: "q", lane: 0 };
 }
 
-function aSpec(overrides: Partial<FunctionSpec> = {}): FunctionSpec {
+export function aSpec(overrides: Partial<FunctionSpec> = {}): FunctionSpec {
   return {
     revision: 1,
     accountId: "main",

@@ -140,7 +140,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     recorder,
     functions: known,
     accounts: knownAccounts,
-    routing: createRouting({ clock, metrics, routes, admission, queues: options.queues ?? sharedQueues() }),
+    routing: createRouting({
+      ...{ clock, metrics, routes, admission },
+      queues: options.queues ?? sharedQueues(),
+      shorterQueue: config.shorterQueue,
+    }),
     throttle,
     knownTasks: createKnownTasks({ store, clock }),
     waiting,
@@ -179,6 +183,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     log,
     signals,
     known,
+    routes,
     authenticate,
     inspectZip: options.inspectZip,
   });

@@ -1,3 +1,5 @@
+import { defaultShorterQueueConfig, type ShorterQueueConfig } from "@sluice/core";
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const dayMs = 86_400_000;
@@ -27,6 +29,8 @@ export interface ApiServerConfig {
    * of the rest is gone as well. 1: never.
    */
   readonly queueFullnessMax: number;
+  /** When an account leaves the one of its two queues that it uses for the other one. */
+  readonly shorterQueue: ShorterQueueConfig;
 
   /** Rows of one insert. */
   readonly groupTasksMax: number;
@@ -80,6 +84,7 @@ export const defaultApiServerConfig: Omit<ApiServerConfig, "joinTokens"> = {
   throttle: true,
   queueBacklogMax: 1_250_000,
   queueFullnessMax: 0.8,
+  shorterQueue: defaultShorterQueueConfig,
   groupTasksMax: 1_000,
   groupBytesMax: 8 * MiB,
   groupsInFlightMax: 2,

@@ -148,8 +148,10 @@ export interface AgentLife {
   readonly upAt: number;
   /** When it was asked to stop; undefined: never, or that is not recorded. */
   stoppedAt?: number | undefined;
-  /** When it crashed, or fenced itself; undefined: it lives. */
+  /** When it crashed, or fenced itself, at the earliest; undefined: it lives. */
   downAt: number | undefined;
+  /** The same at the latest, where that is seen with a delay; default: `downAt`. */
+  seenDownAt?: number | undefined;
 }
 
 /** Before a client asked that tasks be stopped, or deleted, which stops them first. What is undefined selects nothing. */

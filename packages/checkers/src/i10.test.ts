@@ -1,3 +1,5 @@
+import { AccountId, FunctionName, TaskId } from "@sluice/core";
+import { aTask } from "@sluice/core/testing";
 import { expect, test } from "vitest";
 import type { Execution, LimitSet } from "./history.ts";
 import { i10 } from "./i10.ts";
@@ -24,6 +26,14 @@ test("one after the other is fine, also at the same moment; two at a time are no
   expect(judge([limit()], [from(1, 0, 11), from(2, 10, 20)])).toEqual([2]);
   expect(judge([limit()], [from(1, 0, undefined), from(2, 10, 20)])).toEqual([2]);
   expect(judge([limit({ concurrencyMax: 2 })], [from(1, 0, 90), from(2, 10, 20), from(3, 25, 30)])).toEqual([]);
+});
+
+test("whose a task is, its row says as well", () => {
+  const row = (seq: number, name: string) =>
+    aTask({ seq, accountId: AccountId("main"), functionName: FunctionName(name), taskId: TaskId(`t${seq}`) });
+  const executions = [from(1, 0, 11), from(2, 5, 20), from(3, 10, 20)];
+  const seen = history({ limits: [limit()], executions, rows: [row(1, "echo"), row(2, "other"), row(3, "echo")] });
+  expect(i10.check({ ...seen, store: undefined }).map(({ seq }) => seq)).toEqual([3]);
 });
 
 test("other functions do not count against a function, and count against the account", () => {

@@ -5,8 +5,9 @@
 // A limit that was changed counts after `graceMs`: owners use a record for 12 s, and what was sent by the old one is on its way.
 // Until then the higher one counts, and no limit is the highest. Attempts that run already when a limit is lowered go on; but
 // they count, so nothing starts until there are fewer.
+import type { Task } from "@sluice/core";
 import { createChecker } from "./checker.ts";
-import type { Execution, Inserted, LimitSet, Sent, Violation } from "./history.ts";
+import type { Execution, Inserted, LimitSet, Sent, StoreEvent, Violation } from "./history.ts";
 import { describeExecution } from "./history.ts";
 import { groupBy, insertsOf } from "./rows.ts";
 
@@ -21,17 +22,17 @@ const clockShare = 1.04;
 export const i10 = createChecker({
   invariant,
   about: "No more attempts of a function or an account run, or are sent per second, than its limits allow.",
-  needs: ["executions", "store", "limits"],
-  check: ({ executions, store, limits, sends = [] }) => {
-    const inserts = insertsOf(store);
+  needs: ["executions", "rows", "limits"],
+  check: ({ executions, rows, store = [], limits, sends = [] }) => {
+    const flows = flowsOf(rows, store);
     const inTurn = [...executions].sort((a, b) => a.startedAt - b.startedAt);
     const reservations = reservationsOf(limits);
     return [...groupBy(limits, scopeOf)].flatMap(([scope, sets]) => {
-      const isOf = ({ seq }: { readonly seq: number }) => isIn(inserts.get(seq), sets[0] as LimitSet);
+      const isOf = ({ seq }: { readonly seq: number }) => isIn(flows.get(seq), sets[0] as LimitSet);
       const history = new LimitHistory(sets);
       const ofScope = inTurn.filter(isOf);
       const kept = reservations.get(scope);
-      const nameOf = ({ seq }: Execution) => inserts.get(seq)?.function ?? "";
+      const nameOf = ({ seq }: Execution) => flows.get(seq)?.function ?? "";
       return [
         ...tooMany(scope, ofScope, history),
         ...(kept ? tookReserved({ account: scope, executions: ofScope, nameOf, limits: history, kept }) : []),
@@ -45,7 +46,17 @@ function scopeOf({ account, function: name }: LimitSet): string {
   return name === undefined ? account : `${account}/${name}`;
 }
 
-function isIn(row: Inserted | undefined, { account, function: name }: LimitSet): boolean {
+type Flow = Pick<Inserted, "account" | "function">;
+
+/** Whose each task is, by its number; also of rows that are gone since, where the store was watched. */
+function flowsOf(rows: readonly Task[], store: readonly StoreEvent[]): ReadonlyMap<number, Flow> {
+  const left = rows.map(({ seq, accountId, functionName }) => {
+    return [seq, { account: accountId, function: functionName }] as const;
+  });
+  return new Map<number, Flow>([...left, ...insertsOf(store)]);
+}
+
+function isIn(row: Flow | undefined, { account, function: name }: LimitSet): boolean {
   return row?.account === account && (name === undefined || row.function === name);
 }
 

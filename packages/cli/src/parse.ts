@@ -49,6 +49,20 @@ export function parseNumber(text: string): number {
   throw new InvalidArgumentError("Use a number, 0 or more.");
 }
 
+/** A whole number, or `none`, which is 0. */
+export function parseLimit(text: string): number {
+  const value = text === "none" ? 0 : /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("Use a whole number, or none.");
+  return value;
+}
+
+/** A number, 0 or more, or `none`, which is 0. */
+export function parseRate(text: string): number {
+  if (text === "none") return 0;
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Use a number of attempts per second, or none.");
+}
+
 /** `NAME=VALUE`, added to those before it. */
 export function parseVariable(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const split = text.indexOf("=");

@@ -13,7 +13,7 @@ import {
 } from "./actions/cluster.ts";
 import { deploy } from "./actions/deploy.ts";
 import { clusterEvents, type EventsOptions } from "./actions/events.ts";
-import { deleteFunction, getFunction, listFunctions } from "./actions/functions.ts";
+import { deleteFunction, getFunction, listFunctions, setFunction } from "./actions/functions.ts";
 import { type InvokeOptions, invoke } from "./actions/invoke.ts";
 import { invokeLines } from "./actions/invoke-lines.ts";
 import { logs } from "./actions/logs.ts";
@@ -36,6 +36,14 @@ import { get, list, stop, watch } from "./actions/tasks.ts";
 import { completionScript, type Shell, shells } from "./completion.ts";
 import type { Context } from "./context.ts";
 import type { ExitCode } from "./errors.ts";
+import {
+  addFlowSettings,
+  addSettings,
+  type FlowOptions,
+  flowSettingsOf,
+  type SettingOptions,
+  settingsOf,
+} from "./function-settings.ts";
 import {
   type FlowName,
   type PartitionName,
@@ -99,21 +107,14 @@ export function createProgram(runner: Runner): Command {
 }
 
 function addDeploy(program: Command, runner: Runner): void {
-  program
+  const command = program
     .command("deploy")
     .description("create a function, or change it, from a folder with its code and its sluice.json")
     .argument("<dir>", "the folder")
     .option("--name <name>", "name of the function; default: that of sluice.json, or of the folder")
     .option("--runtime <runtime>", "such as nodejs20 or python3")
-    .option("--handler <handler>", "file.export, such as index.handler")
-    .option("--description <text>", "for people")
-    .option("--timeout <duration>", "time an attempt may take", parseDuration)
-    .option("--memory <mib>", "memory of an instance", parseCount)
-    .option("--instance-concurrency <count>", "attempts that an instance runs at the same time", parseCount)
-    .option("--instances-max <count>", "instances on one agent", parseCount)
-    .option("--idle-timeout <duration>", "time an idle instance is kept", parseDuration)
-    .option("--retries <count>", "retries after a failed attempt: 0 to 8", parseCount)
-    .option("--max-age <duration>", "time after which a task that was not started expires", parseDuration)
+    .option("--handler <handler>", "file.export, such as index.handler");
+  addSettings(command)
     .option("--env <name=value>", "an environment variable of the handler; may be given again", parseVariable)
     .action((dir: string, options) => runner.connected((context) => deploy(context, dir, options)));
 }
@@ -247,7 +248,7 @@ function addOperations(program: Command, runner: Runner): void {
 }
 
 function addFunctions(program: Command, runner: Runner): void {
-  const functions = program.command("functions").description("list, show and delete functions");
+  const functions = program.command("functions").description("list, show, change and delete functions");
   functions
     .command("list")
     .description("list functions by name")
@@ -258,6 +259,19 @@ function addFunctions(program: Command, runner: Runner): void {
     .description("show a function with its settings")
     .argument("<function>", "name of the function")
     .action((name: string) => runner.connected((context) => getFunction(context, name)));
+  const set = addSettings(
+    addFlowSettings(
+      functions
+        .command("set")
+        .description("change limits and other settings of a function, without its code; what is not named stays")
+        .argument("<function>", "name of the function"),
+    ),
+  );
+  set.action((name: string, options: SettingOptions & FlowOptions) => {
+    const settings = { ...flowSettingsOf(options), ...settingsOf(options) };
+    if (Object.keys(settings).length === 0) set.error("error: name a setting to change, such as --concurrency 10");
+    return runner.connected((context) => setFunction(context, name, settings));
+  });
   functions
     .command("delete")
     .description("delete a function; its waiting tasks end as Invalid")

@@ -152,6 +152,7 @@ test("nothing that a user or a server sends can move the cursor or start a line"
   const setting = { runtime: dangerous, handler: dangerous, description: dangerous };
   const times = { createdAtMs: 0, updatedAtMs: 0 };
   world.server.functions.set("f", {
+    queue: undefined,
     name: dangerous,
     settings: setting,
     revision: 1,
@@ -197,7 +198,7 @@ test("the manual names every command, every option and every exit code", async (
   const check = (command: Command, path: string) => {
     if (!manual.includes(`\`${path}`)) missing.push(path);
     for (const option of command.options)
-      if (!manual.includes(`\`${option.flags}`)) missing.push(`${path}: ${option.flags}`);
+      if (!manual.includes(`\`${option.flags.replace("|", "\\|")}`)) missing.push(`${path}: ${option.flags}`);
     for (const child of command.commands) check(child, `${path} ${child.name()}`);
   };
 

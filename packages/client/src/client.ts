@@ -23,7 +23,8 @@ export interface SluiceClient extends AsyncDisposable {
    * connection breaks, the same submission is sent again and accepted once.
    *
    * Throws `DuplicateTask`, `Rejected` (with `retryAfterMs` when the server is too busy for it: see `waitMs`; as
-   * `LocallyThrottled` when it was not even sent, because most others were refused), or `OutcomeUnknown` when no answer came before the time for retries ended. An
+   * `LocallyThrottled` when it was not even sent, because most others were refused), or `OutcomeUnknown` when no answer came
+   * before the time for retries ended, or none that says whether an earlier try was accepted. An
    * abort before it was sent withdraws it; afterwards it may be accepted all the same.
    */
   submit(submission: Submission, options?: SubmitOptions): Promise<Accepted>;

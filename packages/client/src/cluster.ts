@@ -11,6 +11,8 @@ import {
   RouteState as WireRouteState,
 } from "@sluice/protocol";
 import { type CallOptions, type Connection, repeat } from "./connection.ts";
+import type { RouteState } from "./types.ts";
+import { routeStateFromWire } from "./wire.ts";
 
 /** A scheduler. */
 export interface ClusterMember {
@@ -34,9 +36,11 @@ export interface ClusterPartition {
   readonly owner: string | undefined;
   readonly claimRevision: number | undefined;
   readonly epoch: number;
-  /** As the owner reported some seconds ago, within a fifth. */
+  /** In the owner's memory, and parked because that was full; as it reported some seconds ago, within a fifth. */
   readonly waiting: number;
-  /** Age of the oldest waiting task. */
+  /** Those of them that are parked. */
+  readonly parked: number;
+  /** Age of the oldest of those in memory. */
   readonly backlogAgeMs: number;
   readonly dispatchedPerSecond: number;
   /** Until then it stays with its owner, unless that one leaves; undefined: it may be moved. */
@@ -94,7 +98,7 @@ export interface ClusterRoute {
   readonly function: string;
   readonly queue: string;
   /** `opening`: its queue is taken over; `open`: new tasks go to it; `folding`: they go elsewhere again. */
-  readonly state: "opening" | "open" | "folding" | "unknown";
+  readonly state: RouteState;
   /** `asked`, `latency`, `hot` or `command`; later releases may have others. */
   readonly reason: string;
   /** When it came into this state. */
@@ -216,14 +220,8 @@ function accountFromWire({ id, settings, limitsChangedAtMs, createdAtMs }: WireA
   return { id, settings: limits, limitsChangedAtMs: limitsChangedAtMs || undefined, createdAtMs };
 }
 
-const routeStates = new Map<number, ClusterRoute["state"]>([
-  [WireRouteState.OPENING, "opening"],
-  [WireRouteState.OPEN, "open"],
-  [WireRouteState.FOLDING, "folding"],
-]);
-
 function routeFromWire({ state, idleSinceMs, ...route }: WireRoute): ClusterRoute {
-  return { ...route, state: routeStates.get(state) ?? "unknown", idleSinceMs: idleSinceMs || undefined };
+  return { ...route, state: routeStateFromWire(state), idleSinceMs: idleSinceMs || undefined };
 }
 
 const noRoute: WireRoute = {

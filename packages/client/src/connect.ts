@@ -83,7 +83,7 @@ export function connect(options: ConnectOptions = {}): SluiceClient {
           if (answer.ok) resolve({ taskId: answer.taskId, repeated: answer.repeated });
           else reject(answer.error);
         };
-        const giveUp = addPatiently({ submitter, system }, prepared, { until: () => until, settle });
+        const giveUp = addPatiently({ submitter, system, retryTimeoutMs }, prepared, { until: () => until, settle });
         const ignoreAbort =
           signal &&
           aborts.on(signal, () => {

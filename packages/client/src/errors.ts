@@ -116,8 +116,8 @@ export class WaitTimedOut extends TimedOut {
 }
 
 /**
- * The outcome of a submission is not known: it was sent, but no answer came before the time for retries ended. Submitting
- * again with this `taskId` and this `submissionToken` is safe.
+ * The outcome of a submission is not known: it was sent, but before the time for retries ended no answer came, or only such as
+ * do not say whether an earlier try was accepted. Submitting again with this `taskId` and this `submissionToken` is safe.
  */
 export class OutcomeUnknown extends Unavailable {
   readonly taskId: string;
@@ -126,6 +126,7 @@ export class OutcomeUnknown extends Unavailable {
     const advice = "it is safe to submit again with the same task id and token";
     super("unavailable", cause.reason, `no answer for task ${submission.taskId}: ${cause.message}; ${advice}`, {
       cause,
+      retryAfterMs: cause.retryAfterMs,
     });
     this.taskId = submission.taskId;
     this.submissionToken = submission.submissionToken;

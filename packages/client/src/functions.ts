@@ -98,7 +98,7 @@ export function createFunctionsClient(connection: Connection): FunctionsClient {
     }
   }
 
-  /** Sends only what differs: a change of nothing would still replace the warm instances. */
+  /** Sends new code only if it differs, and nothing at all where nothing does. */
   async function change(
     existing: FunctionInfo,
     { name, settings, codeZip }: FunctionDefinition,

@@ -43,6 +43,7 @@ export type {
   OperationsClient,
   Pause,
   PauseTarget,
+  Resumed,
   StartOptions,
   WatchOperationOptions,
 } from "./operations.ts";

@@ -18,10 +18,15 @@ test("a function, the account, a queue or a filter is paused once, listed, and r
 
   const pauses = await client.operations.pauses();
   expect(pauses.map(({ target }) => ({ ...target }))).toMatchObject(targets);
-  expect(pauses[0]).toMatchObject({ reason: "why", createdBy: "main" });
-  expect(await client.operations.resume({ function: "f" })).toBe(true);
-  expect(await client.operations.resume({ function: "f" })).toBe(false);
-  expect(await client.operations.resume({ pauseId: pauses[1]?.pauseId ?? "" })).toBe(true);
+  expect(pauses[0]).toMatchObject({ reason: "why", createdBy: "main", heldBy: "account" });
+  expect(pauses[1]).toMatchObject({ heldBy: "operators" });
+  const resumed = { resumed: true, stillHeld: undefined };
+  expect(await client.operations.resume({ function: "f" })).toEqual(resumed);
+  expect(await client.operations.resume({ function: "f" })).toEqual({ ...resumed, resumed: false });
+  server.place.stillHeld = server.place.pauses.get(pauses[1]?.pauseId ?? "");
+  expect(await client.operations.resume({ pauseId: pauses[1]?.pauseId ?? "" })).toEqual({
+    ...{ resumed: true, stillHeld: pauses[1] },
+  });
   expect(await client.operations.pauses()).toHaveLength(2);
   await expect(client.operations.pause({} as PauseTarget)).rejects.toBeInstanceOf(InvalidArgument);
 });

@@ -2,6 +2,7 @@
 import {
   type ActivePause,
   OperationState,
+  PauseHolder,
   OperationKind as WireKind,
   type Operation as WireOperation,
   type PauseTarget as WireTarget,
@@ -31,8 +32,18 @@ export interface Pause {
   readonly reason: string | undefined;
   /** The account that paused it. */
   readonly createdBy: string;
+  /** Who ends it: the account that is meant, and operators; or operators only. */
+  readonly heldBy: "account" | "operators" | "unknown";
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
+}
+
+/** What became of a pause. */
+export interface Resumed {
+  /** False: it did not hold. */
+  readonly resumed: boolean;
+  /** The other pause of the same target, which holds still: that of the operators, or of the account. */
+  readonly stillHeld: Pause | undefined;
 }
 
 /** An operation on many tasks. */
@@ -74,11 +85,14 @@ export interface WatchOperationOptions extends CallOptions {
 export interface OperationsClient {
   /**
    * Five seconds after the answer at the latest nothing of it is started; what runs goes on, and submissions are accepted. It
-   * holds until it is resumed. A target has one pause, however often it is paused.
+   * holds until it is resumed. A target has one pause of the account and one of the operators, however often it is paused.
    */
   pause(target: PauseTarget, options?: CallOptions & { readonly reason?: string }): Promise<Pause>;
-  /** What waited goes on at once. By target or by id; false: it was not paused. */
-  resume(paused: PauseTarget | { readonly pauseId: string }, options?: CallOptions): Promise<boolean>;
+  /**
+   * What waited goes on at once, unless another pause holds it. By target (that of the account; where an operator means another
+   * account, that of the operators) or by id. Throws `Forbidden` (`PAUSED_BY_OPERATORS`) where only operators may.
+   */
+  resume(paused: PauseTarget | { readonly pauseId: string }, options?: CallOptions): Promise<Resumed>;
   /** Those of the account, oldest first; operators see all of them. */
   pauses(options?: CallOptions): Promise<Pause[]>;
   /** Stops what has not ended, in the background; all filters must hold. */
@@ -91,7 +105,7 @@ export interface OperationsClient {
   list(options?: CallOptions): AsyncGenerator<Operation, void, undefined>;
   /** The operation now, and from time to time until it has ended. Throws `NotFound`. */
   watch(operationId: string, options?: WatchOperationOptions): AsyncGenerator<Operation, void, undefined>;
-  /** Ends it early; what it has done stays done. Throws `NotFound`. */
+  /** Ends it early; what it has done stays done. Throws `NotFound`, and `Forbidden` where an operator started it. */
   cancel(operationId: string, options?: CallOptions): Promise<Operation>;
 }
 
@@ -120,7 +134,8 @@ export function createOperationsClient(connection: Connection): OperationsClient
         "pauseId" in paused
           ? { pauseId: paused.pauseId, target: undefined }
           : { pauseId: "", target: targetToWire(paused) };
-      return (await repeat(connection, options, (context) => api.resume(request, context))).resumed;
+      const { resumed, stillHeld } = await repeat(connection, options, (context) => api.resume(request, context));
+      return { resumed, stillHeld: stillHeld && pauseFromWire(stillHeld) };
     },
     async pauses(options = {}) {
       const { pauses } = await repeat(connection, options, (context) => api.listPauses({}, context));
@@ -161,9 +176,15 @@ function targetToWire(target: PauseTarget): WireTarget {
   throw new InvalidArgument("invalid", "MISSING_TARGET", "name a function, the account, a queue, or a filter");
 }
 
-function pauseFromWire({ pauseId, target, reason, createdBy, createdAtMs }: ActivePause): Pause {
-  return { pauseId, target: targetFromWire(target), reason: reason || undefined, createdBy, createdAtMs };
+function pauseFromWire({ target, reason, heldBy, ...pause }: ActivePause): Pause {
+  const holder = holders.get(heldBy) ?? "unknown";
+  return { ...pause, target: targetFromWire(target), reason: reason || undefined, heldBy: holder };
 }
+
+const holders = new Map<number, Pause["heldBy"]>([
+  [PauseHolder.ACCOUNT, "account"],
+  [PauseHolder.OPERATORS, "operators"],
+]);
 
 function targetFromWire(wire: WireTarget | undefined): PauseTarget {
   const accountId = wire?.accountId || undefined;

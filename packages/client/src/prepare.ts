@@ -10,6 +10,15 @@ export interface Prepared {
   readonly wire: TaskSubmission;
   /** An upper bound of its size on the wire. */
   readonly bytes: number;
+  /** Its token was made here, for this submission: nobody else can have submitted it before. */
+  readonly isNew: boolean;
+  readonly tries: Tries;
+}
+
+/** What the submitter notes of a submission that may come to it again. */
+export interface Tries {
+  /** One was sent and never answered: the server may have accepted it, or be at work on it still. */
+  isUnanswered: boolean;
 }
 
 /** gRPC's limit of a message, less the frame around a single task. */
@@ -43,7 +52,7 @@ export function createPreparer(system: System): (submission: Submission) => Prep
       const message = `the task has ${bytes} bytes, at most ${submissionBytesMax} can be sent; pass a reference instead`;
       throw new Rejected("PAYLOAD_TOO_LARGE", message, { field: "payload" });
     }
-    return { wire, bytes };
+    return { wire, bytes, isNew: !submission.submissionToken, tries: { isUnanswered: false } };
   };
 
   function makeTaskId(submission: Submission): string {

@@ -17,6 +17,7 @@ import {
   Internal,
   isTransient,
   OutcomeUnknown,
+  Rejected,
   type SluiceError,
   TimedOut,
   toSluiceError,
@@ -66,6 +67,9 @@ interface Stream {
 /** Reason of the refusal when `pendingTasksMax` submissions wait. */
 export const tooManyPending = "TOO_MANY_PENDING";
 
+/** Reason of the refusal of one submission of which the server does not know whether an earlier try was accepted. */
+const notLookedUp = "SERVER_BUSY";
+
 /** A stream that fails so often in a row with a bug of the server is not tried again. */
 const internalFailuresMax = 5;
 
@@ -102,7 +106,7 @@ export class Submitter {
   add(prepared: Prepared, settle: Settle, { isDue = false }: { readonly isDue?: boolean } = {}): () => void {
     const refusal = this.#refusal() ?? (isDue ? undefined : this.#throttle.refusal(prepared.wire.function));
     const giveUpAt = this.#system.monotonic() + this.#options.retryTimeoutMs;
-    const entry: Entry = { wire: prepared.wire, bytes: prepared.bytes, settle, giveUpAt };
+    const entry: Entry = { ...prepared, settle, giveUpAt };
     this.#awaited += 1;
     if (refusal) {
       // Later, as every answer, so that a caller is never answered before it holds the way to give up.
@@ -206,7 +210,7 @@ export class Submitter {
     batch.entries.forEach((entry, index) => {
       const answer = answerFromWire(results[index]?.outcome);
       this.#throttle.answered(entry.wire.function, answer.ok ? undefined : answer.error);
-      this.#settle(entry, answer);
+      this.#settle(entry, asFarAsKnown(entry, answer));
     });
     this.#watchAnswers();
     if (this.#pending.length > this.#taken) this.#scheduleFlush();
@@ -217,6 +221,7 @@ export class Submitter {
     this.#stream?.abort.abort();
     this.#stream = undefined;
     const sent = [...this.#inFlight.values()].flatMap((batch) => batch.entries);
+    for (const { tries } of sent) tries.isUnanswered = true;
     const waiting = this.#pending.slice(this.#taken);
     this.#inFlight.clear();
     this.#watchAnswers();
@@ -279,6 +284,16 @@ export class Submitter {
   #checkDrained(): void {
     if (this.#awaited === 0) this.#drained?.();
   }
+}
+
+/**
+ * A refusal that passes does not say that nothing was submitted if the server has not looked for an earlier try of somebody
+ * else, or may be at work still on one of ours.
+ */
+function asFarAsKnown({ wire, isNew, tries }: Entry, answer: Answer): Answer {
+  if (answer.ok || !(answer.error instanceof Rejected) || answer.error.retryAfterMs === undefined) return answer;
+  const isKnown = !tries.isUnanswered && (isNew || answer.error.reason !== notLookedUp);
+  return isKnown ? answer : { ok: false, error: new OutcomeUnknown(wire, answer.error) };
 }
 
 /** A failure of the server that may be gone with the next try; a method that it does not have is not. */

@@ -128,7 +128,7 @@ function isSameState(a: Task, b: Task): boolean {
     a.dueAtMs === b.dueAtMs &&
     a.stopRequested === b.stopRequested &&
     a.progress === b.progress &&
-    a.events.length === b.events.length
+    a.events.at(-1)?.eventId === b.events.at(-1)?.eventId
   );
 }
 

@@ -72,7 +72,7 @@ export interface TaskError {
 
 /** One step of a task's life. */
 export interface TaskEvent {
-  /** Grows from 1. */
+  /** Grows from 1, by one as long as none is left out. */
   readonly eventId: number;
   /** The status reached, or `Dequeued`, which appears here only. */
   readonly status: string;
@@ -112,8 +112,10 @@ export interface Task {
   readonly agentId: string | undefined;
   readonly instanceId: string | undefined;
   readonly stopRequested: boolean;
-  /** Every step so far; empty in lists. */
+  /** The steps so far, but of more than 100 only the first 50 and the last 50; empty in lists. */
   readonly events: readonly TaskEvent[];
+  /** How many are left out between those. */
+  readonly eventsLeftOut: number;
   /** What the handler last reported, as JSON text. */
   readonly progress: string | undefined;
   /** As they were submitted. */
@@ -217,15 +219,35 @@ export interface FunctionSettings {
 export interface FunctionInfo {
   readonly name: string;
   readonly settings: FunctionSettings;
-  /** Grows with every change of code or settings. */
+  /** Grows when the code changes, or a setting that instances are started with; these are started anew then. */
   readonly revision: number;
   /** SHA-256 of the code's zip, in hexadecimal. */
   readonly codeSha256: string;
   readonly codeBytes: number;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; grows with every change. */
   readonly updatedAtMs: number;
+  /** Where its tasks wait. From `get` only, and not while the server has not heard of queues for long. */
+  readonly queue?: FunctionQueue;
+}
+
+/** How far a queue of a function's own is; `unknown`: as only a later version knows. */
+export type RouteState = "opening" | "open" | "folding" | "unknown";
+
+/** Whether a function has a queue of its own; else its tasks are in the queues that its account shares with others. */
+export interface FunctionQueue {
+  /** Undefined: it has none of its own. */
+  readonly name: string | undefined;
+  /** Only an open one is used. */
+  readonly state: RouteState | undefined;
+  /** Why it has one: `asked`, `latency`, `hot` or `command`. */
+  readonly reason: string | undefined;
+  /**
+   * Why the one that it asks for (`dedicatedQueue`, `latencySensitive`) is not used: `ACCOUNT_LIMITED`, `TOO_MANY_OF_ACCOUNT`,
+   * `TOO_MANY_ASK`, `TOO_MANY_ROUTES`, `NOT_ASKED_YET`, `NOT_OPEN_YET`; later servers may have others.
+   */
+  readonly withheld: string | undefined;
 }
 
 /** The bytes of a payload or result as text. Throws `TypeError` if they are not UTF-8. */

@@ -5,12 +5,22 @@ import {
   type TaskLogChunk,
   type TaskSelector,
   Priority as WirePriority,
+  RouteState as WireRouteState,
   type FunctionSettings as WireSettings,
   TaskStatus as WireStatus,
   type Task as WireTask,
 } from "@sluice/protocol";
 import { InvalidArgument, Rejected } from "./errors.ts";
-import type { FunctionInfo, FunctionSettings, LogChunk, Priority, Task, TaskSelection, TaskStatus } from "./types.ts";
+import type {
+  FunctionInfo,
+  FunctionSettings,
+  LogChunk,
+  Priority,
+  RouteState,
+  Task,
+  TaskSelection,
+  TaskStatus,
+} from "./types.ts";
 
 const statusToWire = {
   Enqueued: WireStatus.ENQUEUED,
@@ -107,6 +117,7 @@ export function taskFromWire(task: WireTask): Task {
     instanceId: task.instanceId || undefined,
     stopRequested: task.stopRequested,
     events: task.events,
+    eventsLeftOut: task.eventsLeftOut,
     progress: task.progress || undefined,
     tags: task.tags,
   };
@@ -130,9 +141,25 @@ export function settingsToWire({ environment, initializer, preStop, ...plain }: 
   };
 }
 
+const routeStates = new Map<number, RouteState>([
+  [WireRouteState.OPENING, "opening"],
+  [WireRouteState.OPEN, "open"],
+  [WireRouteState.FOLDING, "folding"],
+]);
+
+export function routeStateFromWire(state: number): RouteState {
+  return routeStates.get(state) ?? "unknown";
+}
+
 export function functionFromWire(message: FunctionMessage): FunctionInfo {
-  const { settings, ...rest } = message;
-  return { ...rest, settings: settings ? settingsFromWire(settings) : {} };
+  const { settings, queue, ...rest } = message;
+  const known = queue && {
+    name: queue.name || undefined,
+    state: queue.name === "" ? undefined : routeStateFromWire(queue.state),
+    reason: queue.reason || undefined,
+    withheld: queue.withheld || undefined,
+  };
+  return { ...rest, settings: settings ? settingsFromWire(settings) : {}, ...(known && { queue: known }) };
 }
 
 function settingsFromWire({ environment, ...plain }: WireSettings): FunctionSettings {

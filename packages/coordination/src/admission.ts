@@ -15,9 +15,9 @@ export interface Admission {
 }
 
 export interface QueueLoad {
-  /** Tasks that wait for their turn, as far as the owners look ahead. */
+  /** Tasks that wait for their turn: in the memory of owners, and parked because that was full. */
   readonly waiting: number;
-  /** Age of the oldest of them. */
+  /** Age of the oldest of those in memory. */
   readonly ageMs: number;
   readonly drainPerSecond: number;
   /** When whoever is refused here should come back; 0: the queue is not throttled. */

@@ -60,7 +60,7 @@ export function createRouteFollower(options: FollowerOptions): RouteFollower {
 
   return {
     dedicatedQueueOf: (flow) => (routes.length === 0 ? undefined : openQueueOf(byFlow.get(flowKey(flow)))),
-    routeOf: (flow) => byFlow.get(flowKey(flow)),
+    routeOf: (flow) => (routes.length === 0 ? undefined : byFlow.get(flowKey(flow))),
     get routes() {
       return routes;
     },
@@ -69,7 +69,7 @@ export function createRouteFollower(options: FollowerOptions): RouteFollower {
       if (knownSince === undefined) return 0;
       return clock.monotonic() - (changedAt.get(flowKey(flow)) ?? knownSince);
     },
-    hasChanged: (flow) => changedAt.has(flowKey(flow)),
+    hasChanged: (flow) => changedAt.size > 0 && changedAt.has(flowKey(flow)),
     watch(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -61,6 +61,7 @@ export * from "./loads.ts";
 export * from "./members.ts";
 export * from "./membership.ts";
 export * from "./reshape.ts";
+export * from "./route-limits.ts";
 export * from "./routes.ts";
 export * from "./slots.ts";
 export * from "./wishes.ts";

@@ -21,7 +21,7 @@ test("what members say of their partitions is read by everybody, and goes with t
     memberId: "s1",
     partitions: [
       { queue: "q0", prefix: "", ...load },
-      { queue: "q1", prefix: "0110", ...load },
+      { queue: "q1", prefix: "0110", ...load, parked: 900 },
     ],
     isCut: false,
   };
@@ -55,6 +55,7 @@ test("the longest report is small", async () => {
     waiting: 1_000_000,
     backlogAgeMs: 86_400_000,
     dispatchedPerSecond: 20_000,
+    parked: 1_000_000,
   });
   const partitions = Array.from({ length: reportedPartitionsMax }, (_, index) => busy(index));
   await writeLoads(coordinator, { memberId: "s1", partitions, isCut: true }, lease);

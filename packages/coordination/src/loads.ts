@@ -13,11 +13,16 @@ import type { Coordinator, Entry, Lease } from "./index.ts";
 import { loadsKey, loadsPrefix } from "./keys.ts";
 
 export interface PartitionLoad extends Partition {
-  /** Task numbers in the owner's memory that wait for their turn; what lies beyond its look-ahead is not counted. */
+  /**
+   * Tasks that wait for their turn: in the owner's memory, and parked in the store because that was full. What a flow that is alone
+   * has left in the queue is not counted.
+   */
   readonly waiting: number;
-  /** Age of the oldest of them; 0: none waits. */
+  /** Age of the oldest of those in memory; 0: none waits there. */
   readonly backlogAgeMs: number;
   readonly dispatchedPerSecond: number;
+  /** Those that are parked. Absent: none, or its owner has an older release, which does not count them. */
+  readonly parked?: number;
 }
 
 export interface LoadReport {
@@ -60,11 +65,12 @@ export async function writeLoads(
   { memberId, partitions, isCut, flows = [], busy }: LoadReport,
   lease: Lease,
 ): Promise<void> {
-  const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, ...partition }) => [
+  const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, parked, ...partition }) => [
     partitionKey(partition),
     waiting,
     backlogAgeMs,
     dispatchedPerSecond,
+    ...(parked ? [parked] : []),
   ]);
   const hottest = flows.map(({ waiting, dispatchedPerSecond, asksFor, ...flow }) => [
     flowKey(flow),
@@ -87,9 +93,9 @@ function parseLoads({ key, value }: Entry): LoadReport | undefined {
   const partitions = parsed.loads.flatMap((item: unknown): PartitionLoad[] => {
     const [name, ...numbers]: unknown[] = Array.isArray(item) ? item : [];
     if (typeof name !== "string" || !/^.+\/(?:-|[01]{1,5})$/.test(name)) return [];
-    const [waiting, backlogAgeMs, dispatchedPerSecond] = numbers.map(countIn);
+    const [waiting, backlogAgeMs, dispatchedPerSecond, parked] = numbers.map(countIn);
     if (waiting === undefined || backlogAgeMs === undefined || dispatchedPerSecond === undefined) return [];
-    return [{ ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond }];
+    return [{ ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond, ...(parked && { parked }) }];
   });
   const flows = Array.isArray(parsed.flows) ? parsed.flows.slice(0, reportedFlowsMax).flatMap(flowIn) : [];
   const memberId = key.slice(loadsPrefix.length);

@@ -5,6 +5,8 @@ import type { Epoch, EpochMs, Flow, HealthSignal, Lane, OwnedPartition, Partitio
 export * from "./arrivals.ts";
 export * from "./topics.ts";
 
+/** A block that is not renewed for so long is delivered again, by default; in ms. */
+export const ackWaitDefaultMs = 30_000;
 /** At most this many numbers travel in one block. */
 export const blockSizeMax = 256;
 

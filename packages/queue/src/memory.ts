@@ -12,7 +12,7 @@ import {
   partitionKey,
 } from "@sluice/core";
 import { Backlog } from "./backlog.ts";
-import { type Block, blockSizeMax, type Consumer, type TaskQueue } from "./index.ts";
+import { ackWaitDefaultMs, type Block, blockSizeMax, type Consumer, type TaskQueue } from "./index.ts";
 import { MemoryConsumer } from "./memory-consumer.ts";
 
 export { createMemorySignals } from "./memory-signals.ts";
@@ -40,7 +40,7 @@ class MemoryQueue implements TaskQueue {
   readonly #listeners = new Set<(block: Block) => void>();
   #isClosed = false;
 
-  constructor({ clock, ackWaitMs = 30_000, blocksMax = 1_000_000 }: MemoryQueueOptions) {
+  constructor({ clock, ackWaitMs = ackWaitDefaultMs, blocksMax = 1_000_000 }: MemoryQueueOptions) {
     assert(ackWaitMs > 0, "a block that is never invisible would be delivered for ever");
     this.#clock = clock;
     this.#ackWaitMs = ackWaitMs;

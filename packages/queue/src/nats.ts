@@ -3,7 +3,7 @@
 import { type Clock, createHealthSignal, type HealthSignal, type Random, runAll, type TlsFiles } from "@sluice/core";
 import type { Logger } from "@sluice/runtime";
 import type { Registry } from "prom-client";
-import type { Signals, TaskQueue } from "./index.ts";
+import { ackWaitDefaultMs, type Signals, type TaskQueue } from "./index.ts";
 import { Connection } from "./nats/connection.ts";
 import { natsMetrics } from "./nats/metrics.ts";
 import { Publisher } from "./nats/publisher.ts";
@@ -44,7 +44,7 @@ export interface Nats extends AsyncDisposable {
  * `QUEUE_UNAVAILABLE`, pulls wait, and hints are lost.
  */
 export function openNats(options: NatsOptions): Nats {
-  const { clock, random, log, registry, replicas = 1, ackWaitMs = 30_000 } = options;
+  const { clock, random, log, registry, replicas = 1, ackWaitMs = ackWaitDefaultMs } = options;
   const { blocksMax = 1_000_000, bytesMax = 2 ** 30 } = options;
   const metrics = natsMetrics(registry);
   const health = createHealthSignal();

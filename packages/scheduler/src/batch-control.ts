@@ -8,11 +8,11 @@ import { type Clock, type Flow, flowKey, type Loop } from "@sluice/core";
 import { controlTopic, type Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
 import {
+  type ControlRecords,
   type Heeded,
   type OpenOperation,
   type PauseRecord,
   pausedUntil,
-  type Store,
   type TaskRow,
   type TaskSelection,
 } from "@sluice/store";
@@ -39,14 +39,14 @@ export interface BatchControl {
 export interface BatchControlDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly store: Pick<Store, "control">;
+  readonly store: { readonly control: Pick<ControlRecords, "heed"> };
   readonly signals: Signals;
 }
 
 const askEveryMs = 1_000;
 /** Less than the five seconds that are promised, for what is on its way to an agent. */
 const usableMs = 4_000;
-/** An answer that never comes must not be the last. */
+/** An answer that never comes must not be the last. Nothing else is waited for here: it would be counted, too. */
 const pendingMax = 3;
 
 export function createBatchControl({ clock, log, store, signals }: BatchControlDeps): BatchControl {
@@ -71,7 +71,6 @@ export function createBatchControl({ clock, log, store, signals }: BatchControlD
         taken = nth;
         take(heeded, at);
       }
-      await finish(heeded);
     } catch (cause) {
       log.warn("cannot read what is paused", { cause: String(cause) });
     } finally {
@@ -85,17 +84,6 @@ export function createBatchControl({ clock, log, store, signals }: BatchControlD
     askedAt = at;
     version += 1;
     if (known.fingerprint !== before) for (const listener of listeners) listener();
-  }
-
-  /** Any scheduler may; who is too late changes nothing. */
-  async function finish({ operations }: Heeded): Promise<void> {
-    for (const { operation, openLanes } of operations) {
-      if (openLanes.length > 0) continue;
-      const isFinished = await store.control.finish(operation);
-      log.info(isFinished ? "finished an operation" : "tasks of an operation are left in lanes that were done", {
-        operationId: operation.operationId,
-      });
-    }
   }
 
   return {

@@ -11,6 +11,11 @@ export function schedulerMetrics(registry: Registry) {
   return {
     partitions: new Gauge({ name: "sluice_scheduler_partitions", help: "Partitions owned now.", registers }),
     waiting: new Gauge({ name: "sluice_scheduler_tasks_in_memory", help: "Task numbers in memory now.", registers }),
+    parked: new Gauge({
+      name: "sluice_scheduler_parked_overflow_tasks",
+      help: "Tasks of its partitions that are parked in the store because memory was full: counted at times, and kept up in between.",
+      registers,
+    }),
     busyShare: new Gauge({
       name: "sluice_scheduler_busy_ratio",
       help: "Share of the time in which its thread is at work, smoothed, as the load-balancer goes by it; 0: not known.",
@@ -28,6 +33,10 @@ export function schedulerMetrics(registry: Registry) {
     refusedWrites: counter(
       "refused_writes_total",
       "Writes whose guard did not hold: somebody settled the task already.",
+    ),
+    staleWrites: counter(
+      "stale_writes_total",
+      "Writes about single tasks that the store refused because their owner had been replaced; bulk work that it refused shows as a step-down only.",
     ),
     overflown: counter(
       "overflowed_tasks_total",

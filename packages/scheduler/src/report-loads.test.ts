@@ -9,6 +9,7 @@ interface FakePartition {
   readonly owner: { readonly queue: string; readonly prefix: string; readonly epoch: number };
   dispatched: number;
   waiting: number;
+  parked: number;
   ageMs: number;
 }
 
@@ -26,6 +27,12 @@ test("what waits is told within two seconds, and what does nothing is left out",
   await world.clock.advance(2_000);
   const load = { queue: "q0", prefix: "", waiting: 500, backlogAgeMs: 700, dispatchedPerSecond: 0 };
   expect((await world.report())?.partitions).toEqual([load]);
+});
+
+test("what is parked is told beside what waits, of which it is a part", async () => {
+  await using world = startWorld([aPartition("q0", { waiting: 60_000, parked: 50_000, ageMs: 700 })]);
+  await world.clock.advance(2_500);
+  expect((await world.report())?.partitions).toMatchObject([{ waiting: 60_000, parked: 50_000 }]);
 });
 
 test("the rate follows what is dispatched, and falls to nothing when it ends", async () => {
@@ -96,7 +103,7 @@ test("under a new lease it says everything again", async () => {
 });
 
 function aPartition(queue: string, parts: Partial<FakePartition> = {}): FakePartition {
-  return { owner: { queue, prefix: "", epoch: 1 }, dispatched: 0, waiting: 0, ageMs: 0, ...parts };
+  return { owner: { queue, prefix: "", epoch: 1 }, dispatched: 0, waiting: 0, parked: 0, ageMs: 0, ...parts };
 }
 
 function startWorld(partitions: readonly FakePartition[]) {
@@ -109,7 +116,7 @@ function startWorld(partitions: readonly FakePartition[]) {
     get dispatched() {
       return partition.dispatched;
     },
-    backlog: () => ({ waiting: partition.waiting, ageMs: partition.ageMs }),
+    backlog: () => ({ waiting: partition.waiting, parked: partition.parked, ageMs: partition.ageMs }),
   }));
   const state: { busy: number | undefined } = { busy: undefined };
   const report = reportLoadsLoop({

@@ -84,9 +84,10 @@ function createMeter(clock: Clock) {
         const perSecondNow = seconds > 0 ? (dispatched - known.dispatched) / seconds : 0;
         const perSecond = known.perSecond * (1 - newShare) + perSecondNow * newShare;
         after.set(key, { dispatched, perSecond });
-        const { waiting, ageMs } = partition.backlog();
+        const { waiting, parked, ageMs } = partition.backlog();
         const { queue, prefix } = owner;
-        return { queue, prefix, waiting, backlogAgeMs: ageMs, dispatchedPerSecond: Math.round(perSecond * 10) / 10 };
+        const dispatchedPerSecond = Math.round(perSecond * 10) / 10;
+        return { queue, prefix, waiting, backlogAgeMs: ageMs, dispatchedPerSecond, ...(parked > 0 && { parked }) };
       });
       before = after;
       return loads;

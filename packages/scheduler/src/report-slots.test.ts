@@ -20,6 +20,43 @@ test("a burst is believed soon and its end late, and both in the end", () => {
   expect(after(60, 0)).toBe(0);
 });
 
+test("a small change is told when it has lasted 10 s, and jitter is not", async () => {
+  const clock = new FakeClock();
+  await using coordinator = createMemoryCoordinator({ clock });
+  const membership = createMembership({ coordinator, clock, id: "s1", info: "{}", profile: fastLeaseProfile });
+  let wanted = 100;
+  const loop = reportSlotsLoop({
+    ...{ clock, coordinator, membership, log: silentLogger, metrics: schedulerMetrics(new Registry()) },
+    demands: () => [{ running: 100, wanted }],
+    isLeading: () => true,
+    links: () => [],
+  });
+  const stop = new AbortController();
+  const running = Promise.all([membership.run(stop.signal), loop(stop.signal)]);
+  const said = async () => (await readSlots(coordinator))[0]?.wanted;
+  await clock.advance(60_000);
+  expect(await said()).toBe(100);
+
+  const heard = new Set<number | undefined>();
+  for (let round = 0; round < 30; round++) {
+    wanted = round % 2 === 0 ? 101 : 100;
+    await clock.advance(2_000);
+    heard.add(await said());
+  }
+  expect([...heard]).toEqual([100]);
+
+  wanted = 109;
+  await clock.advance(8_000);
+  expect(await said()).toBe(100);
+  await clock.advance(12_000);
+  expect(await said()).toBe(109);
+  wanted = 108;
+  await clock.advance(40_000);
+  expect(await said()).toBe(108);
+  stop.abort();
+  await running;
+});
+
 test("what its partitions want is told in etcd, again when it has changed, and as a metric; the leader says what there is", async () => {
   const clock = new FakeClock();
   await using coordinator = createMemoryCoordinator({ clock });
@@ -35,10 +72,11 @@ test("what its partitions want is told in etcd, again when it has changed, and a
     demands: () => demands,
     isLeading: () => leads,
     links: () => [
-      { slots: 64, slotsUsed: 10, draining: false, isOpen: true },
-      { slots: 64, slotsUsed: 70, draining: false, isOpen: true },
-      { slots: 64, slotsUsed: 0, draining: true, isOpen: true },
-      { slots: 64, slotsUsed: 0, draining: false, isOpen: false },
+      { slots: 64, slotsUsed: 10, draining: false, fenced: false, isOpen: true },
+      { slots: 64, slotsUsed: 70, draining: false, fenced: false, isOpen: true },
+      { slots: 64, slotsUsed: 0, draining: true, fenced: false, isOpen: true },
+      { slots: 64, slotsUsed: 0, draining: false, fenced: true, isOpen: true },
+      { slots: 64, slotsUsed: 0, draining: false, fenced: false, isOpen: false },
     ],
   });
   const stop = new AbortController();

@@ -17,7 +17,7 @@ export interface ReportSlotsDeps {
   /** Of each partition that is owned now. */
   readonly demands: () => readonly Demand[];
   readonly isLeading: () => boolean;
-  readonly links: () => readonly Pick<AgentLink, "slots" | "slotsUsed" | "draining" | "isOpen">[];
+  readonly links: () => readonly Pick<AgentLink, "slots" | "slotsUsed" | "draining" | "fenced" | "isOpen">[];
 }
 
 const everyMs = 2_000;
@@ -25,12 +25,22 @@ const everyMs = 2_000;
 const riseShare = 0.5;
 /** and its end late, half of it in 13 s: hosts take long to start. */
 const fallShare = 0.1;
+/** A small change that lasts is a host more or less; one that does not is jitter, and not worth a write. */
+const lastsMs = 10_000;
+
+interface Said {
+  readonly wanted: number;
+  readonly running: number;
+  readonly leaseId: string;
+}
 
 export function reportSlotsLoop(deps: ReportSlotsDeps): Loop {
   const { clock, log, metrics, coordinator, membership } = deps;
   return async (signal) => {
     let smoothed = 0;
-    let said: { readonly wanted: number; readonly running: number; readonly leaseId: string } | undefined;
+    let said: Said | undefined;
+    /** Since when something else is wanted than was said, monotonic. */
+    let otherSince: number | undefined;
     while (!signal.aborted) {
       const demands = deps.demands();
       smoothed = smooth(
@@ -42,15 +52,19 @@ export function reportSlotsLoop(deps: ReportSlotsDeps): Loop {
       metrics.slotsWanted.set(wanted);
       tellWhatThereIs(deps);
       const { lease } = membership;
+      const now = clock.monotonic();
+      otherSince = wanted === said?.wanted ? undefined : (otherSince ?? now);
       const isNew =
         said === undefined ||
         said.leaseId !== lease?.id ||
-        isOther(wanted, said.wanted) ||
+        isFarFrom(wanted, said.wanted) ||
+        (otherSince !== undefined && now - otherSince >= lastsMs) ||
         (running === 0) !== (said.running === 0);
       if (lease !== undefined && membership.isTrusted() && isNew) {
         try {
           await writeSlots(coordinator, { memberId: membership.id, wanted, running }, lease);
           said = { wanted, running, leaseId: lease.id };
+          otherSince = undefined;
         } catch (cause) {
           if (!(cause instanceof AppError)) throw cause;
           said = undefined;
@@ -70,12 +84,12 @@ export function smooth(before: number, now: number): number {
 }
 
 function tellWhatThereIs({ metrics, isLeading, links }: ReportSlotsDeps): void {
-  const open = isLeading() ? links().filter((link) => link.isOpen && !link.draining) : [];
+  const open = isLeading() ? links().filter((link) => link.isOpen && !link.draining && !link.fenced) : [];
   metrics.slotsTotal.set(open.reduce((sum, { slots }) => sum + slots, 0));
   metrics.slotsFree.set(open.reduce((sum, { slots, slotsUsed }) => sum + Math.max(0, slots - slotsUsed), 0));
 }
 
-/** Changes of less than a tenth are not worth a write, except to and from 0. */
-function isOther(now: number, before: number): boolean {
+/** By more than a tenth, or to or from 0: that is told at once. */
+function isFarFrom(now: number, before: number): boolean {
   return Math.abs(now - before) > before * 0.1 || (now === 0) !== (before === 0);
 }

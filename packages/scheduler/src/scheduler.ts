@@ -1,14 +1,6 @@
 // Wires the loops of a scheduler.
-import {
-  type Coordinator,
-  createMembership,
-  createRouteFollower,
-  type FlowRoute,
-  type RouteFollower,
-  routesByFlow,
-  withDeadlines,
-} from "@sluice/coordination";
-import { type Clock, flowKey, partitionKey, type Random, runAll } from "@sluice/core";
+import { type Coordinator, createMembership, createRouteFollower, withDeadlines } from "@sluice/coordination";
+import { type Clock, partitionKey, type Random, runAll } from "@sluice/core";
 import { createLoadBalancer, type LoadBalancerConfig } from "@sluice/load-balancer";
 import type { Signals, TaskQueue } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
@@ -21,11 +13,12 @@ import { createShards } from "./agents/shards.ts";
 import { createBatchControl } from "./batch-control.ts";
 import { createBusyMeter } from "./busy-meter.ts";
 import type { SchedulerConfig } from "./config.ts";
+import { finishOperationsLoop } from "./finish-operations.ts";
 import { createFlowMeter } from "./flow-meter.ts";
 import { createAccountCache, createFunctionCache, createReservedCache } from "./functions.ts";
+import { knownRoutes } from "./known-routes.ts";
 import { schedulerMetrics } from "./metrics.ts";
 import { createOwnPartitions } from "./own-partitions.ts";
-import type { KnownRoutes } from "./partition/context.ts";
 import { createLookAhead } from "./partition/look-ahead.ts";
 import type { Partition } from "./partition/partition.ts";
 import { purgeUnownedLoop } from "./purge-unowned.ts";
@@ -207,6 +200,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
           isLeading: () => balancer.isLeading,
           links: () => agents.links,
         }),
+        finishOperationsLoop({
+          ...{ clock, log, store, signals, batchControl },
+          isLeading: () => balancer.isLeading,
+        }),
         purgeUnownedLoop({
           ...{ config, clock: storeClock.clock, log, coordinator, store },
           isLeading: () => balancer.isLeading,
@@ -230,23 +227,4 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
 function* waitingFlows(partitions: readonly Partition[]) {
   for (const partition of partitions) yield* partition.flows();
-}
-
-function knownRoutes(follower: RouteFollower): KnownRoutes {
-  let routes: readonly FlowRoute[] = [];
-  let byFlow: ReadonlyMap<string, FlowRoute> = new Map();
-  return {
-    of(flow) {
-      if (follower.routes !== routes) {
-        routes = follower.routes;
-        byFlow = routesByFlow(routes);
-      }
-      const route = routes.length === 0 ? undefined : byFlow.get(flowKey(flow));
-      // One that is gone, or opens again, was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
-      const isRouted = route === undefined || route.state === "opening" ? follower.hasChanged(flow) : true;
-      if (!isRouted) return undefined;
-      return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
-    },
-    ageMs: () => follower.ageMs(),
-  };
 }

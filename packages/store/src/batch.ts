@@ -72,7 +72,7 @@ export interface OperationProgress extends OperationRecord {
 /** An operation that is neither finished nor cancelled. */
 export interface OpenOperation {
   readonly operation: OperationRecord;
-  /** Where something is left to do, by queue; nothing: it can be finished. */
+  /** Where something is left to do, by queue; nothing: `reopen` tells whether it can be finished. */
   readonly openLanes: readonly { readonly queue: string; readonly lanes: readonly Lane[] }[];
 }
 
@@ -110,10 +110,24 @@ export interface ControlRecords {
   cancel(operationId: string): Promise<OperationProgress | undefined>;
   heed(): Promise<Heeded>;
   /**
-   * Finishes an operation none of whose lanes is open, unless tasks of it are left, for example because they were moved to a lane
-   * that was done already: those lanes are open again then. True: it is finished.
+   * Looks at the account's (or function's) next `limit` tasks that may be left, oldest first, whether they are or not, and opens
+   * the lanes again in which one is: it was moved there, for example, after the lane was done. Nothing is left of an operation
+   * once its pages from the first to the last have found nothing.
+   */
+  reopen(operation: OperationRecord, options: { after: LeftPage["last"]; limit: number }): Promise<LeftPage>;
+  /**
+   * Finishes an operation of which `reopen` has found nothing left, unless a lane of it is open, or tasks are marked for it:
+   * their lanes are open again then. True: it is finished.
    */
   finish(operation: OperationRecord): Promise<boolean>;
+}
+
+/** Some tasks that an operation may have left over. */
+export interface LeftPage {
+  /** Lanes in which one of them is left. */
+  readonly left: number;
+  /** Continue behind it; undefined: this was the last. */
+  readonly last: { readonly enqueuedAt: EpochMs; readonly seq: Seq } | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------- for owners

@@ -3,6 +3,7 @@ import type { OwnedPartition, Seq } from "@sluice/core";
 import { priorities } from "@sluice/core";
 import { type BatchRecords, endedPauses, type OperationRecord, pausedUntil } from "./batch.ts";
 import { assertBatch } from "./bounds.ts";
+import { addEvents } from "./events.ts";
 import { fenceParameters, inLanes, type Owned, ownedRows, withOwned, writeFence } from "./fence.ts";
 import type { Announcement, Stale } from "./index.ts";
 import { matching } from "./matching.ts";
@@ -28,6 +29,14 @@ progress as (
 )`;
 }
 
+/** `$7` is the time, `$8` the operation's id. */
+function eventOfOperation(status: "Stopped" | "Stopping"): string {
+  return `jsonb_build_array(jsonb_build_object(
+      'status', '${status}', 'at', ${nowSql("$7")}, 'attempt', t.attempt,
+      'detail', jsonb_build_object('operation', $8::text)
+    ))`;
+}
+
 const seqsOf = (source: string) =>
   `select exists (select from allowed) as owned, coalesce(array_agg(s.seq), '{}'::int8[]) as seqs from ${source} s`;
 
@@ -40,10 +49,7 @@ stopped as (
   update tasks t set
     status = ${statusCodes.Stopped}, ended_at = ${nowSql("$7")}, stop_requested = true, due_at = null, park_reason = null,
     result = ''::bytea, error = null, started_at = null, agent_id = null, instance_id = null,
-    events = coalesce(t.events, '[]'::jsonb) || jsonb_build_array(jsonb_build_object(
-      'status', 'Stopped', 'at', ${nowSql("$7")}, 'attempt', t.attempt,
-      'detail', jsonb_build_object('operation', $8::text)
-    ))
+    ${addEvents("t", { events: eventOfOperation("Stopped"), count: "1" })}
   from given w
   where exists (select from allowed) and t.seq = w.seq and ${inLanes("t")} and coalesce(t.ended_at, 0) = 0
   returning t.seq, t.lane
@@ -77,11 +83,7 @@ with ${writeFence}, ${given},
 marked as (
   update tasks t set
     stop_requested = true, operation = $5::int8,
-    events = case when t.stop_requested then t.events else
-      coalesce(t.events, '[]'::jsonb) || jsonb_build_array(jsonb_build_object(
-        'status', 'Stopping', 'at', ${nowSql("$7")}, 'attempt', t.attempt,
-        'detail', jsonb_build_object('operation', $8::text)
-      )) end
+    ${addEvents("t", { events: eventOfOperation("Stopping"), count: "1", unless: "t.stop_requested" })}
   from given w
   where exists (select from allowed) and t.seq = w.seq and ${inLanes("t")} and coalesce(t.ended_at, 0) = 0
     and coalesce(t.operation, 0) <> $5::int8 and coalesce(t.operation, 0) <> all ($9::int8[])

@@ -13,8 +13,7 @@ import {
   pausesMax,
 } from "./batch.ts";
 import type { TaskSelection } from "./index.ts";
-import { leftLanes } from "./matching.ts";
-import { int2Array, textArray } from "./parameters.ts";
+import { finish, reopen } from "./left-over.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
 
@@ -169,23 +168,6 @@ left join lateral (
 ) as l on true`,
 );
 
-const reopenStatement = statement(
-  "reopen_lanes",
-  `
-insert into operation_lanes (operation_number, queue, lane)
-select $1::int8, l.queue, l.lane from unnest($2::text[], $3::int2[]) as l (queue, lane)
-on conflict (operation_number, queue, lane) do update set finished_at = null`,
-);
-
-const finishStatement = statement(
-  "finish_operation",
-  `
-update operations set finished_at = ${nowSql("$2")}
-where operation_number = $1::int8 and coalesce(cancelled_at, 0) = 0 and coalesce(finished_at, 0) = 0
-  and not exists (select from operation_lanes l where l.operation_number = $1::int8 and l.finished_at is null)
-returning 1::int4 as finished`,
-);
-
 interface PauseColumns {
   readonly pause_id: string;
   readonly pause_number: number;
@@ -273,15 +255,8 @@ export function controlRecords(database: Database): ControlRecords {
       const operations = await sql.query<OpenColumns>(openOperationsStatement);
       return { pauses: pauses.map(toPause), operations: toOpenOperations(operations) };
     },
-    async finish(record) {
-      const left = await leftLanes(database, record);
-      if (left.length === 0) {
-        return (await sql.query(finishStatement, [record.number, database.now()])).length === 1;
-      }
-      const lanes = [textArray(left.map(({ queue }) => queue)), int2Array(left.map(({ lane }) => lane))];
-      await sql.query(reopenStatement, [record.number, ...lanes]);
-      return false;
-    },
+    reopen: (record, options) => reopen(database, record, options),
+    finish: (record) => finish(database, record),
   };
 }
 

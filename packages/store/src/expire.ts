@@ -2,6 +2,7 @@
 // by number, thousands at a time.
 import type { OwnedPartition, Seq } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
+import { addEvents } from "./events.ts";
 import { fenceParameters, inLanes, type Owned, ownedRows, readFence, withOwned, writeFence } from "./fence.ts";
 import { type EndedRow, type Expired, expiredError, type LaneRecords, type Stale } from "./index.ts";
 import { int8Array } from "./parameters.ts";
@@ -45,6 +46,11 @@ select exists (select from allowed) as owned,
 from page`,
 );
 
+const expiredEvent = `jsonb_build_array(jsonb_build_object(
+      'status', 'Expired', 'at', ${nowSql("$7")}, 'attempt', t.attempt,
+      'detail', jsonb_build_object('type', '${expiredError.type}', 'message', '${expiredError.message}')
+    ))`;
+
 /**
  * Index: tasks_seq. Guards in `coalesce` for the reason given at `writeStatement`. One that is marked to be stopped is
  * stopped; one that has started may run on.
@@ -63,10 +69,7 @@ expired as (
     agent_id = null,
     instance_id = null,
     error = '${JSON.stringify(expiredError)}'::jsonb,
-    events = coalesce(t.events, '[]'::jsonb) || jsonb_build_array(jsonb_build_object(
-      'status', 'Expired', 'at', ${nowSql("$7")}, 'attempt', t.attempt,
-      'detail', jsonb_build_object('type', '${expiredError.type}', 'message', '${expiredError.message}')
-    ))
+    ${addEvents("t", { events: expiredEvent, count: "1" })}
   from (select seq from unnest($5::int8[]) with ordinality as w (seq, n) order by n) as w
   where exists (select from allowed)
     and t.seq = w.seq and ${inLanes("t")} and coalesce(t.ended_at, 0) = 0 and t.status in (${statusCodes.Enqueued}, ${statusCodes.Retrying})

@@ -9,6 +9,7 @@ import {
   type FunctionRecord,
   type FunctionRecords,
   type FunctionSettings,
+  isOfInstances,
   type Reservation,
   reservationsMax,
 } from "./index.ts";
@@ -36,6 +37,12 @@ on conflict (account_id, function_name) do nothing
 returning ${columns}`,
 );
 
+/** The part of settings (jsonb) that instances depend on. */
+function ofInstances(settings: string): string {
+  const others = Object.entries(isOfInstances).flatMap(([name, isTheirs]) => (isTheirs ? [] : [`'${name}'`]));
+  return `(${settings}) - array[${others.join(", ")}]`;
+}
+
 /** `before` locks the row: two updates follow each other, and the package of the first one is found by the second. */
 const updateStatement = statement(
   "update_function",
@@ -46,10 +53,13 @@ with before as (
 )
 update functions f set
   settings = f.settings || $3::jsonb,
-  revision = nextval('function_revisions'),
+  revision = case
+    when coalesce($4::text, f.code_sha256) = f.code_sha256
+      and ${ofInstances("f.settings || $3::jsonb")} = ${ofInstances("f.settings")}
+    then f.revision else nextval('function_revisions') end,
   code_sha256 = coalesce($4::text, f.code_sha256),
   code_bytes = coalesce($5::int4, f.code_bytes),
-  updated_at = ${nowSql("$6")},
+  updated_at = greatest(${nowSql("$6")}, f.updated_at + 1),
   limits_changed_at = ${limitsChangedAt("f", "$3", nowSql("$6"))}
 from before b
 where f.account_id = b.account_id and f.function_name = b.function_name

@@ -24,6 +24,7 @@ import type { BatchRecords, ControlRecords } from "./batch.ts";
 import type { AccountRecords, AgentRecords, FunctionRecords, LogRecords } from "./registries.ts";
 
 export * from "./batch.ts";
+export { eventsKept } from "./events.ts";
 export * from "./registries.ts";
 
 export interface Store extends AsyncDisposable {
@@ -94,6 +95,9 @@ export interface AttemptNumber {
   readonly attempt: number;
 }
 
+/** What a task is known by to its account. */
+export type TaskKey = Flow & { readonly taskId: TaskId };
+
 export interface TaskRecords {
   /**
    * One statement for many submissions; sorts them by key, so that two writers cannot deadlock. Outcomes are in the order
@@ -101,11 +105,13 @@ export interface TaskRecords {
    * Each row's stamp is the floor of its lane.
    */
   insert(tasks: readonly NewTask[]): Promise<InsertOutcome[]>;
-  get(key: Flow & { readonly taskId: TaskId }): Promise<Task | undefined>;
+  get(key: TaskKey): Promise<Task | undefined>;
   /** Tasks without events; without payload and result unless asked for. */
   list(filter: TaskFilter): Promise<Task[]>;
   /** Marks a task to be stopped unless it is final. Returns the task as it is then; undefined: no such task. */
-  requestStop(key: Flow & { readonly taskId: TaskId }): Promise<Task | undefined>;
+  requestStop(key: TaskKey): Promise<Task | undefined>;
+  /** Of keys those whose tasks exist, final ones too, in the order given. */
+  known<Key extends TaskKey>(keys: readonly Key[]): Promise<Key[]>;
   /** Of attempts those whose tasks are final, deleted, or at a later attempt, in the order given. Facts that stay. */
   settled<A extends AttemptNumber>(attempts: readonly A[]): Promise<A[]>;
   /** Tasks of the account that are not final; for admission. Counts at most `limit`. */
@@ -202,6 +208,11 @@ export interface MovablePage {
   readonly last: { readonly enqueuedAt: EpochMs; readonly seq: Seq } | undefined;
 }
 
+/** A flow with rows that are parked with reason `overflow`. */
+export interface OverflowFlow extends Flow {
+  readonly parked: number;
+}
+
 /** A page of rows, urgent ones first, those of a priority in the order of their announcement. */
 export interface WaitingPage {
   readonly announcements: readonly Announcement[];
@@ -226,7 +237,7 @@ export interface SettleWrite extends GuardedWrite {
   readonly startedAt: EpochMs | undefined;
   readonly agentId: string | undefined;
   readonly instanceId: string | undefined;
-  /** Appended to the row's events. */
+  /** Appended to the row's events, of which the first and the last ones stay: `eventsKept`. */
   readonly events: readonly TaskEvent[];
 }
 
@@ -304,8 +315,11 @@ export interface LaneRecords {
   ): Promise<readonly Seq[] | Stale>;
   /** Takes up to `limit` overflown rows of a flow out of their parking, due or not, by urgency, as `unpark` does. */
   unparkOverflow(owner: OwnedPartition, flow: Flow, limit: number): Promise<Announcement[] | Stale>;
-  /** Up to `limit` flows that have overflown rows in these lanes. Reads only. */
-  overflowFlows(owner: OwnedPartition, limit: number): Promise<Flow[] | Stale>;
+  /**
+   * Up to `limit` flows that have overflown rows in these lanes, and how many: at most `countMax` of each are counted. With 1 it
+   * costs a step for each flow, however much of it is parked. Reads only.
+   */
+  overflowFlows(owner: OwnedPartition, options: { limit: number; countMax: number }): Promise<OverflowFlow[] | Stale>;
   /**
    * Looks at up to `limit` rows of one priority that are neither final nor parked, in the order of their announcement, behind
    * `after`, for those that are past their expiry; and for up to `limit` parked ones of any priority. Reads only.

@@ -5,7 +5,7 @@ import { byteaArray, int2Array, int8Array, textArray } from "./parameters.ts";
 import { type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
-import { sameKey, taskByKey } from "./task-key.ts";
+import { keyArrays, sameKey, taskByKey } from "./task-key.ts";
 
 /**
  * Index: the primary key decides what is new.
@@ -158,14 +158,6 @@ function parametersOf(tasks: readonly NewTask[], now: number | null) {
 /** An array of texts as one text: arrays of arrays would have to be equally long. */
 function arrayText(texts: readonly string[]): string {
   return `{${texts.map((text) => `"${text.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
-}
-
-function keyArrays(tasks: readonly NewTask[]) {
-  return [
-    textArray(tasks.map((task) => task.accountId)),
-    textArray(tasks.map((task) => task.functionName)),
-    textArray(tasks.map((task) => task.taskId)),
-  ];
 }
 
 /** A line break is in no id. */

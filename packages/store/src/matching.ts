@@ -6,12 +6,8 @@ import { assertBatch } from "./bounds.ts";
 import { fenceParameters } from "./fence.ts";
 import type { TaskFilter } from "./index.ts";
 import { filtersOf, orderOf, Query, walkOf } from "./list.ts";
-import { shownStatus, statusCodes } from "./rows.ts";
 import type { Parameter, Statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
-
-/** Lanes that are found in one look; the others are found when these are done. */
-const leftMax = 1_000;
 
 interface GroupColumns {
   readonly visited: number;
@@ -92,45 +88,8 @@ export function matchingQuery(
   return { statement: query.statement(text), parameters: query.parameters };
 }
 
-/** Lanes in which tasks of the operation are left, wherever they are. One statement, so a row that moves is seen once. */
-export async function leftLanes(
-  database: Database,
-  operation: OperationRecord,
-): Promise<readonly { readonly queue: string; readonly lane: Lane }[]> {
-  const { statement, parameters } = leftQuery(operation);
-  return await database.sql.query<{ queue: string; lane: Lane }>(statement, parameters);
-}
-
-/** Indexes: tasks_operation; and tasks_status for operations that stop, else those of `walkOf`. */
-export function leftQuery(operation: OperationRecord): {
-  readonly statement: Statement;
-  readonly parameters: readonly Parameter[];
-} {
-  const query = new Query();
-  const { kind, filter: selection, number } = operation;
-  const filter = walkedFilter(operation, selection.status, leftMax);
-  const marked = `select t.queue, t.lane from tasks t where t.operation = ${query.parameter(number, "int8")} order by t.operation limit ${leftMax}`;
-  const fits = filtersOf(query, { ...selection, ...filter });
-  let walked: string;
-  if (kind === "stop" && selection.status === undefined) {
-    const column = shownStatus("t");
-    const account = query.parameter(selection.accountId, "text");
-    const isOpen = `t.status <> ${statusCodes.Succeeded} and ${column} < ${statusCodes.Succeeded}`;
-    const until = `t.enqueued_at < ${query.parameter(filter.enqueuedUntil, "int8")}`;
-    const from = `t.enqueued_at >= ${query.parameter(filter.enqueuedFrom ?? 0, "int8")}`;
-    const conditions = [`t.account_id = ${account}`, isOpen, from, until, ...fits];
-    walked = `select t.queue, t.lane from tasks t where ${conditions.join(" and ")} order by t.account_id, ${column} limit ${leftMax}`;
-  } else {
-    const { column, conditions } = walkOf(query, filter);
-    const order = orderOf(filter, "t.account_id", column, "t.enqueued_at", "t.seq");
-    walked = `select t.queue, t.lane from tasks t where ${[...conditions, ...fits].join(" and ")} ${order} limit ${leftMax}`;
-  }
-  const text = `select distinct l.queue, l.lane from ((${marked}) union all (${walked})) as l`;
-  return { statement: query.statement(text), parameters: query.parameters };
-}
-
 /** What the walk along an index is bound by. */
-function walkedFilter(
+export function walkedFilter(
   { filter, createdAt }: OperationRecord,
   status: TaskStatus | undefined,
   limit: number,

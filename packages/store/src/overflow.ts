@@ -60,7 +60,7 @@ unparked as (
 ${withOwned("unparked r", announcementColumns("r"))}`,
 );
 
-/** Index: tasks_overflow, one step per flow: however much of it is parked. */
+/** Index: tasks_overflow, one step per flow and one per row that is counted. */
 export const overflowFlowsStatement = statement(
   "overflow_flows",
   `
@@ -87,17 +87,21 @@ flows as (
   ) as n
 ),
 mine as (
-  select f.account_id, f.function_name
+  select f.account_id, f.function_name, counted.parked
   from flows f
   cross join lateral (
-    select from tasks t
-    where ${inLanes("t")} and t.account_id = f.account_id and t.function_name = f.function_name
-      and t.park_reason = 'overflow'
-    limit 1
-  ) as parked
+    select count(*) as parked
+    from (
+      select from tasks t
+      where ${inLanes("t")} and t.account_id = f.account_id and t.function_name = f.function_name
+        and t.park_reason = 'overflow'
+      limit $6::int8
+    ) as parked
+  ) as counted
+  where counted.parked > 0
   limit $5::int8
 )
-${withOwned("mine r", "r.account_id, r.function_name")}`,
+${withOwned("mine r", "r.account_id, r.function_name, r.parked")}`,
 );
 
 export async function parkOverflow(
@@ -135,15 +139,17 @@ export async function unparkOverflow(
 export async function overflowFlows(
   database: Database,
   owner: OwnedPartition,
-  limit: number,
+  { limit, countMax }: Parameters<LaneRecords["overflowFlows"]>[1],
 ): ReturnType<LaneRecords["overflowFlows"]> {
   assertBatch(limit, "overflow flows");
-  const parameters = [...fenceParameters(owner), limit];
-  const answer = await database.sql.query<Owned<Pick<AnnouncementColumns, "account_id" | "function_name">>>(
-    overflowFlowsStatement,
-    parameters,
-  );
+  const parameters = [...fenceParameters(owner), limit, countMax];
+  const answer = await database.sql.query<Owned<OverflowFlowColumns>>(overflowFlowsStatement, parameters);
   const rows = ownedRows(answer, "account_id");
   if (rows === "stale") return rows;
-  return rows.map((row) => ({ accountId: row.account_id, functionName: row.function_name }) as Flow);
+  return rows.map(({ account_id, function_name, parked }) => ({
+    ...({ accountId: account_id, functionName: function_name } as Flow),
+    parked,
+  }));
 }
+
+type OverflowFlowColumns = Pick<AnnouncementColumns, "account_id" | "function_name"> & { readonly parked: number };

@@ -47,13 +47,42 @@ export const defaultFlowSettings = {
   latencySensitive: false,
 } as const satisfies Partial<FunctionSettings>;
 
+/**
+ * Whether a running instance depends on a setting: it was started with it, and is not used for any other value. What is not
+ * of instances reaches those that run.
+ */
+export const isOfInstances = {
+  runtime: true,
+  handler: true,
+  description: false,
+  timeoutMs: true,
+  memoryMb: true,
+  instanceConcurrency: true,
+  instancesMax: false,
+  environment: true,
+  initializer: true,
+  preStop: true,
+  idleTimeoutMs: false,
+  maxAsyncRetryAttempts: false,
+  maxAsyncEventAgeInSeconds: false,
+  concurrencyMax: false,
+  concurrencyReserved: false,
+  rateMax: false,
+  rateBurst: false,
+  weight: false,
+  preemptible: false,
+  dedicatedQueue: false,
+  latencySensitive: false,
+} as const satisfies Record<keyof FunctionSettings, boolean>;
+
 export interface FunctionRecord extends Flow {
   readonly settings: FunctionSettings;
-  /** Unique among all functions; grows with every change. */
+  /** Unique among all functions; grows when the code changes, or a setting for which `isOfInstances` holds. */
   readonly revision: number;
   readonly codeSha256: string;
   readonly codeBytes: number;
   readonly createdAt: EpochMs;
+  /** Grows with every change, whatever the clock says. */
   readonly updatedAt: EpochMs;
   /**
    * When it last became limited or unlimited (`concurrencyMax`, `rateMax`): attempts that were dispatched before may run

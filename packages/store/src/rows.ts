@@ -163,6 +163,7 @@ export interface TaskColumns extends Omit<TaskRowColumns, "stamp"> {
   readonly instance_id: string | null;
   readonly progress: string | null;
   readonly events: readonly TaskEvent[] | null;
+  readonly events_left_out: number | null;
 }
 
 /** Columns of a `Task`; what is not asked for is empty, and not read from the disk. */
@@ -180,7 +181,9 @@ export function taskColumns(
       tagsColumn(table),
       include.payload ? `${table}.payload` : "''::bytea as payload",
       include.result ? `${table}.result` : "null::bytea as result",
-      include.events ? `${table}.events` : "null::jsonb as events",
+      include.events
+        ? `${table}.events, ${table}.events_left_out`
+        : "null::jsonb as events, null::int4 as events_left_out",
     ])
     .join(", ");
 }
@@ -213,6 +216,7 @@ export function toTask(row: TaskColumns, include: { readonly events: boolean }):
     progress: row.progress ?? undefined,
     tags: row.tags ?? [],
     events: include.events ? [acceptance(row.enqueued_at), ...(row.events ?? [])] : [],
+    eventsLeftOut: row.events_left_out ?? 0,
   };
 }
 

@@ -17,7 +17,7 @@ import { purge } from "./purge.ts";
 import { read } from "./read.ts";
 import { nowSql, type SqlConnection, statement } from "./sql.ts";
 import { sweep, touch, waiting } from "./sweep.ts";
-import { countWaiting, get, requestStop, settled } from "./tasks.ts";
+import { countWaiting, get, known, requestStop, settled } from "./tasks.ts";
 import { dueIn, unpark } from "./unpark.ts";
 import { write } from "./write.ts";
 
@@ -58,6 +58,7 @@ function taskRecords(database: Database): TaskRecords {
     get: (key) => get(database, key),
     list: (filter) => list(database, filter),
     requestStop: (key) => requestStop(database, key),
+    known: (keys) => known(database, keys),
     settled: (attempts) => settled(database, attempts),
     countWaiting: (accountId, limit) => countWaiting(database, accountId, limit),
   };
@@ -74,7 +75,7 @@ function laneRecords(database: Database): LaneRecords {
     dueIn: (owner, withinMs) => dueIn(database, owner, withinMs),
     parkOverflow: (owner, seqs, options) => parkOverflow(database, owner, seqs, options),
     unparkOverflow: (owner, flow, limit) => unparkOverflow(database, owner, flow, limit),
-    overflowFlows: (owner, limit) => overflowFlows(database, owner, limit),
+    overflowFlows: (owner, options) => overflowFlows(database, owner, options),
     expired: (owner, options) => expired(database, owner, options),
     expire: (owner, seqs, options) => expire(database, owner, seqs, options),
     sweep: (owner, options) => sweep(database, owner, options),

@@ -1,4 +1,15 @@
 // Looking up tasks by (account, function, id).
+import type { TaskKey } from "./index.ts";
+import { textArray } from "./parameters.ts";
+
+/** The columns of many keys, for `unnest`. */
+export function keyArrays(keys: readonly TaskKey[]) {
+  return [
+    textArray(keys.map(({ accountId }) => accountId)),
+    textArray(keys.map(({ functionName }) => functionName)),
+    textArray(keys.map(({ taskId }) => taskId)),
+  ];
+}
 
 /**
  * A subquery, for `cross join lateral`: the first task from the key in the table `key` on; `sameKey` says whether it is the

@@ -1,14 +1,13 @@
 // What api-servers ask about single tasks and accounts. Every statement but the one that agents ask for is scoped by the account.
-import type { AccountId, Flow, Task, TaskId } from "@sluice/core";
+import type { AccountId, Task } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
-import type { AttemptNumber } from "./index.ts";
+import { addEvents } from "./events.ts";
+import type { AttemptNumber, TaskKey } from "./index.ts";
 import { int4Array, int8Array } from "./parameters.ts";
 import { shownStatus, statusCodes, type TaskColumns, taskColumns, toTask } from "./rows.ts";
 import { nowSql, statement } from "./sql.ts";
 import type { Database } from "./sql-store.ts";
-import { sameKey, taskByKey } from "./task-key.ts";
-
-type TaskKey = Flow & { readonly taskId: TaskId };
+import { keyArrays, sameKey, taskByKey } from "./task-key.ts";
 
 const everything = { payload: true, result: true, events: true };
 
@@ -31,8 +30,10 @@ export const requestStopStatement = statement(
   `
 update tasks t set
   stop_requested = true,
-  events = coalesce(t.events, '[]'::jsonb)
-    || jsonb_build_array(jsonb_build_object('status', 'Stopping', 'at', ${nowSql("$4")}, 'attempt', t.attempt))
+  ${addEvents("t", {
+    events: `jsonb_build_array(jsonb_build_object('status', 'Stopping', 'at', ${nowSql("$4")}, 'attempt', t.attempt))`,
+    count: "1",
+  })}
 from (values ($1::text, $2::text, $3::text)) as k (account_id, function_name, task_id)
 cross join lateral (${taskByKey("k")}) as found
 where t.seq = found.seq and ${sameKey("found", "k")} and coalesce(t.ended_at, 0) = 0 and not t.stop_requested`,
@@ -51,6 +52,16 @@ from (
 ) as waiting`,
 );
 
+/** Index: the primary key. */
+export const knownStatement = statement(
+  "known_tasks",
+  `
+select k.n::int4 as n
+from unnest($1::text[], $2::text[], $3::text[]) with ordinality as k (account_id, function_name, task_id, n)
+cross join lateral (${taskByKey("k")}) as t
+where ${sameKey("t", "k")}`,
+);
+
 /** Index: tasks_seq. */
 export const settledStatement = statement(
   "settled_attempts",
@@ -66,6 +77,12 @@ export async function settled<A extends AttemptNumber>(database: Database, attem
   const columns = [int8Array(attempts.map(({ seq }) => seq)), int4Array(attempts.map(({ attempt }) => attempt))];
   const found = new Set((await database.sql.query<{ n: number }>(settledStatement, columns)).map(({ n }) => n));
   return attempts.filter((_, index) => found.has(index + 1));
+}
+
+export async function known<Key extends TaskKey>(database: Database, keys: readonly Key[]): Promise<Key[]> {
+  assertBatch(keys, "known");
+  const found = new Set((await database.sql.query<{ n: number }>(knownStatement, keyArrays(keys))).map(({ n }) => n));
+  return keys.filter((_, index) => found.has(index + 1));
 }
 
 export async function get(database: Database, key: TaskKey): Promise<Task | undefined> {

@@ -1,5 +1,6 @@
 import { assert, type OwnedPartition, type Seq } from "@sluice/core";
 import { assertBatch } from "./bounds.ts";
+import { addEvents } from "./events.ts";
 import { fenceParameters, inLanes, writeFence } from "./fence.ts";
 import type { ParkWrite, RunningWrite, SettleWrite, Stale, TaskWrite } from "./index.ts";
 import { byteaArray, int2Array, int4Array, int8Array, jsonbArray, textArray } from "./parameters.ts";
@@ -50,7 +51,7 @@ written as (
     attempt = coalesce(w.next_attempt, t.attempt),
     retries = coalesce(w.retries, t.retries),
     lost_attempts = coalesce(w.lost_attempts, t.lost_attempts),
-    events = case when w.events is null then t.events else coalesce(t.events, '[]'::jsonb) || w.events end
+    ${addEvents("t", { events: "w.events", count: "jsonb_array_length(w.events)", unless: "w.events is null" })}
   from given w
   where exists (select from allowed)
     and t.seq = w.seq and t.attempt = w.attempt and t.lane = w.lane and ${inLanes("t")}

@@ -7,7 +7,7 @@ let runs: Readonly<Record<"calm" | "fair" | "uniform" | "fifo", BackpressureRun>
 beforeAll(async () => {
   runs = await compareBackpressure({ seed: 1 });
   // Eight minutes of traffic, which a busy machine takes its time for.
-}, 300_000);
+}, 900_000);
 
 test("of fifty-two accounts the fifty well-behaved lose at most a thousandth of what they submit, each of them", () => {
   const { fair } = runs;

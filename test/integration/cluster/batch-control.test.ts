@@ -33,7 +33,7 @@ test("nothing of a paused function starts five seconds after the answer, and all
   await world.part("scheduler-0").start();
   await load.stop();
   expect(started("pause-").filter(({ startedAt }) => startedAt > pausedAt + promisedMs + startMs)).toEqual([]);
-  expect(await operations.resume({ function: "work" })).toBe(true);
+  expect(await operations.resume({ function: "work" })).toEqual({ resumed: true, stillHeld: undefined });
   await eventually(() => new Set(started("pause-").map(({ taskId }) => taskId)).size === load.accepted.length, {
     timeoutMs: 90_000,
     everyMs: 200,

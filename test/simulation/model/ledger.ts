@@ -34,7 +34,7 @@ export function createLedger(options: {
       execution.endedAt = now();
       execution.how = how;
       runningCount--;
-      if (how === "killed") counters.add("killed by the watchdog");
+      if (how === "killed") counters.add("killed with its processes");
       trace.add(`END ${describeExecution(execution)} ${how}`);
     },
   };

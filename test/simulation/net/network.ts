@@ -68,7 +68,9 @@ export class Network {
   /** How long the next message takes, in ms. */
   latency(): number {
     const usual = this.dice.between(1, 4);
-    return this.happens("message slow") ? this.diceOf("message slow").between(20, 1_500) : usual;
+    if (!this.happens("message slow")) return usual;
+    this.counters.add("message slow");
+    return this.diceOf("message slow").between(20, 1_500);
   }
 
   /** Whether this fault happens to what passes now. */

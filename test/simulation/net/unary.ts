@@ -103,7 +103,10 @@ export function unary(
     }
 
     function reply(answer: () => void): void {
-      if (network.isCut(toHost, from.host) || network.happens("answer lost")) {
+      const isCut = network.isCut(toHost, from.host);
+      const isLost = !isCut && network.happens("answer lost");
+      if (isLost) network.counters.add("answer lost");
+      if (isCut || isLost) {
         failIn(dice.between(50, 5_000), "the answer was lost");
       } else network.after(network.latency(), () => finish(answer));
     }

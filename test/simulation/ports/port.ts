@@ -84,14 +84,14 @@ class Call<T> {
       counters.add("refused by a system that is down");
       this.#refuse(dice.between(1, 50), "connection refused");
     } else if (network.happens(`${host} rejected`)) {
-      counters.add("write rejected without effect");
+      counters.add(`call rejected by the ${host}`);
       this.#refuse(network.diceOf(`${host} rejected`).between(1, 300), "rejected");
     } else if (network.happens(`${host} ambiguous`)) {
-      counters.add("ambiguous commit");
+      counters.add(`ambiguous call of the ${host}`);
       this.#refuse(network.diceOf(`${host} ambiguous`).between(5, 1_000), "the answer was lost");
       this.#arriveIn(network.latency(), { isHeard: false });
     } else if (network.happens(`${host} late`)) {
-      counters.add("write arrived late");
+      counters.add(`late call of the ${host}`);
       this.#refuse(network.diceOf(`${host} late`).between(1, 100), "the connection broke");
       this.#arriveIn(network.diceOf(`${host} late`).between(100, 8_000), { isHeard: false });
     } else this.#arriveIn(network.latency() + this.#slowness(), { isHeard: true });

@@ -150,12 +150,12 @@ function laneRecorders(server: StoreServer, { network, node }: Port): Recorders 
       for (const [index, write] of writes.entries()) {
         const isApplied = applied[index] === true;
         server.events.push({ kind: "written", at, by, owner, write, applied: isApplied });
-        if (write.kind === "park" && isApplied) counters.add("retried");
+        if (write.kind === "park" && isApplied && write.error !== undefined) counters.add("retried");
         if (write.kind === "settle" && write.status === "Expired" && isApplied) counters.add("expired");
         if (write.kind === "settle" && write.status === "Stopped" && isApplied) {
           counters.add(write.startedAt === undefined ? "stopped while waiting" : "stopped while running");
         }
-        if (write.kind !== "running" && !isApplied) counters.add("ambiguous commit resolved");
+        if (write.kind !== "running" && !isApplied) counters.add("write missed its row");
         trace.add(`WRITE ${by} ${describeOwner(owner)} ${describeWrite(write)} ${isApplied ? "held" : "MISSED"}`);
       }
     },

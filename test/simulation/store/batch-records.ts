@@ -1,7 +1,8 @@
 // What owners do with many rows at once.
-import { isFinal, type OwnedPartition, type Seq } from "@sluice/core";
+import { isFinal, type OwnedPartition, type Seq, type TaskStatus } from "@sluice/core";
 import type { BatchRecords, OperationRecord, Stale } from "@sluice/store";
 import { endedPauses, pausedUntil } from "@sluice/store";
+import { addEvents } from "./events.ts";
 import type { Model } from "./model-store.ts";
 import { type Row, shownStatus, toAnnouncement } from "./rows.ts";
 import { assertBatch } from "./storable.ts";
@@ -34,30 +35,17 @@ export function batchRecords(model: Model): BatchRecords {
   return {
     async matching(owner, operation, { status, after, limit }) {
       assertBatch(limit, "matching");
-      const { accountId, functionName, enqueuedFrom, enqueuedUntil = operation.createdAt } = operation.filter;
-      const until = Math.min(enqueuedUntil, operation.createdAt);
-      const visits = selects({
-        accountId,
-        enqueuedUntil: until,
-        ...(status !== undefined && status !== "Succeeded" && { status }),
-        ...(enqueuedFrom !== undefined && { enqueuedFrom }),
-        // A status other than this has an index of its own, in which functions are passed over one by one.
-        ...(functionName !== undefined && (status === undefined || status === "Succeeded") && { functionName }),
-      });
-      const visited = [...rows.all()]
-        .filter((row) => visits(row) && (after === undefined || byTime(row, after) > 0))
-        .sort(byTime)
-        .slice(0, limit);
-      const last = visited.length === limit ? visited.at(-1) : undefined;
+      const { visited, last } = walk(model, { operation, statuses: [status], after, limit });
       const inLanes = lanesTest(owner);
-      const fits = selects({ ...operation.filter, ...(status !== undefined && { status }), enqueuedUntil: until });
+      const ofStatus = status !== undefined && { status };
+      const fits = selects({ ...operation.filter, ...ofStatus, enqueuedUntil: untilOf(operation) });
       return {
         tasks: visited
           .filter((row) => inLanes(row) && fits(row))
           .map(({ seq, functionName, lane, priority, enqueuedAt, operation: mark }) => ({
             ...{ seq, functionName, lane, priority, enqueuedAt, isMarked: mark === operation.number },
           })),
-        last: last && { enqueuedAt: last.enqueuedAt, seq: last.seq },
+        last,
       };
     },
     async stop(owner, operation, seqs) {
@@ -91,7 +79,7 @@ export function batchRecords(model: Model): BatchRecords {
       for (const row of mine) {
         if (!row.stopRequested) {
           const detail = { operation: operation.operationId };
-          row.events = [...row.events, { status: "Stopping", at: model.now(), attempt: row.attempt, detail }];
+          addEvents(row, [{ status: "Stopping", at: model.now(), attempt: row.attempt, detail }]);
         }
         row.stopRequested = true;
         row.operation = operation.number;
@@ -143,13 +131,47 @@ export function batchRecords(model: Model): BatchRecords {
 
 /** Whether a task is left for an operation to work on. */
 export function selectsFor({ kind, filter, createdAt }: OperationRecord): (row: Row) => boolean {
-  const selected = selects({ ...filter, enqueuedUntil: Math.min(filter.enqueuedUntil ?? createdAt, createdAt) });
+  const selected = selects({ ...filter, enqueuedUntil: untilOf({ filter, createdAt }) });
   return (row) => selected(row) && (kind === "delete" || !isFinal(shownStatus(row)));
+}
+
+interface WalkOptions {
+  readonly operation: OperationRecord;
+  readonly statuses: readonly (TaskStatus | undefined)[];
+  readonly after: Place | undefined;
+  readonly limit: number;
+}
+
+/** The next rows that an index has of these statuses (undefined: of all), oldest first. */
+export function walk(
+  { tables }: Model,
+  { operation, statuses, after, limit }: WalkOptions,
+): { readonly visited: readonly Row[]; readonly last: Place | undefined } {
+  const { accountId, functionName, enqueuedFrom } = operation.filter;
+  const ranges = statuses.map((status) =>
+    selects({
+      ...{ accountId, enqueuedUntil: untilOf(operation) },
+      ...(status !== undefined && status !== "Succeeded" && { status }),
+      ...(enqueuedFrom !== undefined && { enqueuedFrom }),
+      // A status other than this has an index of its own, in which functions are passed over one by one.
+      ...(functionName !== undefined && (status === undefined || status === "Succeeded") && { functionName }),
+    }),
+  );
+  const visited = [...tables.rows.all()]
+    .filter((row) => ranges.some((visits) => visits(row)) && (after === undefined || byTime(row, after) > 0))
+    .sort(byTime)
+    .slice(0, limit);
+  const last = visited.length === limit ? visited.at(-1) : undefined;
+  return { visited, last: last && { enqueuedAt: last.enqueuedAt, seq: last.seq } };
+}
+
+function untilOf({ filter, createdAt }: Pick<OperationRecord, "filter" | "createdAt">): number {
+  return Math.min(filter.enqueuedUntil ?? createdAt, createdAt);
 }
 
 function settleStopped(row: Row, { operationId }: OperationRecord, now: number): void {
   const event = { status: "Stopped", at: now, attempt: row.attempt, detail: { operation: operationId } } as const;
-  row.events = [...row.events, event];
+  addEvents(row, [event]);
   Object.assign(row, {
     ...{ status: "Stopped", endedAt: now, stopRequested: true, dueAt: undefined, parkReason: undefined },
     ...{ result: new Uint8Array(), error: undefined, startedAt: undefined, agentId: undefined, instanceId: undefined },

@@ -1,5 +1,5 @@
 // Pauses and operations.
-import { type AccountId, laneCount } from "@sluice/core";
+import { type AccountId, laneCount, type TaskStatus } from "@sluice/core";
 import {
   type ControlRecords,
   type OpenOperation,
@@ -9,12 +9,14 @@ import {
   type PauseTarget,
   pausesMax,
 } from "@sluice/store";
-import { selectsFor } from "./batch-records.ts";
+import { selectsFor, walk } from "./batch-records.ts";
 import type { Model } from "./model-store.ts";
-import { copyJson, storable } from "./storable.ts";
+import type { Row } from "./rows.ts";
+import { assertBatch, copyJson, storable } from "./storable.ts";
 import { inOrder, laneProgress, type OperationLane } from "./tables.ts";
 
 const keptMs = 30 * 86_400_000;
+const openStatuses: readonly TaskStatus[] = ["Enqueued", "Running", "Retrying", "Stopping"];
 
 export function controlRecords(model: Model): ControlRecords {
   const { tables } = model;
@@ -44,6 +46,18 @@ export function controlRecords(model: Model): ControlRecords {
     return [...byQueue]
       .sort(([a], [b]) => inOrder(a, b))
       .map(([queue, lanes]) => ({ queue, lanes: lanes.sort((a, b) => a - b) }));
+  }
+
+  function openOperation({ number }: OperationRecord) {
+    return [...tables.operations.values()].find(
+      (each) => each.number === number && each.cancelledAt === undefined && each.finishedAt === undefined,
+    );
+  }
+
+  /** Of an operation that has ended none is opened. */
+  function openLanes(operation: OperationRecord, rows: readonly Row[]): void {
+    if (openOperation(operation) === undefined) return;
+    for (const row of rows) laneProgress(tables, operation.number, row).finishedAt = undefined;
   }
 
   function forgetOld(accountId: AccountId): void {
@@ -125,15 +139,22 @@ export function controlRecords(model: Model): ControlRecords {
         operations: open.map((operation) => ({ operation: copyOf(operation), openLanes: openLanesOf(operation) })),
       };
     },
+    async reopen(record, { after, limit }) {
+      assertBatch(limit, "reopen");
+      const { kind, filter } = record;
+      const statuses = kind === "stop" && filter.status === undefined ? openStatuses : [filter.status];
+      const { visited, last } = walk(model, { operation: record, statuses, after, limit });
+      const left = visited.filter(selectsFor(record));
+      openLanes(record, left);
+      return { left: new Set(left.map(({ queue, lane }) => `${queue} ${lane}`)).size, last };
+    },
     async finish(record) {
-      const operation = [...tables.operations.values()].find(({ number }) => number === record.number);
-      const isLeft = selectsFor(record);
-      const left = [...tables.rows.all()].filter((row) => isLeft(row) || row.operation === record.number);
-      for (const { queue, lane } of left) laneProgress(tables, record.number, { queue, lane }).finishedAt = undefined;
-      if (left.length > 0 || operation === undefined || openLanesOf(operation).length > 0) return false;
-      if (operation.cancelledAt !== undefined || operation.finishedAt !== undefined) return false;
-      operation.finishedAt = model.now();
-      return true;
+      const operation = openOperation(record);
+      const marked = [...tables.rows.all()].filter((row) => row.operation === record.number);
+      const isDone = operation !== undefined && marked.length === 0 && openLanesOf(operation).length === 0;
+      openLanes(record, marked);
+      if (isDone) operation.finishedAt = model.now();
+      return isDone;
     },
   };
 }

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import { type AccountId, type Flow, type FunctionName, flowKey, isLimited } from "@sluice/core";
 import {
   type CodePackage,
   type FunctionRecord,
   type FunctionRecords,
   type FunctionSettings,
+  isOfInstances,
   reservationsMax,
 } from "@sluice/store";
 import type { Model } from "./model-store.ts";
@@ -42,9 +44,9 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       const record: FunctionRecord = {
         ...before,
         settings: after,
-        revision: ++tables.lastRevision,
+        revision: isSameToInstances(before, after, code) ? before.revision : ++tables.lastRevision,
         ...(code && { codeSha256: storable(code.sha256), codeBytes: code.zip.byteLength }),
-        updatedAt: now(),
+        updatedAt: Math.max(now(), before.updatedAt + 1),
         limitsChangedAt:
           isLimited(before.settings) === isLimited(after)
             ? before.limitsChangedAt
@@ -100,6 +102,14 @@ export function functionRecords({ tables, now }: Model): FunctionRecords {
       return zip && new Uint8Array(zip);
     },
   };
+}
+
+function isSameToInstances(before: FunctionRecord, after: FunctionSettings, code: CodePackage | undefined): boolean {
+  const theirs = (Object.keys(isOfInstances) as (keyof FunctionSettings)[]).filter((name) => isOfInstances[name]);
+  return (
+    (code === undefined || storable(code.sha256) === before.codeSha256) &&
+    theirs.every((name) => isDeepStrictEqual(after[name], before.settings[name]))
+  );
 }
 
 function deleteUnused({ functions, packages }: Tables, sha256: string): void {

@@ -1,7 +1,6 @@
 // What owners do with the rows of their lanes. Everything but `floors`, `dueIn` and `waiting` asks first whether they own them.
 import {
   type Epoch,
-  type Flow,
   flowKey,
   laneCount,
   lanesOf,
@@ -10,7 +9,7 @@ import {
   type Seq,
   urgency,
 } from "@sluice/core";
-import type { LaneRecords, Stale } from "@sluice/store";
+import type { LaneRecords, OverflowFlow, Stale } from "@sluice/store";
 import { expireRow, writeAll } from "./lane-writes.ts";
 import type { Model } from "./model-store.ts";
 import { type Row, toAnnouncement, toTaskRow } from "./rows.ts";
@@ -91,13 +90,15 @@ export function laneRecords(model: Model): LaneRecords {
       }
       return chosen.map(toAnnouncement);
     },
-    async overflowFlows(owner, limit) {
+    async overflowFlows(owner, { limit, countMax }) {
       assertBatch(limit, "overflow flows");
       if (!isOwner(tables, owner)) return stale;
-      const flows = new Map<string, Flow>();
+      const flows = new Map<string, OverflowFlow>();
       for (const row of parkedRows(tables, owner)) {
+        if (row.parkReason !== "overflow") continue;
         const { accountId, functionName } = row;
-        if (row.parkReason === "overflow") flows.set(flowKey(row), { accountId, functionName });
+        const parked = Math.min(countMax, (flows.get(flowKey(row))?.parked ?? 0) + 1);
+        if (parked > 0) flows.set(flowKey(row), { accountId, functionName, parked });
       }
       return [...flows.values()]
         .sort((a, b) => inOrder(a.accountId, b.accountId) || inOrder(a.functionName, b.functionName))

@@ -1,6 +1,7 @@
 // The guarded writes of owners, one after the other: what one changes, the guard of the next one sees.
 import { assert, lanesOf, type OwnedPartition } from "@sluice/core";
 import { expiredError, type ParkWrite, type SettleWrite, type TaskWrite } from "@sluice/store";
+import { addEvents } from "./events.ts";
 import type { Model } from "./model-store.ts";
 import type { Row } from "./rows.ts";
 import { cleaned, copyJson } from "./storable.ts";
@@ -48,7 +49,8 @@ export function expireRow(model: Model, row: Row): void {
     agentId: undefined,
     instanceId: undefined,
   };
-  Object.assign(row, { ...none, status: "Expired", endedAt: now, error: expiredError, events: [...row.events, event] });
+  Object.assign(row, { ...none, status: "Expired", endedAt: now, error: expiredError });
+  addEvents(row, [event]);
   model.tables.rows.close(row);
 }
 
@@ -71,7 +73,7 @@ function settle(row: Row, write: SettleWrite, now: number): void {
   row.startedAt = write.startedAt;
   row.agentId = write.agentId && cleaned(write.agentId);
   row.instanceId = write.instanceId && cleaned(write.instanceId);
-  appendEvents(row, write);
+  addEvents(row, copyJson(write.events, cleaned));
 }
 
 /** Keeps what is known of the last attempt, but for the progress of an attempt that is over. */
@@ -84,9 +86,5 @@ function park(row: Row, write: ParkWrite): void {
   row.attempt = write.nextAttempt;
   row.retries = write.retries;
   row.lostAttempts = write.lostAttempts;
-  appendEvents(row, write);
-}
-
-function appendEvents(row: Row, { events }: SettleWrite | ParkWrite): void {
-  if (events.length > 0) row.events = [...row.events, ...copyJson(events, cleaned)];
+  addEvents(row, copyJson(write.events, cleaned));
 }

@@ -25,6 +25,7 @@ export function controlCall(draws: Draws): Call {
     () => ["control", "operations", dice.pick([undefined, accountId]), { before: dice.between(1, 40), limit: 3 }],
     () => ["control", "cancel", operationId],
     () => ["control", "heed"],
+    () => ["control", "reopen", draws.operation(), { after: draws.place(), limit: dice.pick([1, 3, 1_000]) }],
     () => ["control", "finish", draws.operation()],
   ])();
 }
@@ -36,8 +37,7 @@ export function batchCall(draws: Draws): Call {
   const seqs = draws.some(6, () => draws.seq());
   const numbers = draws.some(3, () => dice.between(1, 9));
   const status = operation.filter.status ?? dice.pick([undefined, ...taskStatuses]);
-  const last = draws.tables.rows.bySeq(draws.seq());
-  const after = last && dice.chance(0.3) ? { enqueuedAt: last.enqueuedAt, seq: last.seq } : undefined;
+  const after = draws.place();
   return dice.pick<() => Call>([
     () => ["batches", "matching", owner, operation, { status, after, limit: dice.pick([1, 3, 1_000]) }],
     () => ["batches", "stop", owner, operation, seqs],

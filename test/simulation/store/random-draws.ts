@@ -60,6 +60,12 @@ export class Draws {
     return this.dice.between(Math.max(1, last - this.dice.pick([5, 40, last])), last + 1);
   }
 
+  /** Where a walk goes on: behind a row; mostly from the start. */
+  place(): { readonly enqueuedAt: number; readonly seq: Seq } | undefined {
+    const row = this.tables.rows.bySeq(this.seq());
+    return row && this.dice.chance(0.3) ? { enqueuedAt: row.enqueuedAt, seq: row.seq } : undefined;
+  }
+
   /** Of a task that is there, or was, or never will be. */
   key() {
     const { dice } = this;

@@ -52,7 +52,7 @@ export function laneCall(draws: Draws): Call {
       dice.chance(0.5) ? draws.overflown(owner) : { accountId: dice.pick(accounts), functionName: dice.pick(names) },
       limit,
     ],
-    () => ["lanes", "overflowFlows", owner, limit],
+    () => ["lanes", "overflowFlows", owner, { limit, countMax: 1 + limit }],
     () => [
       "lanes",
       "movable",

@@ -1,6 +1,6 @@
 // Calls about tasks as clients know them, and about their logs.
 import { priorities, TaskId } from "@sluice/core";
-import type { NewTask } from "@sluice/store";
+import type { NewTask, TaskKey } from "@sluice/store";
 import type { Call } from "./calls.ts";
 import { accounts, type Draws, names, queues, tags } from "./random-draws.ts";
 
@@ -13,12 +13,17 @@ export function taskCall(draws: Draws): Call {
   const key = draws.key();
   const account = dice.pick(accounts);
   return dice.pick<() => Call>([
-    () => ["tasks", "get", key],
+    // By turns and not by dice, so that the seeds still meet what they did.
+    () => (draws.lastSeq % 2 === 0 ? ["tasks", "get", key] : ["tasks", "known", [nobody(key), key, key]]),
     () => ["tasks", "requestStop", key],
     () => ["tasks", "settled", draws.some(6, () => ({ seq: draws.seq(), attempt: dice.between(1, 2) }))],
     () => ["tasks", "countWaiting", account, dice.pick([0, 2, 1_000])],
     () => ["tasks", "list", draws.filter()],
   ])();
+}
+
+function nobody(key: TaskKey): TaskKey {
+  return { ...key, taskId: TaskId("nobody") };
 }
 
 export function logCall(draws: Draws): Call {

@@ -57,6 +57,7 @@ export interface Row {
   progress: string | undefined;
   /** But for the first one, which is read off `enqueuedAt`. */
   events: readonly TaskEvent[];
+  eventsLeftOut: number;
 }
 
 type Key = Flow & { readonly taskId: TaskId };
@@ -197,5 +198,6 @@ export function toTask(row: Row, include: { readonly bytes: boolean; readonly ev
     events: include.events
       ? [{ status: "Enqueued", at: row.enqueuedAt, attempt: 0 }, ...row.events.map((event) => copyJson(event))]
       : [],
+    eventsLeftOut: include.events ? row.eventsLeftOut : 0,
   };
 }

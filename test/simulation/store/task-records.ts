@@ -1,6 +1,7 @@
 // What api-servers do with tasks.
 import { assert } from "@sluice/core";
 import type { InsertOutcome, NewTask, TaskFilter, TaskRecords, TaskSelection } from "@sluice/store";
+import { addEvents } from "./events.ts";
 import type { Model } from "./model-store.ts";
 import { keyOf, type Row, shownStatus, toTask } from "./rows.ts";
 import { assertBatch, storable } from "./storable.ts";
@@ -29,9 +30,13 @@ export function taskRecords(model: Model): TaskRecords {
       if (row === undefined) return undefined;
       if (row.endedAt === undefined && !row.stopRequested) {
         row.stopRequested = true;
-        row.events = [...row.events, { status: "Stopping", at: model.now(), attempt: row.attempt }];
+        addEvents(row, [{ status: "Stopping", at: model.now(), attempt: row.attempt }]);
       }
       return toTask(row, everything);
+    },
+    async known(keys) {
+      assertBatch(keys, "known");
+      return keys.filter((key) => rows.byKey(storableKey(key)) !== undefined);
     },
     async settled(attempts) {
       assertBatch(attempts, "settled");
@@ -113,6 +118,7 @@ function newRow({ tables, now }: Model, task: NewTask): Row {
     instanceId: undefined,
     progress: undefined,
     events: [],
+    eventsLeftOut: 0,
   };
 }
 

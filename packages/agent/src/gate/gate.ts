@@ -242,23 +242,23 @@ export class Gate {
 
   /**
    * Room for an urgent task: an attempt to stop, or a slot that is free and kept from now on. `none`: nobody may be stopped, or
-   * enough are. Undefined: the question is not from the owner of the lane.
+   * enough are; `share`: nobody may be for this account. Undefined: the question is not from the owner of the lane.
    */
-  makeRoom(frame: MakeRoom, streamId: number): Room | "none" | undefined {
+  makeRoom(frame: MakeRoom, streamId: number): Room | "none" | "share" | undefined {
     const origin: Origin = { streamId, session: frame.session };
     if (!this.#isMeant(frame.incarnation) || !this.#lanes.isAttachedTo(frame, frame.epoch, origin)) return undefined;
     if (this.#state !== "open" || this.#table.isFull) return "none";
     const isFree = this.#table.runningCount + this.#rooms.keptCount < this.#config.slots;
     const isHeard = ({ ref }: Attempt) => this.#lanes.reporterOf(ref) !== undefined;
-    return this.#rooms.open(frame, { streamId, isFree, attempts: this.#table, isHeard }) ?? "none";
+    return this.#rooms.open(frame, { streamId, isFree, attempts: this.#table, isHeard });
   }
 
   /**
    * What to stop so that one of these instances ends, for an attempt of that priority that waits for a place; undefined: none of
-   * them runs only one attempt, which may be stopped.
+   * them runs only one attempt, which may be stopped for it.
    */
-  lastIn(instanceIds: readonly string[], priority: number): Attempt | undefined {
-    return this.#rooms.lastIn(instanceIds, priority, this.#table);
+  lastIn(instanceIds: readonly string[], waiting: Attempt, priority: number): Attempt | undefined {
+    return this.#rooms.lastIn(instanceIds, { waiting, priority }, this.#table);
   }
 
   /** The room is anybody's. */

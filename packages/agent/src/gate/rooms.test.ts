@@ -7,16 +7,19 @@ import { anOwner, incarnation, openGate } from "./testing.ts";
 
 const prefixes = ["0", "1"] as const;
 
+/** An attempt, by default of the account that asks. */
+type Order = Partial<DispatchAttempt> & { readonly accountId?: string };
+
 /** A gate with two owners: `low` has lanes 0 to 15 and fills the slots, `urgent` has the others. */
-function startFull(attempts: readonly Partial<DispatchAttempt>[], slots = attempts.length) {
+function startFull(attempts: readonly Order[], slots = attempts.length) {
   const gate = openGate({ slots });
   const [low, urgent] = prefixes.map((prefix, index) => anOwner(gate, { prefix, streamId: index + 1 }));
   if (!low || !urgent) throw new Error("there are two owners");
   low.attach();
   urgent.attach();
-  const running = attempts.map((attempt, index) => {
+  const running = attempts.map(({ accountId = "main", ...attempt }, index) => {
     const order = { seq: index + 1, priority: 3, preemptible: true, ...attempt };
-    const [accepted] = low.dispatch(order).accepted;
+    const [accepted] = low.dispatch(order, { accountId }).accepted;
     if (!accepted) throw new Error("it was not accepted");
     accepted.attempt.startedAtMs = 100 + index;
     return accepted.attempt;
@@ -128,4 +131,62 @@ test("an agent that drains makes no room, and tells that it stops nothing", () =
   gate.drain();
   expect(victimOf()).toBe("none");
   expect(gate.status().preemptible).toEqual([]);
+});
+
+const of = (accountId: string, count: number, attempt: Order = {}): Order[] =>
+  Array.from({ length: count }, () => ({ accountId, ...attempt }));
+
+test("one of the asker's own account is stopped before any other, whatever its priority", () => {
+  const { victimOf } = startFull([...of("main", 1, { priority: 2 }), ...of("other", 5)]);
+  expect(victimOf()).toBe(1);
+});
+
+test("of other accounts the one that runs most is stopped first, and of its attempts those as of its own", () => {
+  const attempts = [...of("many", 2), ...of("many", 1, { priority: 2 }), ...of("few", 2), ...of("main", 1)];
+  const { victimOf } = startFull([...attempts, ...of("many", 2, { priority: 2, preemptible: false })]);
+  expect(victimOf({ accountId: "asker" })).toBe(2);
+});
+
+test("what may not be stopped counts as run, too", () => {
+  const { victimOf } = startFull([...of("few", 2), ...of("many", 1), ...of("many", 4, { preemptible: false })]);
+  expect(victimOf({ accountId: "asker" })).toBe(3);
+});
+
+test("nothing is stopped of an account that runs no more than the one that asks", () => {
+  const urgent = { priority: 0 };
+  expect(startFull([...of("main", 2, urgent), ...of("other", 2)]).victimOf()).toBe("share");
+  expect(startFull([...of("main", 2, urgent), ...of("other", 3)]).victimOf()).toBe(5);
+  expect(startFull([...of("main", 2, urgent), ...of("other", 3, { priority: 0 })]).victimOf()).toBe("none");
+});
+
+test("an account that asks without end has no more stopped than brings it to what the others run", () => {
+  const { gate, running, ask, end, sendUrgent } = startFull([...of("other", 10), ...of("third", 6)]);
+  const answers = Array.from({ length: 16 }, (_, index) => {
+    const room = ask();
+    if (typeof room !== "object") return room;
+    end(room.victim);
+    expect(sendUrgent(100 + index)).toBe(true);
+    return room.victim?.flow?.accountId;
+  });
+  const left = (accountId: string) =>
+    running.filter(({ flow, outcome }) => flow?.accountId === accountId && !outcome).length;
+  expect([left("other"), left("third"), gate.runningCount]).toEqual([5, 5, 16]);
+  expect(answers.filter((answer) => answer === "share")).toHaveLength(10);
+});
+
+test("room that is being made counts for who asked, and no more for who is stopped; so does room that is kept", () => {
+  const { running, victimOf, end } = startFull([...of("main", 4, { priority: 0 }), ...of("other", 6)], 10);
+  expect(victimOf()).toBe(10);
+  expect(victimOf()).toBe("share");
+  end(running[9]);
+  expect(victimOf()).toBe("share");
+});
+
+test("for an attempt that waits for an instance the same holds; of its account what came after it waits, too", () => {
+  const { gate, running } = startFull([...of("other", 2), ...of("main", 3, { preemptible: false })]);
+  for (const [index, attempt] of running.slice(0, 2).entries()) attempt.instanceId = `i-${index}`;
+  const [, , first, second, third] = running;
+  if (!first || !second || !third) throw new Error("they were accepted");
+  const victim = (waiting: Attempt) => gate.lastIn(["i-0", "i-1"], waiting, 0)?.ref.seq;
+  expect([victim(first), victim(second), victim(third)]).toEqual([2, 2, undefined]);
 });

@@ -2,13 +2,16 @@
 //
 //   asked ──somebody may be stopped──▶ stopping ──it has ended, however──▶ kept ──the flow dispatches──▶ taken
 //     ├──a slot is free────────────────────────────────────────────────────▲ │
-//     └──nobody, or enough are──▶ refused     the asker's stream ends, or it does not come in time──▶ anybody's
+//     ├──nobody, or enough are──▶ refused     the asker's stream ends, or it does not come in time──▶ anybody's
+//     └──only of accounts that run no more than the asker's──▶ refused, for its share
 //
 // Who asks does not say what is stopped: it knows its own attempts alone, and a backlog of low priority lies anywhere. Owners say
-// of each attempt whether it may be stopped; an owner that asks for too much is held to a few rooms at a time.
+// of each attempt whether it may be stopped; an owner that asks for too much is held to a few rooms at a time, and an account to
+// what others run (`shares.ts`).
 import type { MakeRoom } from "@sluice/protocol";
 import type { Attempt } from "./attempt.ts";
 import type { FlowName } from "./flow-floors.ts";
+import { accountOf, claimOn, type RunningCounts } from "./shares.ts";
 
 export interface Room {
   /** Of who asked. */
@@ -50,15 +53,18 @@ export class Rooms {
     return this.#keptCount;
   }
 
-  /** Undefined: nobody may be stopped, or as much is open as may be. */
-  open({ accountId, functionName, priority, memoryMb }: MakeRoom, facts: Facts): Room | undefined {
+  /**
+   * `none`: nobody may be stopped, or as much is open as may be. `share`: what may be stopped is of accounts that run no more than
+   * the one that asks.
+   */
+  open({ accountId, functionName, priority, memoryMb }: MakeRoom, facts: Facts): Room | "none" | "share" {
     const { streamId, isFree } = facts;
     // What is urgent itself is stopped for nobody.
-    if (priority < 0) return undefined;
+    if (priority < 0) return "none";
     const ofStream = [...this.#rooms].filter((room) => room.streamId === streamId).length;
-    if (this.#rooms.size >= this.#roomsMax || ofStream >= roomsOfStreamMax) return undefined;
-    const victim = isFree ? undefined : this.#victim(facts, priority, memoryMb);
-    if (!isFree && !victim) return undefined;
+    if (this.#rooms.size >= this.#roomsMax || ofStream >= roomsOfStreamMax) return "none";
+    const victim = isFree ? undefined : this.#victim(facts, { accountId, priority, memoryMb });
+    if (typeof victim === "string") return victim;
     const room: Room = { streamId, flow: { accountId, functionName }, priority, victim };
     this.#rooms.add(room);
     if (!victim) this.#keptCount++;
@@ -74,12 +80,18 @@ export class Rooms {
     }
   }
 
-  /** Of the attempts that have one of these instances for themselves: the one to stop for that priority. */
-  lastIn(instanceIds: readonly string[], priority: number, attempts: Iterable<Attempt>): Attempt | undefined {
-    const running = new Map<string, Attempt[]>(instanceIds.map((id) => [id, []]));
-    for (const attempt of attempts) if (!attempt.outcome) running.get(attempt.instanceId)?.push(attempt);
-    const alone = [...running.values()].flatMap((those) => (those.length === 1 ? those : []));
-    return best(alone, priority, 0);
+  /** Of the attempts that have one of these instances for themselves: the one to stop for an attempt that waits for a place. */
+  lastIn(
+    instanceIds: readonly string[],
+    { waiting, priority }: { readonly waiting: Attempt; readonly priority: number },
+    attempts: Iterable<Attempt>,
+  ): Attempt | undefined {
+    const inInstance = new Map<string, Attempt[]>(instanceIds.map((id) => [id, []]));
+    for (const attempt of attempts) if (!attempt.outcome) inInstance.get(attempt.instanceId)?.push(attempt);
+    const alone = [...inInstance.values()].flatMap((those) => (those.length === 1 ? those : []));
+    const asker = accountOf(waiting);
+    const victim = best(alone, { priority, memoryMb: 0, asker, running: this.#running(attempts, waiting) });
+    return typeof victim === "string" ? undefined : victim;
   }
 
   isKeptFor(streamId: number, flow: FlowName | undefined, priority: number | undefined): boolean {
@@ -120,25 +132,65 @@ export class Rooms {
     return undefined;
   }
 
-  /** Of the lowest priority below that one; of those, one whose instance is large enough; of those, what began last. */
-  #victim({ attempts, isHeard }: Facts, priority: number, memoryMb: number): Attempt | undefined {
-    const stopping = new Set([...this.#rooms].map(({ victim }) => victim));
-    return best(attempts, priority, memoryMb, (attempt) => !stopping.has(attempt) && isHeard(attempt));
+  #victim(
+    { attempts, isHeard }: Facts,
+    { accountId, priority, memoryMb }: Pick<MakeRoom, "accountId" | "priority" | "memoryMb">,
+  ): Attempt | "none" | "share" {
+    const stopping = this.#stopping();
+    const wanted = { priority, memoryMb, asker: accountId, running: this.#running(attempts) };
+    return best(attempts, wanted, (attempt) => !stopping.has(attempt) && isHeard(attempt));
+  }
+
+  #stopping(): ReadonlySet<Attempt | undefined> {
+    return new Set([...this.#rooms].map(({ victim }) => victim));
+  }
+
+  /**
+   * What each account runs: a room counts for the account that asked, and no more for the one that is stopped. Of the account of
+   * an attempt that waits only what was accepted before it: those behind it wait as well.
+   */
+  #running(attempts: Iterable<Attempt>, waiting?: Attempt): RunningCounts {
+    const running = new Map<string, number>();
+    const count = (accountId: string) => running.set(accountId, (running.get(accountId) ?? 0) + 1);
+    const stopping = this.#stopping();
+    let isBehind = false;
+    for (const attempt of attempts) {
+      isBehind ||= attempt === waiting;
+      if (attempt.outcome || stopping.has(attempt)) continue;
+      if (!waiting || !isBehind || accountOf(attempt) !== accountOf(waiting)) count(accountOf(attempt));
+    }
+    for (const { flow } of this.#rooms) count(flow.accountId);
+    return running;
   }
 }
 
+interface Wanted {
+  /** Only what is less urgent is stopped. */
+  readonly priority: number;
+  readonly memoryMb: number;
+  /** The account that asks. */
+  readonly asker: string;
+  readonly running: RunningCounts;
+}
+
+/** Of the account that comes first; of its attempts of the lowest priority; of those, one whose instance is large enough; of those, what began last. */
 function best(
   attempts: Iterable<Attempt>,
-  priority: number,
-  memoryMb: number,
+  wanted: Wanted,
   mayBe: (attempt: Attempt) => boolean = () => true,
-): Attempt | undefined {
-  let found: Attempt | undefined;
+): Attempt | "none" | "share" {
+  let found: { readonly attempt: Attempt; readonly claim: number } | undefined;
+  let isOfOthers = false;
   for (const attempt of attempts) {
-    if (attempt.outcome || !attempt.stoppable || attempt.stoppable.priority <= priority || !mayBe(attempt)) continue;
-    if (!found || compare(attempt, found, memoryMb) >= 0) found = attempt;
+    const { outcome, stoppable } = attempt;
+    if (outcome || !stoppable || stoppable.priority <= wanted.priority || !mayBe(attempt)) continue;
+    const claim = claimOn(accountOf(attempt), wanted);
+    if (claim === 0) isOfOthers = true;
+    // In order of acceptance: the later one where nothing decides.
+    else if (!found || (claim - found.claim || compare(attempt, found.attempt, wanted.memoryMb)) >= 0)
+      found = { attempt, claim };
   }
-  return found;
+  return found?.attempt ?? (isOfOthers ? "share" : "none");
 }
 
 /** Above 0: the first one rather than the second. What has not begun has nothing to lose. */

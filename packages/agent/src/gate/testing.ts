@@ -68,12 +68,12 @@ export function anOwner(gate: Gate, options: OwnerOptions = {}) {
       gate.attach({ ...head, partitions, schedulerId: "s", nowMs: 0 }, streamId),
     dispatch: (
       order: Partial<DispatchAttempt> = {},
-      { now = 0, knowsFunction = (known: number) => known === revision } = {},
+      { now = 0, knowsFunction = (known: number) => known === revision, accountId = "main" } = {},
     ) =>
       gate.dispatch({ ...head, functions: [], attempts: [anOrder({ epoch, ...order })], nowMs: 0 }, streamId, {
         now,
         knowsFunction,
-        flowOf: () => ({ accountId: "main", functionName: "echo" }),
+        flowOf: () => ({ accountId, functionName: "echo" }),
       }),
     stop: (...refs: Partial<AttemptRef>[]) =>
       gate.stop({ ...head, epoch, attempts: refs.map(aRef) }, streamId, stopped),

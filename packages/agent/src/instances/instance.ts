@@ -13,6 +13,7 @@ import type { AttemptLog, OutputStream } from "./attempt-log.ts";
 import { Channel } from "./channel.ts";
 import { Flight } from "./flight.ts";
 import { encodeFrame, encodeInvoke, type Frame, fromRunner, toRunner } from "./frames.ts";
+import { IdleTimer } from "./idle-timer.ts";
 import type { Interpreter } from "./interpreters.ts";
 import { type Launched, launch } from "./launch.ts";
 import * as outcomes from "./outcomes.ts";
@@ -34,22 +35,24 @@ const frameOverheadBytes = 128 * 1024;
 
 export class Instance {
   readonly id: string;
-  readonly spec: FunctionSpec;
+  /** As it was sent last; all that the process was started with is the same in every spec of a revision. */
+  spec: FunctionSpec;
   usedAt: number;
   isReady = false;
+  /** It takes no more requests, and ends, or has ended. */
+  isRetired = false;
   readonly #options: InstanceOptions;
   readonly #flights = new Map<number, Flight>();
   readonly #startup: Startup;
   readonly #gone = deferred<void>();
   readonly #preStopDone = deferred<void>();
   readonly #stopFetch = new AbortController();
-  #isRetired = false;
+  readonly #idle: IdleTimer;
   #isFinishing = false;
   #reserved = 0;
   #lastNumber = 0;
   #launched: Launched | undefined;
   #channel: Channel | undefined;
-  #cancelIdleTimer: (() => void) | undefined;
 
   constructor(options: InstanceOptions) {
     this.#options = options;
@@ -57,14 +60,21 @@ export class Instance {
     this.#startup = new Startup(options, () => void this.destroy({ runsPreStop: false }));
     this.id = `i-${options.random.hex(8)}`;
     this.usedAt = options.clock.monotonic();
+    this.#idle = new IdleTimer({
+      clock: options.clock,
+      isIdle: () => this.isIdle,
+      usedAt: () => this.usedAt,
+      stays: () => options.keepsWarm(this),
+      end: () => void this.destroy({ runsPreStop: true }),
+    });
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && !this.#isFinishing && this.#reserved < Math.max(1, this.spec.instanceConcurrency);
+    return !this.isRetired && !this.#isFinishing && this.#reserved < Math.max(1, this.spec.instanceConcurrency);
   }
 
   get isIdle(): boolean {
-    return this.isReady && !this.#isRetired && this.#reserved === 0;
+    return this.isReady && !this.isRetired && this.#reserved === 0;
   }
 
   /** Takes no more requests, and ends when those that it has are done. */
@@ -82,7 +92,7 @@ export class Instance {
     this.usedAt = this.#options.clock.monotonic();
     if (this.#reserved > 0) return;
     if (this.#isFinishing) void this.destroy({ runsPreStop: true });
-    else this.#watchIdleness(this.spec.idleTimeoutMs);
+    else if (!this.isRetired) this.#idle.watch(this.spec.idleTimeoutMs);
   }
 
   /** Starts the process, and resolves when nothing of it is left. */
@@ -92,7 +102,7 @@ export class Instance {
       await this.#liveIn(lease);
       lease.release();
     }
-    this.#isRetired = true;
+    this.isRetired = true;
     this.#startup.fail(outcomes.notStarted("The instance was ended before it could start"));
     this.#gone.resolve();
   }
@@ -104,7 +114,7 @@ export class Instance {
       if (failure) return failure;
     }
     if (signal.aborted) return outcomes.stopped;
-    if (!this.#channel || this.#isRetired) return outcomes.notStarted("The instance ended before it was used");
+    if (!this.#channel || this.isRetired) return outcomes.notStarted("The instance ended before it was used");
     const { startBefore } = invocation;
     if (startBefore !== undefined && this.#options.clock.monotonic() >= startBefore) return outcomes.expired;
     return this.#fly(this.#channel, new Flight(++this.#lastNumber, invocation, log, this.#options.clock), signal);
@@ -118,9 +128,9 @@ export class Instance {
     runsPreStop: boolean;
     graceMs?: number;
   }): Promise<void> {
-    this.#isRetired = true;
+    this.isRetired = true;
     for (const flight of this.#flights.values()) flight.knowsOfStop = true;
-    this.#cancelIdleTimer?.();
+    this.#idle.cancel();
     this.#stopFetch.abort();
     if (runsPreStop) await this.#preStop();
     if (this.#launched) await this.#kill(this.#launched, graceMs);
@@ -143,7 +153,7 @@ export class Instance {
 
   async #liveIn({ dir }: CodeLease): Promise<void> {
     const { guard, limits, scope } = this.#options;
-    if (this.#isRetired) return;
+    if (this.isRetired) return;
     try {
       this.#launched = launch({
         ...this.#options,
@@ -187,8 +197,8 @@ export class Instance {
 
   /** The leader has ended: nothing that it started may survive it, and what waits for it is told. */
   async #bury(launched: Launched, channel: Channel): Promise<void> {
-    this.#isRetired = true;
-    this.#cancelIdleTimer?.();
+    this.isRetired = true;
+    this.#idle.cancel();
     const memoryPeakMb = launched.cgroups.memoryPeakMb();
     await this.#kill(launched, 0);
     await channel.closed(lastOutputMs);
@@ -212,17 +222,6 @@ export class Instance {
   async #kill({ target }: Launched, graceMs: number): Promise<void> {
     const { clock } = this.#options;
     await killTargets([target], { graceMs, sleep: (ms) => clock.sleep(ms), now: () => clock.monotonic() });
-  }
-
-  #watchIdleness(ms: number): void {
-    // One timer for many idle moments: rearming it for each would cost more than a small handler.
-    this.#cancelIdleTimer ??= this.#options.clock.timer(ms, () => {
-      this.#cancelIdleTimer = undefined;
-      if (!this.isIdle) return;
-      const leftMs = this.usedAt + this.spec.idleTimeoutMs - this.#options.clock.monotonic();
-      if (leftMs <= 0 && !this.#options.keepsWarm(this)) void this.destroy({ runsPreStop: true });
-      else this.#watchIdleness(leftMs > 0 ? leftMs : this.spec.idleTimeoutMs);
-    });
   }
 
   // ---- Requests ----
@@ -253,7 +252,7 @@ export class Instance {
     if (flight.isEnding) return;
     flight.verdict ??= outcomes.timedOut(timeoutMs, this.#launched?.cgroups.memoryPeakMb() ?? 0);
     // The instance that a request has outstayed is not used again.
-    this.#isRetired = true;
+    this.isRetired = true;
     if (this.#isShared) void this.#endShared(flight);
     else void this.destroy({ runsPreStop: false });
   }
@@ -282,7 +281,7 @@ export class Instance {
     if (!this.#flights.has(flight.number)) return;
     if (!isAnswered) return this.destroy({ runsPreStop: false, graceMs: 0 });
     // Its code goes on until the others are done; then the instance ends, and it with it.
-    this.#isRetired = true;
+    this.isRetired = true;
     this.#end(flight, outcomes.stopped);
   }
 
@@ -308,7 +307,7 @@ export class Instance {
     if (!this.#flights.delete(flight.number)) return;
     flight.release();
     flight.end(flight.verdict ?? outcome);
-    if (this.#isRetired && this.#flights.size === 0) void this.destroy({ runsPreStop: true });
+    if (this.isRetired && this.#flights.size === 0) void this.destroy({ runsPreStop: true });
   }
 
   // ---- What the process says ----
@@ -361,12 +360,12 @@ export class Instance {
   async #endStart(failure: Outcome | undefined): Promise<void> {
     this.#startup.noteFailure(failure);
     await this.#channel?.drained();
-    if (!failure && this.#isRetired) return;
+    if (!failure && this.isRetired) return;
     this.isReady = !failure;
     this.#startup.end(failure);
     if (failure) await this.destroy({ runsPreStop: false });
     // The attempt that asked for it may have been stopped meanwhile.
-    else if (this.#reserved === 0) this.#watchIdleness(this.spec.idleTimeoutMs);
+    else if (this.#reserved === 0) this.#idle.watch(this.spec.idleTimeoutMs);
   }
 
   /** Raw output: with one request in flight it is that one's; with several, it is shown with each of them. */

@@ -1,10 +1,10 @@
 // What an instance pool is asked to run, and how that ends.
 
-/** What to run; one revision of a function. */
+/** What to run; one revision of a function. Only what an instance is not started with differs between two of one revision. */
 export interface FunctionSpec {
   readonly accountId: string;
   readonly functionName: string;
-  /** Changes with every update; identifies the warm pool. */
+  /** Changes with what an instance is started with; identifies the warm pool. */
   readonly revision: number;
   /** "nodejs18" | "nodejs20" | "nodejs22" | "python3" | "python3.9" … "python3.12"; others end as `invalid`. */
   readonly runtime: string;
@@ -17,6 +17,7 @@ export interface FunctionSpec {
   readonly environment: Readonly<Record<string, string>>;
   readonly initializer?: Hook;
   readonly preStop?: Hook;
+  /** May differ within a revision, as may the two below: what was sent last counts. */
   readonly idleTimeoutMs: number;
   readonly instancesMax: number;
   readonly latencySensitive?: boolean;

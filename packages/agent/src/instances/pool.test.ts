@@ -6,6 +6,7 @@ const files = {
   "index.js": `
 exports.pid = async () => String(process.pid);
 exports.slow = (event) => new Promise((resolve) => setTimeout(resolve, Number(event), String(process.pid)));
+exports.linger = () => new Promise((resolve) => setTimeout(resolve, 1_000));
 exports.say = async (event) => {
   const name = event.toString();
   for (let i = 0; i < 3; i++) {
@@ -77,6 +78,16 @@ test("an instance is used again, and ends when it has been idle", async () => {
   expect(second).toBe(first);
   await eventually(() => world.pool.instanceCount === 0);
   expect(world.pool.hasWarm(spec.revision)).toBe(false);
+});
+
+test("a revision that is sent with other bounds keeps its instances, which go by them from then on", async () => {
+  await using world = startPool(files);
+  const before = world.spec({ handler: "index.pid", idleTimeoutMs: 60_000, latencySensitive: true });
+  const first = resultOf(await world.run(before));
+  const after = { ...before, idleTimeoutMs: 100, instancesMax: 1, latencySensitive: false };
+
+  expect(resultOf(await world.run(after))).toBe(first);
+  await eventually(() => world.pool.instanceCount === 0);
 });
 
 test("a new instance is started when all are busy, up to the function's maximum; more wait", async () => {
@@ -247,6 +258,16 @@ test("one instance of a latency-sensitive function outlives its idle time, until
   await world.run(spec(2), { payload: Buffer.from("1") });
   await eventually(() => !world.pool.hasWarm(1));
   expect(world.pool.hasWarm(2)).toBe(true);
+});
+
+test("of two instances of a latency-sensitive function that are idle at the same time, one stays", async () => {
+  await using world = startPool(files);
+  // The second has been idle for long enough while the first has not ended yet.
+  const lingers = { idleTimeoutMs: 50, preStop: { handler: "index.linger", timeoutMs: 2_000 } };
+  const spec = world.spec({ handler: "index.slow", latencySensitive: true, ...lingers });
+  await Promise.all([1, 2].map(() => world.run(spec, { payload: Buffer.from("300") })));
+  await eventually(() => world.pool.instanceCount === 1);
+  expect(world.pool.hasWarm(spec.revision)).toBe(true);
 });
 
 test("an instance leaves for a function that has none, also behind waiting attempts of the one that has all", async () => {

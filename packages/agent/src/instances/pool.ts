@@ -131,6 +131,7 @@ class ProcessPool implements InstancePool {
     const log = new AttemptLog(invocation.onLog.bind(invocation), this.#limits.logBytesMax);
     const instance = this.#warm(spec) ?? (await this.#acquire(spec, invocation, log, signal));
     if (!(instance instanceof Instance)) return instance;
+    instance.spec = spec;
     try {
       return await instance.run(invocation, log, signal);
     } finally {
@@ -308,11 +309,15 @@ class ProcessPool implements InstancePool {
   }
 
   /** The last one of the newest revision of a latency-sensitive function that was in use lately. */
-  #keepsWarm({ spec, usedAt }: Instance): boolean {
+  #keepsWarm(instance: Instance): boolean {
+    const { spec, usedAt } = instance;
     const isRecent = this.#options.clock.monotonic() - usedAt < this.#limits.keptWarmMs;
     if (!spec.latencySensitive || !isRecent || this.#isClosed) return false;
-    const newer = this.#all().filter((other) => other.spec.revision > spec.revision);
-    return this.#countOf(spec) === 1 && !newer.some((other) => functionOf(other.spec) === functionOf(spec));
+    const others = this.#all().filter((other) => other !== instance && functionOf(other.spec) === functionOf(spec));
+    // One that ends is none: of two that were idle at the same time the second stays.
+    return !others.some(
+      (other) => other.spec.revision > spec.revision || (other.spec.revision === spec.revision && !other.isRetired),
+    );
   }
 
   #close(): void {

@@ -85,6 +85,42 @@ test("no work is taken before a first heartbeat has proven that the incarnation 
   gateway.answer = "valid";
   await clock.advance(6_000);
   expect(world.agent.isReady).toBe(true);
+});
+
+test("an incarnation that was fenced before it had proven itself is followed by another one at once", async () => {
+  const clock = new FakeClock();
+  const gateway = new FakeGateway(clock);
+  gateway.answer = "invalid";
+  await using world = await startWorld({ clock, gateway });
+  for (const id of gateway.registrationIds) gateway.over.add(id);
+  await clock.advance(2_000);
+  gateway.answer = "valid";
+  await clock.advance(5_000);
+  expect(world.agent.isReady).toBe(true);
+  expect(world.agent.incarnation).toBe(2);
+});
+
+test("an incarnation that does not serve in its second try either is waited out", async () => {
+  const clock = new FakeClock();
+  const gateway = new FakeGateway(clock);
+  gateway.answer = "invalid";
+  await using _world = await startWorld({ clock, gateway });
+  for (let round = 0; round < 40; round++) {
+    for (const id of gateway.registrationIds) gateway.over.add(id);
+    await clock.advance(500);
+  }
+  expect(new Set(gateway.registrationIds).size).toBe(2);
+});
+
+test("a first heartbeat without an answer is repeated, and not the registration", async () => {
+  const clock = new FakeClock();
+  const gateway = new FakeGateway(clock);
+  gateway.answer = "fails";
+  await using world = await startWorld({ clock, gateway });
+  await clock.advance(10_000);
+  gateway.answer = "valid";
+  await clock.advance(6_000);
+  expect(world.agent.isReady).toBe(true);
   expect(gateway.registrationIds).toHaveLength(1);
 });
 

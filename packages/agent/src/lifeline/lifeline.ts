@@ -1,7 +1,7 @@
 // The lifeline: how the agent proves that it is alive, and what it does when it cannot.
 //
 //   registering ──answered──▶ proving ──first valid heartbeat──▶ trusted ──deadline passed, or marked dead──▶ fenced
-//                                                                 │   ▲
+//        ▲─────invalid, once─────┘                                │   ▲
 //                                                                 └───┘ valid heartbeat: deadline = its sending + `fenceAfterMs`
 //
 // The deadline counts from the sending of the last heartbeat that was answered as valid: a slow answer must not lengthen the
@@ -65,6 +65,7 @@ export class Lifeline {
     const { config, clock, random, log, gateway } = this.#deps;
     const { agentId, joinToken, address, slots, version } = config;
     let answer: RegisterResponse | undefined;
+    let mayAskAgain = true;
     for (let backoffMs = backoffFirstMs; !signal.aborted; backoffMs = Math.min(2 * backoffMs, backoffMaxMs)) {
       const request = { agentId, joinToken, address, slots, version, registrationId: this.#registrationId };
       try {
@@ -72,14 +73,20 @@ export class Lifeline {
           gateway.register(request, { signal: limit }),
         );
         this.#incarnation = answer.incarnation;
-        await this.#beat(signal);
+        const verdict = await this.#beat(signal);
         if (this.#fenced) throw new Fenced(this.#fenced);
         if (this.#provenAt) return answer;
+        // It may have been fenced before it could serve anybody, because it took too long. The registration says so, and another
+        // incarnation need not wait until this one is dead. Once: owners wait for one that never serves, until it is dead.
+        if (verdict === "invalid" && mayAskAgain) {
+          answer = undefined;
+          mayAskAgain = false;
+        }
       } catch (cause) {
         if (signal.aborted) break;
         if (cause instanceof Fenced || !mayRegisterLater(cause)) throw cause;
         log.warn("cannot register, trying again", { agentId, cause: String(cause) });
-        // A call of a former life arrived after ours and replaced it. Nothing was started under this one.
+        // A call of a former life arrived after ours and replaced it, or it was fenced. Nothing was started under this one.
         if (cause instanceof AppError && cause.reason === "AGENT_DEAD") this.#registrationId = random.hex(16);
       }
       await clock.sleep(backoffMs * random.next(), signal);
@@ -152,8 +159,8 @@ export class Lifeline {
     }
   }
 
-  /** One heartbeat. Never rejects. */
-  async #beat(signal: AbortSignal): Promise<void> {
+  /** One heartbeat, and what it was answered. Never rejects. */
+  async #beat(signal: AbortSignal): Promise<"valid" | "invalid" | "dead" | "failed"> {
     const { config, clock, log, metrics, gateway } = this.#deps;
     const sentAt = this.#now();
     const request = { agentId: config.agentId, incarnation: this.#incarnation, joinToken: config.joinToken };
@@ -162,13 +169,16 @@ export class Lifeline {
       const { valid, dead } = await callWithin({ clock, ms: config.heartbeatTimeoutMs, signal }, (limit) =>
         gateway.heartbeat(request, { signal: limit }),
       );
-      metrics.heartbeats.inc({ answer: dead ? "dead" : valid ? "valid" : "invalid" });
+      const verdict = dead ? "dead" : valid ? "valid" : "invalid";
+      metrics.heartbeats.inc({ answer: verdict });
       if (dead) this.fence("DEAD");
       else if (valid) this.#prove(sentAt);
+      return verdict;
     } catch (cause) {
-      if (signal.aborted) return;
+      if (signal.aborted) return "failed";
       metrics.heartbeats.inc({ answer: "failed" });
       log.warn("heartbeat failed", { agentId: config.agentId, cause: String(cause) });
+      return "failed";
     } finally {
       this.#inFlight--;
     }

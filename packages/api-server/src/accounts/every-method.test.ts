@@ -149,7 +149,7 @@ const operationRows: Readonly<Record<keyof typeof OperationServiceService, Row>>
       const { pauses } = await api.operations.listPauses({}, owner.call());
       return await api.operations.resume({ pauseId: pauses[0]?.pauseId ?? "", target: undefined }, context);
     },
-    foreign: { answers: { resumed: false } },
+    foreign: { answers: { resumed: false, stillHeld: undefined } },
   },
   listPauses: { call: (api, context) => api.operations.listPauses({}, context), foreign: { answers: { pauses: [] } } },
   startOperation: {

@@ -48,7 +48,7 @@ test("the cluster is shown with who owns what, and what waits", async () => {
   await claim(coordinator, { queue: "q0", prefix: "", ownerId: "s1", lease });
   const [owned] = await claimsUnder(coordinator, lease);
   await store.lanes.raiseFloor({ queue: "q0", prefix: "", epoch: 77 });
-  const load = { queue: "q0", prefix: "", waiting: 12, backlogAgeMs: 1_500.4, dispatchedPerSecond: 3.5 };
+  const load = { queue: "q0", prefix: "", waiting: 12, backlogAgeMs: 1_500.4, dispatchedPerSecond: 3.5, parked: 5 };
   await writeLoads(coordinator, { memberId: "s1", partitions: [load], isCut: false }, lease);
   const slots = { slots: 8, version: "1", address: "host:1" };
   await store.agents.register({ ...slots, agentId: "a2", registrationId: "r2" });
@@ -74,6 +74,7 @@ test("the cluster is shown with who owns what, and what waits", async () => {
             claimRevision: owned?.createRevision,
             epoch: 77,
             waiting: 12,
+            parked: 5,
             backlogAgeMs: 1_500,
             dispatchedPerSecond: 3.5,
             restsUntilMs: 0,

@@ -58,6 +58,7 @@ export async function readCluster({ coordinator, store, clock }: ReadClusterDeps
       claimRevision: claim?.createRevision ?? 0,
       epoch: epochOf(partition, floors.get(partition.queue) ?? []),
       waiting: load?.waiting ?? 0,
+      parked: load?.parked ?? 0,
       backlogAgeMs: Math.round(load?.backlogAgeMs ?? 0),
       dispatchedPerSecond: load?.dispatchedPerSecond ?? 0,
     };
@@ -92,6 +93,7 @@ export function toWireQueue({ queue, partitions, shapeRestsUntil }: Wish, now: E
       claimRevision: 0,
       epoch: 0,
       waiting: 0,
+      parked: 0,
       backlogAgeMs: 0,
       dispatchedPerSecond: 0,
       restsUntilMs: restOf(restsUntil),

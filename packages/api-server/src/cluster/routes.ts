@@ -110,7 +110,7 @@ function tooManyRoutes(): AppError {
   );
 }
 
-const states = {
+export const routeStates = {
   opening: RouteState.OPENING,
   open: RouteState.OPEN,
   folding: RouteState.FOLDING,
@@ -121,7 +121,7 @@ function toWire({ accountId, functionName, queue, state, reason, changedAt, idle
     account: accountId,
     function: functionName,
     queue,
-    state: states[state],
+    state: routeStates[state],
     reason,
     changedAtMs: changedAt,
     idleSinceMs: idleSince,

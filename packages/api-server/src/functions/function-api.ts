@@ -10,6 +10,7 @@ import type { KnownFunctions } from "../submit/known-functions.ts";
 import { pageToken, parsePageToken } from "../wire/page-token.ts";
 import { checkInteger } from "../wire/text.ts";
 import { type InspectZip, parseCode } from "./code.ts";
+import { type FunctionQueueDeps, queueOf } from "./function-queue.ts";
 import { checkChangedReserved, checkReserved } from "./reserved.ts";
 import { parseChangedSettings, parseNewSettings, toWireFunction } from "./settings.ts";
 
@@ -20,6 +21,7 @@ export interface FunctionApiOptions {
   readonly log: Logger;
   readonly signals: Signals;
   readonly known: KnownFunctions;
+  readonly routes: FunctionQueueDeps["routes"];
   readonly authenticate: Authenticate;
   readonly inspectZip: InspectZip;
 }
@@ -29,7 +31,7 @@ const pageSize = { default: 20, max: 500 };
 const uploads = { atOnce: 2, waiting: 6 };
 
 export function createFunctionApi(options: FunctionApiOptions): Api<typeof FunctionServiceService> {
-  const { config, store, clock, log, signals, known, authenticate, inspectZip } = options;
+  const { config, store, clock, log, signals, known, routes, authenticate, inspectZip } = options;
   const budget = createBudget({ clock, total: uploads.atOnce, waitersMax: uploads.waiting });
 
   async function withCode<T>(
@@ -86,8 +88,8 @@ export function createFunctionApi(options: FunctionApiOptions): Api<typeof Funct
 
     async getFunction({ name }, context) {
       const flow = { accountId: await authenticate(context), functionName: FunctionName(name, "name") };
-      const [record] = await store.functions.read([flow]);
-      return toWireFunction(found(record, name));
+      const record = found((await store.functions.read([flow]))[0], name);
+      return { ...toWireFunction(record), queue: await queueOf({ store, routes }, record) };
     },
 
     async listFunctions(request, context) {

@@ -141,5 +141,6 @@ export function toWireFunction(record: FunctionRecord): FunctionMessage {
     codeBytes: record.codeBytes,
     createdAtMs: record.createdAt,
     updatedAtMs: record.updatedAt,
+    queue: undefined,
   };
 }

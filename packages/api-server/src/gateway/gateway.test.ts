@@ -210,6 +210,19 @@ test("a store that hangs delays a heartbeat by three seconds at most, and is ask
   expect(asked).toBe(2);
 });
 
+test("an agent that is fenced while it registers has no key that keeps it alive", async () => {
+  const agent = anAgent();
+  const fencing = intercept(store.agents, {
+    renew: async (list) => {
+      for (const each of list) await store.agents.fence(each);
+      return await store.agents.renew(list);
+    },
+  });
+  await using other = startTestApi({ store: intercept(store, { agents: fencing }), clock });
+  await expect(other.gateway.register(agent, context)).rejects.toMatchObject({ reason: "AGENT_DEAD" });
+  expect(await other.coordinator.get(agentKey(agent.agentId))).toBeUndefined();
+});
+
 test("a fenced agent is not renewed in either place, although its lease lives on", async () => {
   const agent = anAgent();
   const { incarnation } = await api.gateway.register(agent, context);

@@ -59,11 +59,15 @@ export function createRegistrations(options: RegistrationsOptions): Registration
   return {
     async register(agent) {
       const registered = await store.agents.register(agent);
-      // A repeated call may come so late that the incarnation was given up. Its owners know nothing of it then, so it must
-      // not start; and renewed now, it cannot be given up before the agent's own deadline.
-      const [alive] = await store.agents.renew([registered]);
-      if (alive === undefined) throw replaced(agent.agentId);
       await putKey(registered);
+      // A repeated call may come so late that the incarnation was given up. Its owners know nothing of it then, so it must
+      // not start, nor live on by a key that nobody deletes any more; and renewed now, it cannot be given up before the
+      // agent's own deadline.
+      const [alive] = await store.agents.renew([registered]);
+      if (alive === undefined) {
+        await deleteKey(registered);
+        throw replaced(agent.agentId);
+      }
       const floors = await store.lanes.allFloors();
       signals.send(agentsTopic, agent.agentId);
       metrics.registrations.inc();

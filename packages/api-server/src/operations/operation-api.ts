@@ -1,17 +1,18 @@
-// Pauses, and operations on many tasks. Everything here only writes what owners heed: they do the work.
+// Operations on many tasks, and pauses (`pauses.ts`). Everything here only writes what owners heed: they do the work.
 import { isDeepStrictEqual } from "node:util";
-import { AccountId, AppError, invalid, type Random } from "@sluice/core";
-import type { Api, CallContext, OperationServiceService, PauseTarget as WireTarget } from "@sluice/protocol";
+import { type AccountId, AppError, invalid, type Random } from "@sluice/core";
+import type { Api, CallContext, OperationServiceService } from "@sluice/protocol";
 import { controlTopic, type Signals } from "@sluice/queue";
 import type { Logger } from "@sluice/runtime";
-import { type OperationProgress, type PauseTarget, pausesMax, type Store, type TaskSelection } from "@sluice/store";
+import type { OperationProgress, Store, TaskSelection } from "@sluice/store";
 import type { Authenticate } from "../accounts/authenticate.ts";
-import { createAuthorizeOperator } from "../cluster/operators.ts";
 import type { ApiServerConfig } from "../config.ts";
 import { pageToken, parsePageToken } from "../wire/page-token.ts";
 import { parseSelection } from "../wire/selection.ts";
-import { checkInteger, checkText } from "../wire/text.ts";
-import { accountOf, parseKind, parseTarget, pauseIdOf, toWireOperation, toWirePause } from "./targets.ts";
+import { checkInteger } from "../wire/text.ts";
+import { createAccess, type Holder, holderOf } from "./access.ts";
+import { createPauseCalls } from "./pauses.ts";
+import { parseKind, toWireOperation } from "./targets.ts";
 
 export interface OperationApiOptions {
   readonly config: Pick<ApiServerConfig, "auth" | "operatorAccounts">;
@@ -22,64 +23,14 @@ export interface OperationApiOptions {
   readonly log: Logger;
 }
 
-/** Every row that is read is compared with each of an account's. */
-const pausesOfAccountMax = 100;
-/** At work at the same time, of an account. */
+/** At work at the same time, of an account; and as many of the operators for it. */
 const operationsMax = 10;
-const reasonLengthMax = 256;
 const pageSize = { default: 20, max: 100 };
 
 export function createOperationApi(options: OperationApiOptions): Api<typeof OperationServiceService> {
-  const { config, authenticate, store, signals, random, log } = options;
-  const authorizeOperator = createAuthorizeOperator(config, authenticate);
-
-  async function isOperator(context: CallContext): Promise<boolean> {
-    try {
-      await authorizeOperator(context);
-      return true;
-    } catch (cause) {
-      if (cause instanceof AppError && cause.code === "forbidden") return false;
-      throw cause;
-    }
-  }
-
-  /** The account that is meant; another one than the caller's only if that is an operator's. */
-  async function accountFor(named: string, context: CallContext, field: string) {
-    const caller = await authenticate(context);
-    const accountId = named === "" ? caller : AccountId(named, field);
-    if (accountId !== caller) await authorizeOperator(context);
-    return { caller, accountId };
-  }
-
-  async function targetOf(wire: WireTarget | undefined, context: CallContext) {
-    const { caller, accountId } = await accountFor(wire?.accountId ?? "", context, "target.account_id");
-    const target = parseTarget(wire ?? { target: undefined, accountId: "" }, accountId);
-    if (target.kind === "queue") await authorizeOperator(context);
-    return { caller, target };
-  }
-
-  /** A pause of what is misspelt would look like one that holds. Throws `FUNCTION_NOT_FOUND` and `QUEUE_NOT_FOUND`. */
-  async function assertThere(target: PauseTarget): Promise<void> {
-    if (target.kind === "function") {
-      const [found] = await store.functions.read([target]);
-      if (found === undefined) throw notFound("FUNCTION_NOT_FOUND", `there is no function ${target.functionName}`);
-    }
-    if (target.kind === "queue") {
-      const queues = [...(await store.lanes.allFloors()).keys()];
-      if (queues.includes(target.queue)) return;
-      throw notFound("QUEUE_NOT_FOUND", `there is no queue ${target.queue}; there are: ${queues.join(", ")}`);
-    }
-  }
-
-  async function assertRoomFor(pauseId: string, target: PauseTarget): Promise<void> {
-    const known = await store.control.pauses(accountOf(target));
-    if (known.length < pausesOfAccountMax || known.some((pause) => pause.pauseId === pauseId)) return;
-    throw new AppError(
-      "exhausted",
-      "TOO_MANY_PAUSES",
-      `there are ${known.length} pauses already; resume some, or pause with a wider filter`,
-    );
-  }
+  const { config, store, signals, random, log } = options;
+  const access = createAccess(config, options.authenticate);
+  const { authenticate, isOperator } = access;
 
   /** Of an account that the caller may look after. Throws `OPERATION_NOT_FOUND`. */
   async function find(operationId: string, context: CallContext): Promise<OperationProgress> {
@@ -92,45 +43,10 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
   }
 
   return {
-    async pause(request, context) {
-      const { caller, target } = await targetOf(request.target, context);
-      const reason = checkText(request.reason, "reason", reasonLengthMax);
-      const pauseId = pauseIdOf(target);
-      await assertThere(target);
-      await assertRoomFor(pauseId, target);
-      const pause = await store.control.pause({ pauseId, target, reason, createdBy: caller });
-      if (pause === undefined) {
-        const message = `the cluster has ${pausesMax} pauses, all that owners heed; resume some`;
-        throw new AppError("exhausted", "TOO_MANY_PAUSES", message);
-      }
-      signals.send(controlTopic, "");
-      log.info("paused", { accountId: caller, pauseId, target });
-      return toWirePause(pause);
-    },
-
-    async resume(request, context) {
-      const caller = await authenticate(context);
-      let { pauseId } = request;
-      if (pauseId === "") pauseId = pauseIdOf((await targetOf(request.target, context)).target);
-      else {
-        // One of another account, or of a queue, is not known to those who are no operators.
-        const known = await store.control.pauses((await isOperator(context)) ? undefined : caller);
-        if (!known.some((pause) => pause.pauseId === pauseId)) return { resumed: false };
-      }
-      const resumed = await store.control.resume(pauseId);
-      signals.send(controlTopic, "");
-      if (resumed) log.info("resumed", { accountId: caller, pauseId });
-      return { resumed };
-    },
-
-    async listPauses(_request, context) {
-      const caller = await authenticate(context);
-      const pauses = await store.control.pauses((await isOperator(context)) ? undefined : caller);
-      return { pauses: pauses.map(toWirePause) };
-    },
+    ...createPauseCalls({ access, store, signals, log }),
 
     async startOperation(request, context) {
-      const { caller, accountId } = await accountFor(request.accountId, context, "account_id");
+      const { caller, accountId } = await access.accountFor(request.accountId, context, "account_id");
       if (request.filter === undefined) {
         throw invalid("MISSING_FILTER", "filter", "say which tasks; an empty filter means all of the account");
       }
@@ -138,7 +54,7 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
       const kind = parseKind(request.kind, filter);
       const operationId = request.operationId === "" ? `op-${random.hex(12)}` : checkId(request.operationId);
       const before = await store.control.operation(operationId);
-      if (before === undefined) await assertFewAtWork(accountId);
+      if (before === undefined) await assertFewAtWork(accountId, holderOf(accountId, caller));
       const started = await store.control.start({ operationId, kind, filter, createdBy: caller });
       if (started.kind !== kind || !isSame(started.filter, filter)) {
         const message = `the id ${operationId} is taken by another operation; choose another one`;
@@ -176,6 +92,10 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
 
     async cancelOperation({ operationId }, context) {
       const found = await find(operationId, context);
+      if (holderOf(found.filter.accountId, found.createdBy) === "operators" && !(await isOperator(context))) {
+        const message = `operators have started ${operationId}, and only they cancel it; ask them`;
+        throw new AppError("forbidden", "STARTED_BY_OPERATORS", message, { field: "operation_id" });
+      }
       const cancelled = (await store.control.cancel(operationId)) ?? found;
       signals.send(controlTopic, "");
       log.info("cancelled an operation", { operationId });
@@ -183,10 +103,11 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
     },
   };
 
-  async function assertFewAtWork(accountId: AccountId): Promise<void> {
+  async function assertFewAtWork(accountId: AccountId, holder: Holder): Promise<void> {
     const latest = await store.control.operations(accountId, { before: Number.MAX_SAFE_INTEGER, limit: pageSize.max });
     const atWork = latest.filter(
-      ({ finishedAt, cancelledAt }) => finishedAt === undefined && cancelledAt === undefined,
+      ({ finishedAt, cancelledAt, createdBy }) =>
+        finishedAt === undefined && cancelledAt === undefined && holderOf(accountId, createdBy) === holder,
     );
     if (atWork.length < operationsMax) return;
     throw new AppError(
@@ -205,10 +126,6 @@ function checkId(operationId: string): string {
     "operation_id",
     "a letter or `_`, then letters, digits, `_` or `-`, at most 64 characters",
   );
-}
-
-function notFound(reason: string, message: string): AppError {
-  return new AppError("not_found", reason, message, { field: "target" });
 }
 
 /** Filters as they are stored, without what is undefined. */

@@ -5,6 +5,7 @@ import {
   type ActivePause,
   type Operation,
   OperationState,
+  PauseHolder,
   type TaskSelector,
   OperationKind as WireKind,
   type PauseTarget as WireTarget,
@@ -12,6 +13,7 @@ import {
 import type { OperationKind, OperationProgress, PauseRecord, PauseTarget, TaskSelection } from "@sluice/store";
 import { parseSelection, selectionParts } from "../wire/selection.ts";
 import { priorityOnWire, statusOnWire } from "../wire/task.ts";
+import { type Holder, holderOf } from "./access.ts";
 
 /** Throws `MISSING_TARGET`, or what is wrong with it. `accountId`: whose it is, unless it is a queue. */
 export function parseTarget({ target }: WireTarget, accountId: AccountId): PauseTarget {
@@ -37,9 +39,13 @@ function waitingSelection(selection: TaskSelection): TaskSelection {
   throw invalid("INVALID_FILTER", "target.tasks.status", "only tasks that are ENQUEUED or RETRYING can be paused");
 }
 
-/** The same for equal targets: one pause each. */
-export function pauseIdOf(target: PauseTarget): string {
-  const text = JSON.stringify([target.kind, ...partsOf(target)]);
+/**
+ * The same for equal targets: one pause of the account and one of the operators each. A queue has only one, whose id is as it
+ * was before there were two.
+ */
+export function pauseIdOf(target: PauseTarget, holder: Holder): string {
+  const ofOperators = holder === "operators" && target.kind !== "queue" ? ["of operators"] : [];
+  const text = JSON.stringify([target.kind, ...partsOf(target), ...ofOperators]);
   return `p-${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
 }
 
@@ -63,7 +69,9 @@ export function accountOf(target: PauseTarget): AccountId | undefined {
 }
 
 export function toWirePause({ pauseId, target, reason, createdBy, createdAt }: PauseRecord): ActivePause {
-  return { pauseId, target: toWireTarget(target), reason, createdBy, createdAtMs: createdAt };
+  const holder = holderOf(accountOf(target), createdBy);
+  const heldBy = holder === "account" ? PauseHolder.ACCOUNT : PauseHolder.OPERATORS;
+  return { pauseId, target: toWireTarget(target), reason, createdBy, createdAtMs: createdAt, heldBy };
 }
 
 function toWireTarget(target: PauseTarget): WireTarget {

@@ -21,7 +21,7 @@ import type { KnownFunctions } from "./known-functions.ts";
 import { type Draft, parseSubmission } from "./parse-submission.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Routing } from "./routing/routing.ts";
-import type { KnownTasks } from "./throttle/known-tasks.ts";
+import { type KnownTasks, unclearOutcome } from "./throttle/known-tasks.ts";
 import type { SubmitThrottle } from "./throttle/throttle.ts";
 import { tooManyWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
@@ -97,31 +97,41 @@ export function createSubmit(options: SubmitOptions): Submit {
     const routeOf = (flow: Flow, settings: Limits) => options.routing.routeOf(flow, { function: settings, account });
     const context = { accountId, functions, config, routeOf, newTaskId };
     const submitted = tasks.map((task, index) => orError(() => parseSubmission(task, pathOf(index), context)));
-    const parsed = await throttle(submitted);
-    const drafts = parsed.filter((entry) => !(entry instanceof AppError)).length;
-    let admitted = drafts === 0 ? 0 : await options.waiting.admit(accountId, drafts);
-    return parsed.map((entry) => {
-      if (entry instanceof AppError) return entry;
-      admitted -= 1;
-      return admitted >= 0 ? entry : tooManyWaiting(config.waitingTasksMax);
-    });
-  }
-
-  /** Without what is refused as more than a fair share; repetitions of what was accepted cost nothing, and are not. */
-  async function throttle(entries: readonly (Draft | AppError)[]): Promise<(Draft | AppError)[]> {
-    const drafts = entries.filter((entry): entry is Draft => !(entry instanceof AppError));
+    const drafts = draftsOf(submitted);
     const refusals = new Map<Draft, AppError>();
     options.throttle.judge(drafts).forEach((error, index) => {
       if (error !== undefined) refusals.set(drafts[index] as Draft, error);
     });
-    if (refusals.size === 0) return [...entries];
-    for (const draft of await options.knownTasks.find([...refusals.keys()])) refusals.delete(draft);
-    return entries.map((entry) => (entry instanceof AppError ? entry : (refusals.get(entry) ?? entry)));
+    const wanted = drafts.filter((draft) => !refusals.has(draft));
+    const admitted = wanted.length === 0 ? 0 : await options.waiting.admit(accountId, wanted.length);
+    if (admitted < wanted.length) {
+      const full = tooManyWaiting(config.waitingTasksMax);
+      for (const draft of wanted.slice(admitted)) refusals.set(draft, full);
+    }
+    return refusals.size === 0 ? submitted : await refuse(submitted, refusals);
+  }
+
+  /** Without what is refused; repetitions of what was accepted cost nothing, and are not. */
+  async function refuse(
+    entries: readonly (Draft | AppError)[],
+    refusals: ReadonlyMap<Draft, AppError>,
+  ): Promise<(Draft | AppError)[]> {
+    const { known, unclear } = await options.knownTasks.find([...refusals.keys()]);
+    // One for many: making one costs as much as judging a hundred submissions.
+    const unclearOutcomes = new Map<AppError, AppError>();
+    const outcomeOf = (draft: Draft): Draft | AppError => {
+      const refusal = refusals.get(draft);
+      if (refusal === undefined || known.has(draft)) return draft;
+      if (!unclear.has(draft)) return refusal;
+      const outcome = unclearOutcomes.get(refusal) ?? unclearOutcome(refusal);
+      unclearOutcomes.set(refusal, outcome);
+      return outcome;
+    };
+    return entries.map((entry) => (entry instanceof AppError ? entry : outcomeOf(entry)));
   }
 
   async function record(message: Message, entries: readonly (Draft | AppError)[]): Promise<Submitted[]> {
-    const drafts = entries.filter((entry): entry is Draft => !(entry instanceof AppError));
-    const recorded = (await options.recorder.record(drafts))[Symbol.iterator]();
+    const recorded = (await options.recorder.record(draftsOf(entries)))[Symbol.iterator]();
     return entries.map((entry): Submitted => {
       if (entry instanceof AppError) {
         options.log.debug("rejected a submission", {
@@ -163,6 +173,10 @@ function checkCount(tasks: number, tasksMax: number): void {
     "tasks",
     `the message has ${tasks} tasks, at most ${tasksMax} are accepted; send several`,
   );
+}
+
+function draftsOf(entries: readonly (Draft | AppError)[]): Draft[] {
+  return entries.filter((entry): entry is Draft => !(entry instanceof AppError));
 }
 
 /** The names that can be names; the others are refused one by one. */

@@ -1,6 +1,7 @@
 // Tasks between the store and the wire.
 import { invalid, isFinal, type Priority, type Task, type TaskStatus } from "@sluice/core";
 import { Priority as WirePriority, TaskStatus as WireStatus, type Task as WireTask } from "@sluice/protocol";
+import { eventsKept } from "@sluice/store";
 
 const statusToWire: Readonly<Record<TaskStatus, WireStatus>> = {
   Enqueued: WireStatus.ENQUEUED,
@@ -85,7 +86,7 @@ export function toWireTask(task: Task): WireTask {
     instanceId: task.instanceId ?? "",
     stopRequested: task.stopRequested,
     events: task.events.map((event, index) => ({
-      eventId: index + 1,
+      eventId: index + 1 + (index < eventsKept.first ? 0 : task.eventsLeftOut),
       status: event.status,
       timeMs: event.at,
       attempt: event.attempt,
@@ -93,6 +94,7 @@ export function toWireTask(task: Task): WireTask {
     })),
     progress: task.progress ?? "",
     tags: [...task.tags],
+    eventsLeftOut: task.eventsLeftOut,
   };
 }
 

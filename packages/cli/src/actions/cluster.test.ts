@@ -45,7 +45,7 @@ test("schedulers, partitions and agents are listed", async () => {
   ]);
   const partitions = await world.sluice(["cluster", "partitions"]);
   expect(partitions.stdout).toContain(
-    "PARTITION  OWNER  WISHED OWNER  EPOCH  WAITING  OLDEST  PER SECOND  RESTS UNTIL",
+    "PARTITION  OWNER  WISHED OWNER  EPOCH  WAITING  PARKED  OLDEST  PER SECOND  RESTS UNTIL",
   );
   expect(partitions.stdout.split("\n")).toHaveLength(4);
   const only = jsonLines((await world.sluice(["cluster", "partitions", "q1", "--json"])).stdout);

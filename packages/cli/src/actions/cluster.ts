@@ -134,10 +134,12 @@ async function report({ output, json }: Context, { queue, changed }: PartitionCh
   return exitCodes.ok;
 }
 
-const partitionHead = ["PARTITION", "OWNER", "WISHED OWNER", "EPOCH", "WAITING", "OLDEST", "PER SECOND", "RESTS UNTIL"];
+const partitionHead = [
+  ...["PARTITION", "OWNER", "WISHED OWNER", "EPOCH", "WAITING", "PARKED", "OLDEST", "PER SECOND", "RESTS UNTIL"],
+];
 
 function partitionRow(partition: ClusterPartition): Cell[] {
-  const { owner, wishedOwner, epoch, waiting, backlogAgeMs, dispatchedPerSecond, restsUntilMs } = partition;
+  const { owner, wishedOwner, epoch, waiting, parked, backlogAgeMs, dispatchedPerSecond, restsUntilMs } = partition;
   const style: { style?: Style } = owner === undefined || isMoving(partition) ? { style: "yellow" } : {};
   return [
     { text: nameOf(partition) },
@@ -145,6 +147,7 @@ function partitionRow(partition: ClusterPartition): Cell[] {
     { text: wishedOwner ?? "-", ...style },
     { text: String(epoch) },
     { text: String(waiting) },
+    { text: String(parked) },
     { text: waiting > 0 ? formatDuration(backlogAgeMs) : "-" },
     { text: String(dispatchedPerSecond) },
     { text: formatTime(restsUntilMs) },

@@ -42,6 +42,23 @@ test("deploy takes the settings from sluice.json, flags override them, and a rep
   expect(second.stdout).toMatch(/^digest unchanged: 1 files, 5 B, zip \d+ B; revision 1, code [0-9a-f]{12}\n$/);
 });
 
+test("what sluice.json does not say stays as it is, and a limit that stays is told with how to take it away", async () => {
+  await using world = await startWorld();
+  const limits = { concurrencyMax: 2, rateMax: 5, weight: 3 };
+  const code = { "index.py": "x = 1" };
+  await using limited = await aFolder({ "sluice.json": JSON.stringify({ ...manifest, ...limits }), ...code });
+  await using unlimited = await aFolder({ "sluice.json": JSON.stringify({ ...manifest, rateMax: 5 }), ...code });
+
+  expect((await world.sluice(["deploy", limited.path])).stderr).toBe("");
+  const { stderr } = await world.sluice(["deploy", unlimited.path]);
+
+  expect(world.server.functions.get("digest")?.settings).toMatchObject(limits);
+  expect(stderr).toBe(
+    "not in sluice.json, and stays as it is on the server: concurrencyMax 2, weight 3; " +
+      "to take it away: sluice functions set digest --concurrency none --weight 1\n",
+  );
+});
+
 test("a folder that does not exist, or is a file, is named as such, whatever flags are given", async () => {
   await using folder = await aFolder({ "index.py": "" });
   await using world = await startWorld();

@@ -1,24 +1,17 @@
 import { basename, resolve } from "node:path";
-import type { FunctionSettings } from "@sluice/client";
+import type { FunctionInfo, FunctionSettings } from "@sluice/client";
 import type { Context } from "../context.ts";
 import { readManifest } from "../deploy/manifest.ts";
 import { packFolder } from "../deploy/package.ts";
 import { type ExitCode, exitCodes, UsageError } from "../errors.ts";
 import { formatBytes, printable } from "../format.ts";
-import { writeJson } from "../output.ts";
+import { onlyGiven, type SettingOptions, settingsOf, takenAway } from "../function-settings.ts";
+import { writeJson, writeNote } from "../output.ts";
 
-export interface DeployOptions {
+export interface DeployOptions extends SettingOptions {
   readonly name?: string;
   readonly runtime?: string;
   readonly handler?: string;
-  readonly description?: string;
-  readonly timeout?: number;
-  readonly memory?: number;
-  readonly instanceConcurrency?: number;
-  readonly instancesMax?: number;
-  readonly idleTimeout?: number;
-  readonly retries?: number;
-  readonly maxAge?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -42,22 +35,30 @@ export async function deploy(context: Context, folder: string, options: DeployOp
     const revision = `revision ${deployed.revision}, code ${deployed.codeSha256.slice(0, 12)}`;
     await context.output.write(`${printable(deployed.name)} ${outcome}: ${size}; ${revision}\n`);
   }
+  await tellWhatStays(context, settings, deployed);
   return exitCodes.ok;
 }
 
 function fromFlags(options: DeployOptions, fromFile: FunctionSettings): FunctionSettings {
-  const given = {
-    runtime: options.runtime,
-    handler: options.handler,
-    description: options.description,
-    timeoutMs: options.timeout,
-    memoryMb: options.memory,
-    instanceConcurrency: options.instanceConcurrency,
-    instancesMax: options.instancesMax,
-    idleTimeoutMs: options.idleTimeout,
-    maxAsyncRetryAttempts: options.retries,
-    maxAsyncEventAgeInSeconds: options.maxAge === undefined ? undefined : Math.ceil(options.maxAge / 1_000),
-    environment: options.env && { ...fromFile.environment, ...options.env },
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const { runtime, handler, env } = options;
+  const environment = env && { ...fromFile.environment, ...env };
+  return { ...settingsOf(options), ...onlyGiven({ runtime, handler, environment }) };
+}
+
+/** A limit that was taken out of `sluice.json`, or was never there, holds on: that it does must not be a surprise. */
+async function tellWhatStays(
+  { output, json }: Context,
+  given: FunctionSettings,
+  deployed: FunctionInfo,
+): Promise<void> {
+  if (json) return;
+  const stays = Object.entries(takenAway).filter(([name, { value }]) => {
+    const now = deployed.settings[name as keyof typeof takenAway];
+    return given[name as keyof typeof takenAway] === undefined && now !== undefined && now !== value;
+  });
+  if (stays.length === 0) return;
+  const values = stays.map(([name]) => `${name} ${deployed.settings[name as keyof typeof takenAway]}`).join(", ");
+  const options = stays.map(([, { option }]) => option).join(" ");
+  const advice = `to take it away: sluice functions set ${deployed.name} ${options}`;
+  await writeNote(output, `not in sluice.json, and stays as it is on the server: ${values}; ${advice}`);
 }

@@ -14,8 +14,9 @@ test("functions, accounts, queues and filters are paused, listed and resumed", a
 
   const table = await world.sluice(["pauses"]);
   const documents = jsonLines((await world.sluice(["pauses", "--json"])).stdout);
-  expect(table.stdout.split("\n")[0]).toMatch(/^PAUSE +SINCE +ACCOUNT +PAUSED +REASON/);
-  expect(table.stdout).toMatch(/function report +moving/);
+  expect(table.stdout.split("\n")[0]).toMatch(/^PAUSE +SINCE +ACCOUNT +HELD BY +PAUSED +REASON/);
+  expect(table.stdout).toMatch(/account +function report +moving/);
+  expect(table.stdout).toMatch(/other +operators +account/);
   expect(table.stdout).toContain("tag nightly, priority low, since 2023-11-14 21:15:00Z");
   expect(documents.map(({ target }) => target)).toMatchObject([
     { function: "report" },
@@ -26,6 +27,16 @@ test("functions, accounts, queues and filters are paused, listed and resumed", a
   expect((await world.sluice(["resume", "report"])).exitCode).toBe(exitCodes.ok);
   expect((await world.sluice(["resume", "report"])).exitCode).toBe(exitCodes.notFound);
   expect((await world.sluice(["resume", "--queue", "q0", "--json"])).stdout).toBe('{"resumed":true}\n');
+});
+
+test("who resumes what operators hold, too, is told of it", async () => {
+  await using world = await startWorld();
+  await world.sluice(["pause", "--account", "other"]);
+  world.server.place.stillHeld = [...world.server.place.pauses.values()][0];
+  await world.sluice(["pause", "report"]);
+  const resumed = await world.sluice(["resume", "report"]);
+  expect(resumed.exitCode).toBe(exitCodes.ok);
+  expect(resumed.stdout + resumed.stderr).toMatch(/resumed; the operators' pause \S+ holds it still/);
 });
 
 test("what is not said is a mistake of the command line, not everything", async () => {

@@ -41,9 +41,9 @@ export async function pause(
 export async function resume(context: Context, named: string | undefined, options: TargetOptions): Promise<ExitCode> {
   const { client, output, signal, json } = context;
   const paused = /^p-[0-9a-f]{24}$/.test(named ?? "") ? { pauseId: named ?? "" } : targetOf(context, named, options);
-  const resumed = await client.operations.resume(paused, { signal });
-  if (json) await writeJson(output, { resumed });
-  else await writeNote(output, resumed ? "resumed" : "it was not paused");
+  const { resumed, stillHeld } = await client.operations.resume(paused, { signal });
+  if (json) await writeJson(output, { resumed, stillHeld });
+  else await writeNote(output, `${resumed ? "resumed" : "it was not paused"}${describeHeld(stillHeld)}`);
   return resumed ? exitCodes.ok : exitCodes.notFound;
 }
 
@@ -54,7 +54,7 @@ export async function pauses({ client, output, signal, json }: Context): Promise
     return exitCodes.ok;
   }
   if (found.length === 0) await writeNote(output, "nothing is paused");
-  else await writeTable(output, ["PAUSE", "SINCE", "ACCOUNT", "PAUSED", "REASON"], found.map(pauseRow));
+  else await writeTable(output, ["PAUSE", "SINCE", "ACCOUNT", "HELD BY", "PAUSED", "REASON"], found.map(pauseRow));
   return exitCodes.ok;
 }
 
@@ -183,9 +183,16 @@ function describeFilter(filter: TaskSelection): string {
 }
 const names: Readonly<Record<string, string>> = { taskIdPrefix: "prefix" };
 
-function pauseRow({ pauseId, createdAtMs, target, reason }: Pause): Cell[] {
-  const texts = [pauseId, formatTime(createdAtMs), target.accountId ?? "-", describeTarget(target), reason ?? "-"];
+function pauseRow({ pauseId, createdAtMs, target, heldBy, reason }: Pause): Cell[] {
+  const account = target.accountId ?? "-";
+  const texts = [pauseId, formatTime(createdAtMs), account, heldBy, describeTarget(target), reason ?? "-"];
   return texts.map((text) => ({ text }));
+}
+
+function describeHeld(pause: Pause | undefined): string {
+  if (pause === undefined) return "";
+  const whose = pause.heldBy === "operators" ? "the operators'" : "the account's own";
+  return `; ${whose} pause ${pause.pauseId} holds it still`;
 }
 
 function operationRow(operation: Operation): Cell[] {

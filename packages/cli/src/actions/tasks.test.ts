@@ -52,6 +52,23 @@ test("get shows the task and its steps, or the task as one document", async () =
   expect(jsonLines(json.stdout)).toMatchObject([{ taskId: "a", payload: "hello", result: '{"a":1}', events }]);
 });
 
+test("get says where steps are left out", async () => {
+  await using world = await startWorld();
+  const step = { status: "Dequeued", timeMs: 1_700_000_000_000, attempt: 7, detail: "" };
+  const events = [1, 2, 1_236, 1_237].map((eventId) => ({ ...step, eventId }));
+  world.server.faults.becomes = () => ({ events, eventsLeftOut: 1_233 });
+  await world.sluice(["invoke", "f", "--async", "--task-id", "a"]);
+
+  const table = await world.sluice(["get", "f", "a"]);
+  const json = await world.sluice(["get", "f", "a", "--json"]);
+
+  const steps = table.stdout.slice(table.stdout.indexOf("TIME")).trim().split("\n").slice(1);
+  expect(steps.map((line) => line.split(/\s{2,}/)[1] ?? line)).toEqual([
+    ...["Dequeued", "Dequeued", "1233 left out", "Dequeued", "Dequeued"],
+  ]);
+  expect(jsonLines(json.stdout)).toMatchObject([{ eventsLeftOut: 1_233 }]);
+});
+
 test("watch writes every change and ends with 0 or 1 as the task does", async () => {
   await using world = await startWorld();
   await world.sluice(["invoke", "f", "--async", "--task-id", "a"]);

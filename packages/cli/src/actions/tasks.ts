@@ -172,12 +172,16 @@ async function writeTask({ output, json }: Context, task: Task): Promise<void> {
   await writeTable(output, undefined, rows);
   if (task.events.length === 0) return;
   await output.write("\n");
-  const steps = task.events.map((event) => [
-    { text: formatTime(event.timeMs) },
-    { text: event.status },
-    { text: event.attempt === 0 ? "-" : String(event.attempt) },
-    { text: event.detail },
-  ]);
+  const steps = task.events.flatMap((event, index) => {
+    const missing = event.eventId - (task.events[index - 1]?.eventId ?? 0) - 1;
+    const step = [
+      { text: formatTime(event.timeMs) },
+      { text: event.status },
+      { text: event.attempt === 0 ? "-" : String(event.attempt) },
+      { text: event.detail },
+    ];
+    return missing > 0 ? [[{ text: `${missing} left out` }], step] : [step];
+  });
   await writeTable(output, ["TIME", "STEP", "ATTEMPT", "DETAIL"], steps);
 }
 

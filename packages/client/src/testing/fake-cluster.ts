@@ -23,6 +23,7 @@ export function aPartition(fields: Partial<ClusterPartition> = {}): ClusterParti
     claimRevision: 7,
     epoch: 9,
     waiting: 0,
+    parked: 0,
     backlogAgeMs: 0,
     dispatchedPerSecond: 0,
     restsUntilMs: 0,

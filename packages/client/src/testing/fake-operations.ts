@@ -4,18 +4,21 @@ import {
   type Operation,
   type OperationServiceService,
   OperationState,
+  PauseHolder,
 } from "@sluice/protocol";
 import { failure } from "./fake-tasks.ts";
 
 export interface FakeOperations {
   readonly pauses: Map<string, ActivePause>;
   readonly operations: Map<string, Operation>;
+  /** What is told of every target that is resumed. */
+  stillHeld: ActivePause | undefined;
   /** What an operation is at each look after the first; the last one stays. Default: done at once. */
   progress: readonly Partial<Operation>[];
 }
 
 export function aPlace(): FakeOperations {
-  return { pauses: new Map(), operations: new Map(), progress: [{ ...doneAt(2) }] };
+  return { pauses: new Map(), operations: new Map(), stillHeld: undefined, progress: [{ ...doneAt(2) }] };
 }
 
 /** Keeps what it is told; operations get further with every look at them. */
@@ -29,12 +32,14 @@ export function operationApi({ place }: { place: FakeOperations }): Api<typeof O
   const idOf = (target: ActivePause["target"]) => JSON.stringify(target);
   return {
     async pause({ target, reason }) {
-      const pause = { pauseId: idOf(target), target, reason, createdBy: "main", createdAtMs: 1_700_000_000_000 };
+      const heldBy = target?.accountId ? PauseHolder.OPERATORS : PauseHolder.ACCOUNT;
+      const createdAtMs = 1_700_000_000_000;
+      const pause: ActivePause = { pauseId: idOf(target), target, reason, createdBy: "main", createdAtMs, heldBy };
       if (!place.pauses.has(pause.pauseId)) place.pauses.set(pause.pauseId, pause);
       return place.pauses.get(pause.pauseId) ?? pause;
     },
     async resume({ pauseId, target }) {
-      return { resumed: place.pauses.delete(pauseId === "" ? idOf(target) : pauseId) };
+      return { resumed: place.pauses.delete(pauseId === "" ? idOf(target) : pauseId), stillHeld: place.stillHeld };
     },
     listPauses: async () => ({ pauses: [...place.pauses.values()] }),
     async startOperation({ operationId, kind, filter, accountId }) {

@@ -209,6 +209,7 @@ function functionApi({ functions }: State): Api<typeof FunctionServiceService> {
       codeBytes: code.codeBytes,
       createdAtMs: 1_700_000_000_000,
       updatedAtMs: 1_700_000_000_000,
+      queue: undefined,
     };
     functions.set(name, updated);
     return updated;

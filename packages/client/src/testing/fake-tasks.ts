@@ -34,6 +34,7 @@ export function aTask(fields: Partial<Task> = {}): Task {
     events: [],
     progress: "",
     tags: [],
+    eventsLeftOut: 0,
     ...fields,
   };
 }

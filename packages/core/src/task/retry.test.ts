@@ -8,7 +8,7 @@ const attempts = fc.record({
   retries: fc.integer({ min: 0, max: 8 }),
   lostAttempts: fc.integer({ min: 0, max: 3 }),
   throttledAttempts: fc.integer({ min: 0, max: 10_000 }),
-  retryAfterMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 10_000_000 })),
+  retryAfterMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 10_000_000 })),
   config: fc.record({ maxAsyncRetryAttempts: fc.integer({ min: 0, max: 8 }) }),
 });
 const worst = { next: () => 1 - Number.EPSILON, fork: () => worst, hex: () => "" };
@@ -35,7 +35,7 @@ test("delays are whole milliseconds within the bounds of their class", () => {
       const decision = decideRetry(ended, seededRandom(seed));
       if (decision.kind === "give_up") return true;
       const maxMs = ended.class === "flow_control" ? 60_000 : 300_000;
-      const minMs = ended.retryAfterMs > 0 ? Math.min(ended.retryAfterMs, maxMs) : 500;
+      const minMs = Math.max(500, Math.min(ended.retryAfterMs, maxMs));
       return Number.isInteger(decision.delayMs) && decision.delayMs >= minMs && decision.delayMs <= maxMs;
     }),
   );
@@ -74,6 +74,11 @@ test("who is told when to come back comes back no earlier, and not all at once",
   expect(decide({ class: "flow_control", retryAfterMs: 10_000 }, best)).toMatchObject({ delayMs: 10_000 });
   expect(decide({ class: "flow_control", retryAfterMs: 10_000 }, worst)).toMatchObject({ delayMs: 12_000 });
   expect(decide({ class: "flow_control", retryAfterMs: 3_600_000 })).toMatchObject({ delayMs: 60_000 });
+});
+
+test("a handler that asks to come back at once comes back no earlier than others, and not all at once", () => {
+  expect(decide({ class: "flow_control", retryAfterMs: 1 }, best)).toMatchObject({ delayMs: 500 });
+  expect(decide({ class: "flow_control", retryAfterMs: 1 }, worst)).toMatchObject({ delayMs: 600 });
 });
 
 test("a task is lost three times and then fails, however many retries it has left", () => {

@@ -42,7 +42,7 @@ export interface EndedAttempt {
   readonly lostAttempts: number;
   /** Attempts that met flow control before this one: `attempt - 1 - retries - lostAttempts`; default 0. */
   readonly throttledAttempts?: number;
-  /** As asked for by whoever refused the attempt; bounded by the maximum of its class. */
+  /** As asked for by whoever refused the attempt; at least `delayMinMs`, at most the maximum of its class. */
   readonly retryAfterMs?: number;
   /** What is missing has its default. */
   readonly config?: Partial<RetryConfig>;
@@ -91,7 +91,9 @@ function backoffMs(
   { delayMinMs, delayBaseMs }: RetryConfig,
   random: Random,
 ): number {
-  if (retryAfterMs > 0) return Math.min(maxMs, Math.ceil(retryAfterMs * (1 + 0.2 * random.next())));
+  if (retryAfterMs > 0) {
+    return Math.min(maxMs, Math.ceil(Math.max(delayMinMs, retryAfterMs) * (1 + 0.2 * random.next())));
+  }
   const ceilingMs = Math.min(maxMs, delayBaseMs * 2 ** Math.min(step, 30));
   const floorMs = Math.min(delayMinMs, ceilingMs);
   return Math.round(floorMs + random.next() * (ceilingMs - floorMs));

@@ -83,4 +83,6 @@ export interface Task {
   /** As they were submitted. */
   readonly tags: readonly string[];
   readonly events: readonly TaskEvent[];
+  /** How many events are left out after the 50th. */
+  readonly eventsLeftOut: number;
 }

@@ -37,6 +37,7 @@ export function aTask(overrides: Partial<Task> = {}): Task {
     progress: undefined,
     tags: [],
     events: [],
+    eventsLeftOut: 0,
     ...overrides,
   };
 }

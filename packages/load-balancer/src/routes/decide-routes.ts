@@ -12,23 +12,20 @@
 // Asking costs nothing, and a queue is kept with a task now and then. So no account gets more than a few, and some of all are kept
 // for flows that are hot without asking. What operators command is their business: it takes from the room of all alone.
 import {
+  defaultRouteLimits,
   type FlowLoad,
   type FlowRoute,
+  isAsked,
   type LoadReport,
   newRoute,
+  type RouteLimits,
   type RouteReason,
-  routesMaxDefault,
+  refusalOf,
 } from "@sluice/coordination";
-import { type AccountId, type EpochMs, flowKey } from "@sluice/core";
+import { type EpochMs, flowKey } from "@sluice/core";
 
 /** Durations in ms. */
-export interface RoutesConfig {
-  /** Flows with a queue of their own, at most. Default 64. */
-  readonly routesMax: number;
-  /** … and of one account, those that operators gave them aside. Default 8. */
-  readonly routesPerAccountMax: number;
-  /** Share of `routesMax` that is for hot flows, and never for those that ask. Default a quarter. */
-  readonly hotRoutesShare: number;
+export interface RoutesConfig extends RouteLimits {
   /** Hot: more than so many tasks of a flow wait in the memory of its owners … default 20,000. */
   readonly hotWaitingMin: number;
   /** … or so many are dispatched per second. Default 2,000. */
@@ -44,9 +41,7 @@ export interface RoutesConfig {
   readonly foldMs: number;
 }
 export const defaultRoutesConfig: RoutesConfig = {
-  routesMax: routesMaxDefault,
-  routesPerAccountMax: 8,
-  hotRoutesShare: 0.25,
+  ...defaultRouteLimits,
   hotWaitingMin: 20_000,
   hotPerSecondMin: 2_000,
   hotRouteForMs: 15_000,
@@ -186,28 +181,11 @@ function withIdle(route: FlowRoute, { used, now }: RoutesInput, isEmpty: boolean
 
 /** As many of the wanted routes, in their order, as there is room for. */
 function grant(wanted: readonly FlowRoute[], routes: readonly FlowRoute[], config: RoutesConfig): FlowRoute[] {
-  const { routesMax, routesPerAccountMax, hotRoutesShare } = config;
-  const askedMax = routesMax - Math.floor(routesMax * hotRoutesShare);
-  const ofAccount = new Map<AccountId, number>();
-  let asked = 0;
-  const count = ({ accountId, reason }: FlowRoute) => {
-    if (reason !== "command") ofAccount.set(accountId, (ofAccount.get(accountId) ?? 0) + 1);
-    if (isAsked(reason)) asked++;
-  };
-  routes.forEach(count);
   const granted: FlowRoute[] = [];
   for (const route of wanted) {
-    if (routes.length + granted.length >= routesMax) break;
-    if ((ofAccount.get(route.accountId) ?? 0) >= routesPerAccountMax) continue;
-    if (isAsked(route.reason) && asked >= askedMax) continue;
-    granted.push(route);
-    count(route);
+    if (refusalOf([...routes, ...granted], route, config) === undefined) granted.push(route);
   }
   return granted;
-}
-
-function isAsked(reason: RouteReason): boolean {
-  return reason === "asked" || reason === "latency";
 }
 
 /** New routes: those that ask come first, then the hottest. */

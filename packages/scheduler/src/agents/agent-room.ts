@@ -1,5 +1,6 @@
 import type { Clock } from "@sluice/core";
 import type { AgentStatus, MakeRoom } from "@sluice/protocol";
+import { ShareRefusals } from "./share-refusals.ts";
 
 /** For whom room is asked. */
 export type RoomWanted = Pick<MakeRoom, "lane" | "accountId" | "functionName" | "priority" | "memoryMb">;
@@ -17,8 +18,12 @@ export class AgentRoom {
   /** MiB of memory that they may take together; the same. */
   memoryMaxMb = Number.POSITIVE_INFINITY;
   draining = false;
+  /** Its incarnation is not renewed any more: soon it kills what it has. */
+  fenced = false;
   /** Attempts of all schedulers that it may stop for urgent ones, by their priority; empty: it stops none. */
   preemptible: readonly number[] = [];
+  /** Accounts for which it makes no room now. */
+  readonly shareRefusals: ShareRefusals;
   warm: ReadonlySet<number> = new Set();
   /** Attempts of a warm revision that it had of this scheduler when it said so. */
   readonly usedWhenWarm = new Map<number, number>();
@@ -37,12 +42,13 @@ export class AgentRoom {
 
   constructor(clock: Clock, slots: number) {
     this.#clock = clock;
+    this.shareRefusals = new ShareRefusals(clock);
     this.slots = slots;
   }
 
   /** Attempts that it may be given now. */
   get free(): number {
-    if (this.draining || (this.pausedUntil > 0 && this.#clock.monotonic() < this.pausedUntil)) return 0;
+    if (this.draining || this.fenced || (this.pausedUntil > 0 && this.#clock.monotonic() < this.pausedUntil)) return 0;
     return Math.max(0, (this.#offered ?? this.slots - this.#usedElsewhere) - this.used);
   }
 

@@ -138,6 +138,19 @@ test("an agent that does not answer loses its key first, is fenced then, and is 
   expect(dead).toEqual(["c"]);
 });
 
+test("an agent that another scheduler has fenced gets nothing new, although it answers", async () => {
+  await using world = await startDirectory(["a", "b"], ["a", "b"]);
+  await world.clock.advance(2_500);
+  const freeOf = (agentId: string) => world.directory.links.find((link) => link.agentId === agentId)?.free;
+  expect([freeOf("a"), freeOf("b")]).toEqual([4, 4]);
+  world.listed.set("a", { ...record("a"), fenced: true });
+  await world.clock.advance(2_500);
+  expect([freeOf("a"), freeOf("b")]).toEqual([0, 4]);
+  world.listed.set("a", { ...record("a"), incarnation: 2 });
+  await world.clock.advance(2_500);
+  expect([freeOf("a"), freeOf("b")]).toEqual([4, 4]);
+});
+
 test("whoever reaches less than half of the agents fences nobody", async () => {
   await using world = await startDirectory(["a", "b", "c"], ["a"]);
   await world.clock.advance(60_000);

@@ -65,6 +65,7 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
   function open(record: AgentRecord): void {
     if (!running) return;
     const link = new AgentLink(linkDeps, record);
+    link.fenced = record.fenced;
     const stop = new AbortController();
     links.set(record.agentId, { link, stop, done: link.run(AbortSignal.any([running, stop.signal])) });
     relink();
@@ -82,7 +83,10 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
     const recordOf = new Map(records.map((record) => [record.agentId, record]));
     for (const [agentId, { link }] of [...links]) {
       const record = recordOf.get(agentId);
-      if (record && record.incarnation <= link.incarnation) continue;
+      if (record && record.incarnation <= link.incarnation) {
+        if (record.incarnation === link.incarnation) link.fenced = record.fenced;
+        continue;
+      }
       close(agentId);
       log.info(record ? "agent has a new incarnation" : "agent is dead", { agentId, incarnation: link.incarnation });
       if (!record) for (const port of [...ports]) port.onAgentDead(agentId);
@@ -130,15 +134,22 @@ export function createAgentDirectory(deps: DirectoryDeps): AgentDirectory {
    */
   async function endAgent(record: AgentRecord): Promise<void> {
     const { agentId, incarnation } = record;
-    const key = await coordinator.get(agentKey(agentId));
-    if (key?.value === String(incarnation)) {
-      await coordinator.commit([{ key: key.key, modRevision: key.modRevision }], [{ op: "delete", key: key.key }]);
-      wake.notify();
-    } else if (!record.fenced) {
+    if (await deleteKey(record)) wake.notify();
+    else if (!record.fenced) {
       if (!(await store.agents.fence({ agentId, incarnation }))) return;
+      // A registration that was under way may have put it meanwhile.
+      await deleteKey(record);
       log.warn("fenced an agent that does not answer", { agentId, incarnation });
       deps.onFenced();
     } else if (await store.agents.markDead({ agentId, incarnation }, deps.deadAfterMs)) wake.notify();
+  }
+
+  /** False: the incarnation has none. */
+  async function deleteKey({ agentId, incarnation }: AgentRecord): Promise<boolean> {
+    const key = await coordinator.get(agentKey(agentId));
+    if (key?.value !== String(incarnation)) return false;
+    await coordinator.commit([{ key: key.key, modRevision: key.modRevision }], [{ op: "delete", key: key.key }]);
+    return true;
   }
 
   function isCutOff(): boolean {

@@ -1,9 +1,10 @@
-import { AppError } from "@sluice/core";
+import { AppError, type OwnedPartition } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
 import type { FromAgent } from "@sluice/protocol";
 import { type Logger, silentLogger } from "@sluice/runtime";
+import type { FunctionRecord } from "@sluice/store";
 import { expect, test } from "vitest";
-import { AgentLink } from "./link.ts";
+import { AgentLink, type PartitionPort } from "./link.ts";
 
 /** What a scheduler's log warns of while an agent answers every attach with `failures`, one after the other. */
 async function warningsOf(...failures: readonly AppError[]): Promise<unknown[]> {
@@ -90,6 +91,55 @@ test("a frame of a newer release, and one without what it should have, are passe
   const running = link.run(stop.signal);
   await clock.settle();
   expect([link.slots, link.instancesMax]).toEqual([7, 3]);
+  stop.abort();
+  await running;
+});
+
+test("a spec is sent once in a session, and again when its function changed within its revision", async () => {
+  const clock = new FakeClock();
+  const sent: number[][] = [];
+  const owner: OwnedPartition = { queue: "q", prefix: "", epoch: 1 };
+  const port = {
+    owner,
+    now: () => 0,
+    onRoom: () => undefined,
+    onAttached: () => undefined,
+  } as unknown as PartitionPort;
+  const attached = { session: 1, incarnation: 1, refused: [], inventory: [], status: undefined, answersFlows: true };
+  const link = new AgentLink(
+    {
+      clock,
+      random: seededRandom(1),
+      log: silentLogger,
+      schedulerId: "s1",
+      connect: () => ({
+        api: {
+          async *attach(frames) {
+            yield { frame: { $case: "attached", value: attached } };
+            for await (const { frame } of frames) {
+              if (frame?.$case === "dispatch") sent.push(frame.value.functions.map((spec) => spec.instancesMax));
+              if (sent.length === 4) return;
+            }
+          },
+        },
+        close: () => undefined,
+      }),
+      nextSession: () => 1,
+    },
+    { agentId: "a1", incarnation: 1, address: "a1:1", slots: 1, version: "1", renewedAt: 0, fenced: false },
+  );
+  link.attach(port);
+  const stop = new AbortController();
+  const running = link.run(stop.signal);
+  await clock.runUntil(() => link.isAttached("q/-"));
+  const record = (instancesMax: number, updatedAt: number) =>
+    ({ revision: 7, updatedAt, settings: { instancesMax, environment: {} } }) as FunctionRecord;
+
+  // The last one was read before the change.
+  for (const each of [record(5, 1), record(5, 1), record(1, 2), record(5, 1)]) link.dispatch(port, [], [each]);
+  await clock.settle();
+
+  expect(sent).toEqual([[5], [], [1], []]);
   stop.abort();
   await running;
 });

@@ -84,8 +84,8 @@ interface PartitionState {
   readonly port: PartitionPort;
   session: number;
   attached: boolean;
-  /** Revisions whose specs were sent in this session. */
-  readonly sent: Set<number>;
+  /** By revision: when the function whose spec was sent in this session was last changed. */
+  readonly sent: Map<number, EpochMs>;
 }
 
 export class AgentLink extends AgentRoom {
@@ -135,7 +135,7 @@ export class AgentLink extends AgentRoom {
 
   /** Attaches a partition now and on every stream to come. */
   attach(port: PartitionPort): void {
-    const state: PartitionState = { port, session: 0, attached: false, sent: new Set() };
+    const state: PartitionState = { port, session: 0, attached: false, sent: new Map() };
     this.#partitions.set(partitionKey(port.owner), state);
     this.#indexLanes();
     this.#sendAttach([state]);
@@ -151,15 +151,12 @@ export class AgentLink extends AgentRoom {
   dispatch(port: PartitionPort, attempts: DispatchAttempt[], functions: Iterable<FunctionRecord>): boolean {
     const state = this.#attachedState(port);
     if (!state) return false;
-    const unsent = [...functions].filter(({ revision }) => !state.sent.has(revision)).map(functionSpec);
-    for (const { revision } of unsent) state.sent.add(revision);
+    const unsent = [...functions].filter(({ revision, updatedAt }) => (state.sent.get(revision) ?? -1) < updatedAt);
+    for (const { revision, updatedAt } of unsent) state.sent.set(revision, updatedAt);
     const { session } = state;
-    return this.#push({
-      frame: {
-        $case: "dispatch",
-        value: { session, incarnation: this.incarnation, functions: unsent, attempts, nowMs: port.now() },
-      },
-    });
+    const { incarnation } = this;
+    const value = { session, incarnation, functions: unsent.map(functionSpec), attempts, nowMs: port.now() };
+    return this.#push({ frame: { $case: "dispatch", value } });
   }
 
   /** The agent does not know a function of this session: send the specs again. */

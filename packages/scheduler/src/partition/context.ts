@@ -31,6 +31,7 @@ import type { Homes } from "./homes.ts";
 import type { KnownRoute } from "./limits.ts";
 import type { LookAhead } from "./look-ahead.ts";
 import type { ActiveTask, Memory, Waiting } from "./memory.ts";
+import type { Overflown } from "./overflow/overflown.ts";
 import type { PendingWrite, PendingWrites } from "./pending-writes.ts";
 import { type Preempting, urgentPriority } from "./preempting.ts";
 import type { Sights } from "./sights.ts";
@@ -116,8 +117,8 @@ export interface PartitionContext extends PartitionDeps {
   /** When a flow whose shard is full may use more agents, monotonic; Infinity: none waits for that. Written by `pick`. */
   growsAt: number;
   readonly sights: Sights;
-  /** Attempts of flows that have parked rows, by flow key. Written by `pick`; its keys by `overflow`. */
-  readonly picks: Map<string, number>;
+  /** Flows with parked rows, by flow key. */
+  readonly overflown: Map<string, Overflown>;
   /** A task of this priority had expired when its turn came: more of them may be behind it. Written by `dispatch`, taken by `expire`. */
   expiredAtTurn: Priority | undefined;
   /** Who may have others stopped. Written by `preempt`. */

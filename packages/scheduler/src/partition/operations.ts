@@ -6,8 +6,8 @@
 //    │    └── nothing was found ──▶ wait for the marked ones to end ──▶ none is left ──▶ the lanes are done
 //    └── nobody knows where an owner before this one stopped: what it did is not found any more
 //
-// A row that moves, or changes its status behind the pass, may slip through. Whoever finishes the operation, when all lanes are
-// done, looks once more at all of them at one moment, and opens the lanes where something is left.
+// A row that moves, or changes its status behind the pass, may slip through. The leader, who finishes the operation when all lanes
+// are done, looks at every row once more, wherever it lies then, and opens the lanes where something is left.
 import { type Loop, lanesOf, type Seq, type TaskStatus } from "@sluice/core";
 import { changedTopic, controlTopic } from "@sluice/queue";
 import type { MatchingPage, MatchingTask, OpenOperation, OperationRecord, Stale } from "@sluice/store";

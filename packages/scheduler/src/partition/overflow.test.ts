@@ -9,6 +9,7 @@ import { type RowsOptions, rowsWorld } from "./rows.fixture.ts";
 
 const noisy = aFlow({ account: "noisy" });
 const quiet = aFlow({ account: "quiet" });
+const loud = aFlow({ account: "loud" });
 /** About 1,900 tasks that were submitted one by one. */
 const small = { bytesMax: 2_500_000 };
 
@@ -191,6 +192,46 @@ test("a low priority does not pass what was parked of its flow", async () => {
   expect(Math.max(...[...world.store.rows.values()].map(({ parked }) => parked))).toBe(1);
 });
 
+test("where next to nothing fits, a low priority does not pass what was parked of its flow, however fast it goes", async () => {
+  const world = await startWorld({ bytesMax: 100_000 });
+  world.run(pullLoop(world.context, world.context.consumers[3] as Consumer, 3));
+  await world.submit(quiet, 40, oneByOne);
+  await world.submit(noisy, 20, { ...oneByOne, priority: 3 });
+  await world.submit(noisy, 200, oneByOne);
+  await world.clock.advance(10_000);
+  expect(world.store.parkedRows().filter(({ priority }) => priority === 2).length).toBeGreaterThan(100);
+
+  const settled: Announcement[] = [];
+  const startedAt = world.clock.now();
+  // All that may go, at every moment: faster than it looks after what is parked.
+  while (settled.length < 260 && world.clock.now() < startedAt + 60_000) {
+    for (let row = world.settleNext(); row; row = world.settleNext()) settled.push(row);
+    await world.clock.advance(10);
+  }
+  const ofNoisy = settled.filter(({ accountId }) => accountId === noisy.accountId);
+  expect(ofNoisy).toHaveLength(220);
+  expect(ofNoisy.slice(0, 200).filter(({ priority }) => priority === 3)).toEqual([]);
+  // It is not waited for the next look, either.
+  expect(world.clock.now() - startedAt).toBeLessThan(3_000);
+});
+
+test("what is parked comes back as soon as nothing is left of its flow, and not at the next look", async () => {
+  const world = await startWorld({ bytesMax: 100_000 });
+  await world.submit(quiet, 40, oneByOne);
+  await world.submit(noisy, 200, oneByOne);
+  await world.clock.advance(10_000);
+  expect(world.store.parkedRows().length).toBeGreaterThan(100);
+
+  let settled = 0;
+  const startedAt = world.clock.now();
+  while (settled < 240 && world.clock.now() < startedAt + 60_000) {
+    while (world.settleNext()) settled++;
+    await world.clock.advance(1);
+  }
+  // A look every 250 ms would bring a handful each.
+  expect(world.clock.now() - startedAt).toBeLessThan(1_000);
+});
+
 test("a flow that was parked again and again comes back as fast as there is room", async () => {
   const world = await startWorld();
   await world.submit(quiet, 1);
@@ -211,4 +252,98 @@ test("a flow that was parked again and again comes back as fast as there is room
   }
   // Some 1,400 fit into memory.
   expect(rounds).toBeLessThan(25);
+});
+
+/** Two flows of which most is parked, and one that is not. */
+async function startOverflown() {
+  const world = await startWorld({ bytesMax: 100_000 });
+  await world.submit(quiet, 40, oneByOne);
+  await world.submit(noisy, 200, oneByOne);
+  await world.submit(loud, 200, oneByOne);
+  await world.clock.advance(10_000);
+  const parkedOf = (flow: Flow) =>
+    world.store.parkedRows().filter(({ accountId }) => accountId === flow.accountId).length;
+  expect(parkedOf(noisy)).toBeGreaterThan(100);
+  expect(parkedOf(loud)).toBeGreaterThan(100);
+  const settled: Announcement[] = [];
+  const settledOf = (flow: Flow) => settled.filter(({ accountId }) => accountId === flow.accountId).length;
+  /** Everything that may go, at every moment. */
+  async function settleFor(ms: number, everyMs = 10): Promise<void> {
+    for (let passed = 0; passed < ms; passed += everyMs) {
+      for (let row = world.settleNext(); row; row = world.settleNext()) settled.push(row);
+      await world.clock.advance(everyMs);
+    }
+  }
+  return { ...world, parkedOf, settledOf, settleFor };
+}
+
+test("what is parked comes back, and is dispatched, while the queue is away", async () => {
+  const world = await startOverflown();
+  world.state.isQueueAway = true;
+  world.context.sights.doubt();
+  await world.settleFor(5_000);
+  expect([world.settledOf(noisy), world.settledOf(loud)]).toEqual([200, 200]);
+});
+
+test("a flow whose rows cannot be read holds up no other one, and loses nothing", async () => {
+  const world = await startOverflown();
+  world.store.failing.add(`unparkOverflow of ${noisy.accountId}`);
+  await world.settleFor(3_000);
+  expect(world.settledOf(loud)).toBe(200);
+  expect(world.settledOf(noisy)).toBeLessThan(100);
+  world.store.failing.clear();
+  await world.settleFor(3_000);
+  expect(world.settledOf(noisy)).toBe(200);
+});
+
+test("a flow does not wait for ever for what does not come back", async () => {
+  const world = await startOverflown();
+  world.store.failing.add("unparkOverflow");
+  await world.settleFor(3_000);
+  await world.submit(noisy, 1, { ...oneByOne, priority: 3 });
+  world.run(pullLoop(world.context, world.context.consumers[3] as Consumer, 3));
+  await world.settleFor(1_000);
+  const before = world.settledOf(noisy);
+  await world.settleFor(3_000);
+  expect(world.settledOf(noisy)).toBe(before);
+  await world.settleFor(3_000);
+  expect(world.settledOf(noisy)).toBe(before + 1);
+});
+
+test("before anything is known of what an earlier owner has parked, the flow does not wait for it", async () => {
+  const world = await startWorld();
+  await world.submit(noisy, 10, oneByOne);
+  await world.clock.advance(100);
+  const { accountId, functionName } = noisy;
+  for (const { seq } of world.store.insert(noisy, 10)) Object.assign(world.store.rows.get(seq) ?? {}, { dueAt: 1e15 });
+  world.store.failing.add("unparkOverflow");
+  await world.clock.advance(31_000);
+  expect(world.context.overflown.has(`${accountId}/${functionName}`)).toBe(true);
+  expect(world.settleNext()).toBeDefined();
+});
+
+test("a memory full of what must wait for its parked rows makes room for them, many at a time", async () => {
+  const world = await startWorld();
+  // Many flows wait, so little is kept of each.
+  const { gates } = world.context;
+  const withoutRoom: typeof gates = {
+    ...gates,
+    room: (flow) => (flow.flowKey.startsWith("idle") ? 0 : gates.room(flow)),
+  };
+  Object.assign(world.context, { gates: withoutRoom });
+  for (let number = 0; number < 100; number++) await world.submit(aFlow({ account: `idle-${number}` }), 1);
+  for (let round = 0; round < 6; round++) {
+    await world.submit(noisy, 500, oneByOne);
+    await world.clock.advance(500);
+  }
+  const before = world.store.calls.unparkOverflow;
+  let settled = 0;
+  // As many come as go: what is taken out of the queue meanwhile is less urgent than all that is parked.
+  for (let round = 0; round < 100; round++) {
+    await world.submit(noisy, 100, oneByOne);
+    for (let count = 0; count < 100 && world.settleNext(); count++) settled++;
+    await world.clock.advance(100);
+  }
+  expect(settled).toBeGreaterThan(9_000);
+  expect(world.store.calls.unparkOverflow - before).toBeLessThan(60);
 });

@@ -30,6 +30,7 @@ import { createHomes, flowLimits } from "./homes.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import { moveLoop } from "./move.ts";
 import { operationsLoop } from "./operations.ts";
+import type { Overflown } from "./overflow/overflown.ts";
 import { overflowLoop } from "./overflow.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { preemptLoop } from "./preempt.ts";
@@ -47,7 +48,7 @@ export interface Partition {
   readonly size: number;
   /** Attempts sent so far. */
   readonly dispatched: number;
-  /** What waits now. */
+  /** What waits now, as far as it is known. */
   backlog(): Backlog;
   /** Flows of which anything waits, and how much. */
   flows(): Iterable<{ readonly flow: Flow; readonly size: number }>;
@@ -112,7 +113,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     dispatching: 0,
     payloadBytes: 0,
     sights: createSights(deps.clock),
-    picks: new Map<string, number>(),
+    overflown: new Map<string, Overflown>(),
     expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,

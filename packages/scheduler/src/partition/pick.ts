@@ -1,8 +1,9 @@
 // Whose turn is next: by fair share and urgency, as far as there is room.
-import type { Seq } from "@sluice/core";
+import { type Seq, urgency } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import type { GatedFlow } from "./gates.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
+import { goesBehindParked, pickedOf } from "./overflow/overflown.ts";
 import { takeKept } from "./preempt.ts";
 import { freeUpTo, placingOf, shardRoom } from "./room.ts";
 import { countWithoutTurn, hasNoTurn } from "./turn.ts";
@@ -56,6 +57,13 @@ export function pick(context: PartitionContext): ActiveTask[] {
       context.wakeDispatch.notify();
       break;
     }
+    const parked = context.overflown.size > 0 ? context.overflown.get(flowKey) : undefined;
+    if (parked && goesBehindParked(parked, urgency(origin), startedAt)) {
+      parked.passedSince ??= startedAt;
+      order.block(origin);
+      context.wakeOverflow.notify();
+      continue;
+    }
     const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, room);
     roomOfFlow.set(flowKey, left - 1);
     if (left <= 0) {
@@ -69,8 +77,10 @@ export function pick(context: PartitionContext): ActiveTask[] {
     const task = memory.activate(seq, waiting);
     task.dequeuedAt = now;
     task.cost = cost;
-    const picks = context.picks.size > 0 ? context.picks.get(flowKey) : undefined;
-    if (picks !== undefined) context.picks.set(flowKey, picks + 1);
+    if (parked) {
+      pickedOf(parked, urgency(origin));
+      if (order.sizeOf(origin) === 0) context.wakeOverflow.notify();
+    }
     picked.push(task);
     room--;
   }

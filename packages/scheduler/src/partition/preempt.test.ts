@@ -84,6 +84,46 @@ test("the next agent is asked when one stops nothing, and that one not again at 
   expect(questions).toHaveLength(3);
 });
 
+test("an agent that stops nothing for one account is asked for others at once, and for that one less and less often", async () => {
+  const stranger = aFlow({ account: "stranger" });
+  const { clock, deliver, questions, answer } = await startFull();
+  deliver(1, { priority: 0 });
+  await clock.advance(300);
+  await answer(RoomState.SHARE);
+  expect(questions).toHaveLength(1);
+  deliver(1, { flow: stranger, priority: 1 });
+  await clock.advance(300);
+  expect(questions.map(({ accountId }) => accountId)).toEqual(["main", "stranger"]);
+
+  await answer(RoomState.KEPT);
+  const ofMain = () => questions.filter(({ accountId }) => accountId === "main").length;
+  for (let round = 0; round < 600; round++) {
+    const before = ofMain();
+    await clock.advance(100);
+    if (ofMain() > before) await answer(RoomState.SHARE);
+  }
+  // After 0.5, 1, 2, 4, 8, 8 … s.
+  expect(ofMain()).toBeGreaterThan(8);
+  expect(ofMain()).toBeLessThan(14);
+});
+
+test.each([RoomState.STOPPING, RoomState.KEPT])(
+  "an account that gets room is asked for again as soon as any other (%s)",
+  async (state) => {
+    const { clock, deliver, questions, answer, links } = await startFull();
+    const origin = { ...aFlow(), priority: 0 as const };
+    const refusals = links[0]?.shareRefusals;
+    for (let count = 0; count < 3; count++) refusals?.add(origin);
+    deliver(1, origin);
+    await clock.advance(2_300);
+    expect(questions).toHaveLength(1);
+    await answer(state);
+    refusals?.add(origin);
+    await clock.advance(500);
+    expect(refusals?.has(origin)).toBe(false);
+  },
+);
+
 test("of two agents the one is asked that has more to stop, of priorities that are low enough", async () => {
   const stoppable = { a1: [0, 9, 0, 1], a2: [0, 0, 2, 0] };
   const { clock, deliver, questions } = await startFull({ agents: 2, stoppable });

@@ -2,7 +2,7 @@
 //
 //   urgent waits ──its shard is full for `waitMs`──▶ asked ──"stopping"──▶ stopping ──"kept"──▶ kept ──`takeKept`──▶ sent there
 //        ▲                                            │ │────────────────"kept"───────────────────▲
-//        ├──"none", or no answer: another agent next──┘ │
+//        ├──"none", "share", no answer: another next──┘ │
 //        └──not in time, or the link broke──────────────┴── of each state
 //
 // The agent says what is stopped: what may be is marked so when it is sent, and lies in other partitions and with other owners as
@@ -15,6 +15,7 @@ import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, roomFor } from "../agents/place.ts";
 import type { PartitionContext } from "./context.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
+import { goesBehindParked } from "./overflow/overflown.ts";
 import type { Claim } from "./preempting.ts";
 import { placingOf } from "./room.ts";
 import { hasNoTurn } from "./turn.ts";
@@ -54,11 +55,24 @@ export function roomAnswered(context: PartitionContext, link: AgentLink, { quest
   const claim = preempting.claims.find((each) => each.link === link && each.question === question);
   if (!claim) return;
   const now = clock.monotonic();
-  if (state === RoomState.STOPPING) Object.assign(claim, { state: "stopping", until: now + stoppingMs });
-  else if (state === RoomState.KEPT) {
-    Object.assign(claim, { state: "kept", until: now + keptMs });
-    wakeDispatch.notify();
-  } else drop(context, claim);
+  const { origin } = claim.waiting;
+  switch (state) {
+    case RoomState.STOPPING:
+      link.shareRefusals.delete(origin.accountId);
+      Object.assign(claim, { state: "stopping", until: now + stoppingMs });
+      return;
+    case RoomState.KEPT:
+      link.shareRefusals.delete(origin.accountId);
+      Object.assign(claim, { state: "kept", until: now + keptMs });
+      wakeDispatch.notify();
+      return;
+    case RoomState.SHARE:
+      link.shareRefusals.add(origin);
+      forget(context, claim);
+      return;
+    default:
+      drop(context, claim);
+  }
 }
 
 /** Urgent ones that an agent has made room for. Their rows are being read from now on. */
@@ -92,6 +106,7 @@ function askForSome(context: PartitionContext, port: PartitionPort, urgent: read
   const turns = new Map<string, number>();
   for (const waiting of urgent) {
     const { flowKey, origin } = waiting;
+    if (waitsForParked(context, waiting)) continue;
     if (!fullSince.has(flowKey)) {
       if (!isFull(context, waiting)) continue;
       fullSince.set(flowKey, preempting.fullSince.get(flowKey) ?? now);
@@ -149,8 +164,10 @@ function agentFor(context: PartitionContext, waiting: Waiting): AgentLink | unde
       (link) =>
         link.isAttached(key) &&
         !link.draining &&
+        !link.fenced &&
         link.mayBeAskedForRoom &&
         stoppable(link, waiting) > 0 &&
+        !link.shareRefusals.has(waiting.origin) &&
         !isQuiet(context, link, waiting) &&
         (!placing || mayHold(link, placing)),
     );
@@ -176,8 +193,10 @@ function drawTwo<T>(candidates: readonly T[], random: Random): (T | undefined)[]
 }
 
 /** The most urgent one of the claim's flow that is as urgent as who asked. */
-function nextFor({ memory, preempting }: PartitionContext, claim: Claim): { seq: Seq; waiting: Waiting } | undefined {
+function nextFor(context: PartitionContext, claim: Claim): { seq: Seq; waiting: Waiting } | undefined {
+  const { memory, preempting } = context;
   const turnOf = (waiting: Waiting) => {
+    if (waitsForParked(context, waiting)) return undefined;
     const seq = waiting.seqs.slice(waiting.next).find((each) => !hasNoTurn(memory, each));
     return seq === undefined ? undefined : { seq, waiting };
   };
@@ -193,18 +212,29 @@ function nextFor({ memory, preempting }: PartitionContext, claim: Claim): { seq:
   return first;
 }
 
-function drop({ preempting, clock }: PartitionContext, claim: Claim): void {
+function waitsForParked({ overflown, clock }: PartitionContext, { flowKey, origin }: Waiting): boolean {
+  const parked = overflown.size > 0 ? overflown.get(flowKey) : undefined;
+  return parked !== undefined && goesBehindParked(parked, urgency(origin), clock.monotonic());
+}
+
+/** It comes to nothing: the agent is not asked again so soon. */
+function drop(context: PartitionContext, claim: Claim): void {
+  const { preempting, clock } = context;
   const { link, waiting, state } = claim;
-  preempting.claims = preempting.claims.filter((each) => each !== claim);
+  forget(context, claim);
   if (state !== "asked") return;
   preempting.quiet.set(link, { until: clock.monotonic() + quietMs, priority: waiting.origin.priority });
+}
+
+function forget({ preempting }: PartitionContext, claim: Claim): void {
+  preempting.claims = preempting.claims.filter((each) => each !== claim);
 }
 
 function forgetLate(context: PartitionContext): void {
   const { preempting, clock, key } = context;
   const now = clock.monotonic();
   for (const claim of preempting.claims) {
-    if (claim.until <= now || !claim.link.isAttached(key)) drop(context, claim);
+    if (claim.until <= now || !claim.link.isAttached(key) || claim.link.fenced) drop(context, claim);
   }
 }
 

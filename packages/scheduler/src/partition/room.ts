@@ -51,7 +51,7 @@ function roomOn(link: AgentLink, key: string, placing: Placing): number {
 }
 
 function isAwayWith(link: AgentLink, revision: number): boolean {
-  return !link.isOpen && link.usedOfRevision.has(revision);
+  return (!link.isOpen || link.fenced) && link.usedOfRevision.has(revision);
 }
 
 function shrinking(key: string, placing: Placing) {

@@ -15,15 +15,20 @@ import { FakeClock } from "@sluice/core/testing";
 import type { Block, Consumer, TaskQueue } from "@sluice/queue";
 import { createMemoryQueue } from "@sluice/queue/memory";
 import { silentLogger } from "@sluice/runtime";
-import type { Announced, Announcement } from "@sluice/store";
+import type { Announced, Announcement, OverflowFlow } from "@sluice/store";
 import { Registry } from "prom-client";
 import { onTestFinished } from "vitest";
 import { blocksOf } from "../announce.ts";
 import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext } from "./context.ts";
+import { allGates } from "./gates.ts";
 import { createLookAhead } from "./look-ahead.ts";
 import { createMemory, type Waiting } from "./memory.ts";
+import type { Overflown } from "./overflow/overflown.ts";
+import { PendingWrites } from "./pending-writes.ts";
+import { pick } from "./pick.ts";
+import { createPreempting } from "./preempting.ts";
 import { createSights } from "./sights.ts";
 
 export const owner: OwnedPartition = { queue: "q0", prefix: "", epoch: 5 };
@@ -48,8 +53,9 @@ interface InsertOptions {
 /** The part of the store that these loops use. */
 export function fakeRows(clock: Clock) {
   const rows = new Map<Seq, Row>();
-  const calls = { expire: 0, parkOverflow: 0, unparkOverflow: 0, read: 0 };
+  const calls = { expire: 0, parkOverflow: 0, unparkOverflow: 0, read: 0, overflowFlows: [] as number[] };
   const failing = new Set<string>();
+  const counting = { ms: 0 };
   let lastSeq = 0;
   const isWaiting = (row: Row) => !row.isFinal && row.dueAt === undefined;
   const may = (name: string) => {
@@ -92,6 +98,8 @@ export function fakeRows(clock: Clock) {
     },
     async unparkOverflow(_owner: OwnedPartition, flow: Flow, limit: number) {
       calls.unparkOverflow++;
+      may("unparkOverflow");
+      may(`unparkOverflow of ${flow.accountId}`);
       const taken = [...rows.values()]
         .filter((row) => row.dueAt !== undefined && flowKey(row) === flowKey(flow))
         .sort((a, b) => urgency(a) - urgency(b) || a.seq - b.seq)
@@ -99,12 +107,18 @@ export function fakeRows(clock: Clock) {
       for (const row of taken) row.dueAt = undefined;
       return taken;
     },
-    async overflowFlows() {
-      return [
-        ...new Map(
-          [...rows.values()].filter(({ dueAt }) => dueAt !== undefined).map((row) => [flowKey(row), row]),
-        ).values(),
-      ];
+    async overflowFlows(_owner: OwnedPartition, { countMax }: { countMax: number }) {
+      calls.overflowFlows.push(countMax);
+      if (countMax > 1 && counting.ms > 0) await clock.sleep(counting.ms);
+      if (countMax > 1) may("count");
+      const flows = new Map<string, OverflowFlow>();
+      for (const row of rows.values()) {
+        if (row.dueAt === undefined) continue;
+        const { accountId, functionName } = row;
+        const parked = Math.min(countMax, (flows.get(flowKey(row))?.parked ?? 0) + 1);
+        flows.set(flowKey(row), { accountId, functionName, parked });
+      }
+      return [...flows.values()];
     },
   };
   function insert(
@@ -132,6 +146,8 @@ export function fakeRows(clock: Clock) {
     rows,
     calls,
     failing,
+    /** How long it takes to count. */
+    counting,
     lanes,
     insert,
     parkedRows: () => [...rows.values()].filter(({ dueAt }) => dueAt !== undefined),
@@ -157,13 +173,24 @@ export async function rowsWorld({
   const store = fakeRows(clock);
   const memoryQueue = createMemoryQueue({ clock });
   const hints: string[] = [];
+  const state = { isQueueAway: false };
   const queue = {
-    publish: (blocks: readonly Block[]) => memoryQueue.publish(blocks),
+    async publish(blocks: readonly Block[]) {
+      if (state.isQueueAway) throw new Error("the queue is away");
+      await memoryQueue.publish(blocks);
+    },
     ...(!isDeaf && { hear: memoryQueue.hear?.bind(memoryQueue) }),
   } as TaskQueue;
   const consumers: Consumer[] = await Promise.all(
     priorities.map((priority) => memoryQueue.open({ ...owner, priority })),
   );
+  for (const consumer of consumers) {
+    const caughtUpTo = consumer.caughtUpTo.bind(consumer);
+    consumer.caughtUpTo = async () => {
+      if (state.isQueueAway) throw new Error("the queue is away");
+      return await caughtUpTo();
+    };
+  }
   const lookAhead = createLookAhead({ tasksMax, bytesMax });
   const memory = createMemory();
   lookAhead.join(memory.loads);
@@ -173,12 +200,20 @@ export async function rowsWorld({
     ...{ clock, owner, memory, lookAhead, queue, consumers, store },
     log: silentLogger,
     metrics: schedulerMetrics(new Registry()),
-    config: { ...defaultSchedulerConfig, schedulerId: "s1" },
+    config: { ...defaultSchedulerConfig, schedulerId: "s1", batchSize: 1 },
     order: createFairOrder<Waiting>(),
     costs: createExpectedCosts(),
     signals: { send: (_topic: string, payload: string) => hints.push(payload) },
     sights: createSights(clock),
-    picks: new Map<string, number>(),
+    overflown: new Map<string, Overflown>(),
+    gates: allGates([]),
+    preempting: createPreempting(),
+    pending: new PendingWrites(),
+    held: { count: 0, flows: new Set<string>() },
+    payloadBytes: 0,
+    blockedUntil: 0,
+    agents: { links: [{ isAttached: () => true, free: Number.POSITIVE_INFINITY }] },
+    functions: { peek: () => undefined },
     unanswered: new Set(unanswered),
     suspects: new Map(),
     draining: false,
@@ -195,7 +230,7 @@ export async function rowsWorld({
     await Promise.all(running);
   });
   return {
-    ...{ clock, context, store, memory, hints },
+    ...{ clock, context, store, memory, hints, state },
     run(loop: (signal: AbortSignal) => Promise<void>) {
       running.push(loop(stop.signal));
     },
@@ -213,10 +248,9 @@ export async function rowsWorld({
     /** Takes the next number as if it was dispatched and has ended at once. */
     settleNext(): Announcement | undefined {
       for (;;) {
-        const waiting = context.order.take();
-        if (!waiting) return undefined;
-        const seq = waiting.seqs[waiting.next++] as Seq;
-        if (!memory.has(seq) || memory.active(seq)) continue;
+        const [task] = pick(context);
+        if (!task) return undefined;
+        const { seq } = task;
         const row = store.rows.get(seq) as Row;
         const isGone = row.isFinal || row.dueAt !== undefined;
         if (!isGone) row.isFinal = true;

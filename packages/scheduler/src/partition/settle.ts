@@ -50,6 +50,7 @@ async function settle(
     return false;
   }
   if (applied === "stale") {
+    context.metrics.staleWrites.inc(group.length);
     context.stepDown("a write was refused by the floor");
     return true;
   }

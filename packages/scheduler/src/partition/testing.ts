@@ -9,6 +9,7 @@ import type { RoomWanted } from "../agents/agent-room.ts";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { createPace } from "../agents/pace.ts";
 import { createShards } from "../agents/shards.ts";
+import { ShareRefusals } from "../agents/share-refusals.ts";
 import type { BatchControl } from "../batch-control.ts";
 import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
@@ -16,6 +17,7 @@ import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { allGates } from "./gates.ts";
 import { createMemory, type Waiting } from "./memory.ts";
+import type { Overflown } from "./overflow/overflown.ts";
 import { PendingWrites } from "./pending-writes.ts";
 import { createPreempting } from "./preempting.ts";
 import { createSights } from "./sights.ts";
@@ -89,6 +91,7 @@ export function startDispatching(options: DispatchOptions = {}) {
         return options.stoppable?.[agentId] ?? [];
       },
       mayBeAskedForRoom: true,
+      shareRefusals: new ShareRefusals(clock),
       makeRoom(_port: PartitionPort, wanted: RoomWanted) {
         const question = questions.length + 1;
         questions.push({ agentId, question, ...wanted });
@@ -135,7 +138,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     payloadBytes: 0,
     sights: createSights(clock),
     preempting: createPreempting(),
-    picks: new Map<string, number>(),
+    overflown: new Map<string, Overflown>(),
     expiredAtTurn: undefined,
     blockedUntil: 0,
     growsAt: Number.POSITIVE_INFINITY,

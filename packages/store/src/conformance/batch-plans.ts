@@ -12,7 +12,8 @@ import {
 } from "../batches.ts";
 import { openOperationsStatement } from "../control.ts";
 import type { TaskSelection } from "../index.ts";
-import { leftQuery, matchingQuery } from "../matching.ts";
+import { finishStatement, reopenQuery } from "../left-over.ts";
+import { matchingQuery } from "../matching.ts";
 import { account, owner } from "./subject.ts";
 
 const written = ["floors_pkey", "tasks_seq"];
@@ -25,6 +26,10 @@ export const batchStatements = [
   { statement: collectDeletedStatement, indexes: ["floors_pkey", "log_pieces_pkey", "tasks_operation", "tasks_seq"] },
   { statement: closeLanesStatement, indexes: ["floors_pkey", "tasks_operation"] },
   { statement: resumeTasksStatement, indexes: ["floors_pkey", "tasks_parked", "tasks_seq"] },
+  {
+    statement: finishStatement,
+    indexes: ["operation_lanes_pkey", "operations_operation_number_key", "tasks_operation"],
+  },
   { statement: openOperationsStatement, indexes: ["operation_lanes_pkey", "operations_open"] },
 ];
 
@@ -38,9 +43,12 @@ export const batchWalks = [
   walk("succeeded", "delete", { functionName, status: "Succeeded" }, "tasks_function_time"),
   walk("a tag", "delete", { tag: "blue", priority: 1, taskIdPrefix: "a" }, "tasks_account_time"),
   walk("what waits", "stop", { functionName, status: "Enqueued" }, "tasks_status"),
-  left("everything", "delete", {}, ["tasks_account_time", "tasks_operation"]),
-  left("a function", "delete", { functionName, tag: "blue" }, ["tasks_function_time", "tasks_operation"]),
-  left("what is open", "stop", { functionName }, ["tasks_operation", "tasks_status"]),
+  left("everything", "delete", {}, ["operations_operation_number_key", "tasks_account_time"]),
+  left("a function", "delete", { functionName, tag: "blue" }, [
+    "operations_operation_number_key",
+    "tasks_function_time",
+  ]),
+  left("what is open", "stop", { functionName }, ["operations_operation_number_key", "tasks_status"]),
 ];
 
 function walk(title: string, kind: "stop" | "delete", filter: Omit<TaskSelection, "accountId">, index: string) {
@@ -51,7 +59,8 @@ function walk(title: string, kind: "stop" | "delete", filter: Omit<TaskSelection
 }
 
 function left(title: string, kind: "stop" | "delete", filter: Omit<TaskSelection, "accountId">, indexes: string[]) {
-  return { title: `${title}, left to ${kind}`, statement: leftQuery(anOperation(kind, filter)).statement, indexes };
+  const { statement } = reopenQuery(anOperation(kind, filter), { after: { enqueuedAt: 1, seq: 1 }, limit: 10 });
+  return { title: `${title}, left to ${kind}`, statement, indexes };
 }
 
 function anOperation(kind: "stop" | "delete", filter: Omit<TaskSelection, "accountId">): OperationRecord {

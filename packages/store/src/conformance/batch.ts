@@ -1,8 +1,9 @@
 import { AccountId, FunctionName, type Seq, TaskId } from "@sluice/core";
 import { describe, expect, test } from "vitest";
-import { type MatchingTask, type NewOperation, type OperationRecord, pausedUntil } from "../batch.ts";
+import { type MatchingTask, type OperationRecord, pausedUntil } from "../batch.ts";
 import type { NewTask, TaskSelection } from "../index.ts";
-import { account, aNewTask, aSettle, flow, functionName, owner, type Subject } from "./subject.ts";
+import { describeLeftOver } from "./left-over.ts";
+import { account, aNewTask, anOperation, aSettle, flow, functionName, owner, type Subject } from "./subject.ts";
 import { aPark, aRunning } from "./writes.ts";
 
 const other = AccountId("other");
@@ -12,6 +13,7 @@ const upper = { ...owner, prefix: "1" };
 export function describeBatch(subject: Subject): void {
   describe("pauses", () => describePauses(subject));
   describe("operations", () => describeOperations(subject));
+  describe("what operations leave over", () => describeLeftOver(subject));
   describe("what operations do", () => describeWork(subject));
 }
 
@@ -136,26 +138,6 @@ function describeOperations(subject: Subject): void {
     await control.start(anOperation({ operationId: "d" }));
     expect(await control.operation("a")).toBeUndefined();
     expect(await control.operation("c")).toBeDefined();
-  });
-
-  test("it is finished when its lanes are done and nothing is left; a task that moved to a lane that was done opens it", async () => {
-    const { control, batches, lanes } = subject.store;
-    await subject.own();
-    const [seq = 0] = await subject.insert(aNewTask({ lane: 3 }));
-    await subject.insert(aNewTask({ lane: 3, accountId: other }));
-    subject.passTime(5);
-    const operation = await control.start(anOperation());
-    await subject.insert(aNewTask({ lane: 3 }));
-
-    expect(await control.finish(operation)).toBe(false);
-    expect(await batches.closeLanes(owner, operation)).toBe(true);
-    expect((await control.heed()).operations).toMatchObject([{ openLanes: [] }]);
-    expect(await control.finish(operation)).toBe(false);
-    expect((await control.heed()).operations).toMatchObject([{ openLanes: [{ queue: "q", lanes: [3] }] }]);
-    await lanes.write(owner, [aSettle(seq, { lane: 3 })]);
-    await batches.closeLanes(owner, operation);
-    expect(await control.finish(operation)).toBe(true);
-    expect(await control.operation("op")).toMatchObject({ finishedAt: subject.now, lanesDone: 32, matched: 0 });
   });
 }
 
@@ -307,10 +289,6 @@ function describeWork(subject: Subject): void {
     expect(await subject.store.tasks.get(task)).toBeUndefined();
     expect(await control.operation("op")).toMatchObject({ matched: 1, done: 1, failed: 0 });
   });
-}
-
-function anOperation(overrides: Partial<NewOperation> = {}): NewOperation {
-  return { operationId: "op", kind: "stop", filter: { accountId: account }, createdBy: account, ...overrides };
 }
 
 async function allMatching(

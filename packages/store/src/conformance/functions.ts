@@ -1,6 +1,6 @@
 import { AccountId, FunctionName } from "@sluice/core";
 import { expect, test } from "vitest";
-import { type CodePackage, defaultFlowSettings, type FunctionSettings } from "../index.ts";
+import { type CodePackage, defaultFlowSettings, type FunctionSettings, isOfInstances } from "../index.ts";
 import { account, bytes, flow, type Subject } from "./subject.ts";
 
 const settings: FunctionSettings = {
@@ -18,6 +18,31 @@ const settings: FunctionSettings = {
   maxAsyncRetryAttempts: 3,
   maxAsyncEventAgeInSeconds: 86_400,
   ...defaultFlowSettings,
+};
+
+/** Each of them another one than in `settings`. */
+const otherSettings: FunctionSettings = {
+  runtime: "nodejs20",
+  handler: "index.other",
+  description: "",
+  timeoutMs: 1,
+  memoryMb: 256,
+  instanceConcurrency: 1,
+  instancesMax: 1,
+  environment: { GREETING: "hello", NAME: "you" },
+  initializer: undefined,
+  preStop: { handler: "index.stop", timeoutMs: 1 },
+  idleTimeoutMs: 1_000,
+  maxAsyncRetryAttempts: 0,
+  maxAsyncEventAgeInSeconds: 1,
+  concurrencyMax: 1,
+  concurrencyReserved: 1,
+  rateMax: 0.5,
+  rateBurst: 1,
+  weight: 2,
+  preemptible: true,
+  dedicatedQueue: true,
+  latencySensitive: true,
 };
 
 function aPackage(text: string): CodePackage {
@@ -65,6 +90,27 @@ export function describeFunctions(subject: Subject): void {
     });
     expect(updated?.revision).toBeGreaterThan(created?.revision ?? 0);
     expect(await subject.store.functions.read([flow])).toEqual([updated]);
+  });
+
+  test("a revision lasts while everything is the same that an instance was started with", async () => {
+    let last = await subject.store.functions.create(flow, settings, aPackage("a"));
+    const isNew = async (changed: Partial<FunctionSettings>, code?: CodePackage) => {
+      const before = last;
+      last = await subject.store.functions.update(flow, changed, code);
+      expect(last).toMatchObject({ settings: changed });
+      // Also without a clock that moves on.
+      expect(last?.updatedAt).toBeGreaterThan(before?.updatedAt ?? 0);
+      return (last?.revision ?? 0) > (before?.revision ?? 0);
+    };
+
+    for (const [name, value] of Object.entries(otherSettings)) {
+      expect([name, await isNew({ [name]: value })]).toEqual([name, isOfInstances[name as keyof FunctionSettings]]);
+      expect([name, await isNew({ [name]: value })]).toEqual([name, false]);
+    }
+    expect(await isNew(otherSettings)).toBe(false);
+    expect(await isNew({ rateMax: 5, memoryMb: 512 })).toBe(true);
+    expect(await isNew({}, aPackage("a"))).toBe(false);
+    expect(await isNew({ rateMax: 6 }, aPackage("b"))).toBe(true);
   });
 
   test("it is known since when a function is limited, or is not any more; other values of a limit change nothing", async () => {

@@ -4,6 +4,7 @@ import type { Stale } from "../index.ts";
 import { aNewTask, aSettle, flow, owner, type Subject } from "./subject.ts";
 import { aRunning } from "./writes.ts";
 
+const all = { limit: 10, countMax: 10 };
 const soon = { dueInMs: 1_000, announcedUntil: Number.MAX_SAFE_INTEGER };
 
 export function describeOverflow(subject: Subject): void {
@@ -39,12 +40,12 @@ export function describeOverflow(subject: Subject): void {
     for (const call of [
       () => lanes().parkOverflow(owner, [low], soon),
       () => lanes().unparkOverflow(owner, flow, 9),
-      () => lanes().overflowFlows(owner, 9),
+      () => lanes().overflowFlows(owner, all),
     ]) {
       expect(await call()).toBe("stale");
     }
-    expect(await lanes().overflowFlows({ queue: "q", prefix: "1", epoch: 9 }, 9)).toEqual([]);
-    expect(await lanes().overflowFlows(half, 9)).toEqual([flow]);
+    expect(await lanes().overflowFlows({ queue: "q", prefix: "1", epoch: 9 }, all)).toEqual([]);
+    expect(await lanes().overflowFlows(half, all)).toEqual([{ ...flow, parked: 1 }]);
   });
 
   test("a row that is parked again stays twice as long, so that few are parked often", async () => {
@@ -101,10 +102,35 @@ export function describeOverflow(subject: Subject): void {
     await subject.own();
     await parked(seqs.slice(0, 6));
 
-    const found = owned(await lanes().overflowFlows(owner, 10));
+    const found = owned(await lanes().overflowFlows(owner, all));
     expect(found.map(({ functionName }) => functionName)).toEqual(names.slice(0, 3));
-    expect(owned(await lanes().overflowFlows(owner, 2))).toHaveLength(2);
-    expect(owned(await lanes().overflowFlows({ ...owner, queue: "q" }, 0))).toEqual([]);
+    expect(owned(await lanes().overflowFlows(owner, { limit: 2, countMax: 1 }))).toHaveLength(2);
+    expect(owned(await lanes().overflowFlows(owner, { limit: 0, countMax: 1 }))).toEqual([]);
+  });
+
+  test("what is parked of each flow in the lanes of the owner is counted, up to a limit", async () => {
+    const other = { ...flow, functionName: FunctionName("other") };
+    const lane = (index: number) => ({ lane: index % 32 });
+    const seqs = await subject.insert(
+      ...Array.from({ length: 64 }, (_, index) => aNewTask(lane(index))),
+      ...Array.from({ length: 4 }, (_, index) => aNewTask({ ...other, ...lane(index) })),
+    );
+    await subject.own();
+    await parked(seqs.slice(1));
+    await lanes().unparkOverflow(owner, flow, 3);
+    const count = async (countMax: number, of = owner) =>
+      owned(await lanes().overflowFlows(of, { limit: 10, countMax }));
+
+    expect(await count(1_000)).toEqual([
+      { ...flow, parked: 60 },
+      { ...other, parked: 4 },
+    ]);
+    expect(await count(7)).toEqual([
+      { ...flow, parked: 7 },
+      { ...other, parked: 4 },
+    ]);
+    await lanes().raiseFloor({ queue: "q", prefix: "1", epoch: 9 });
+    expect(await count(1_000, { queue: "q", prefix: "1", epoch: 9 })).toEqual([{ ...flow, parked: 32 }]);
   });
 
   test("what has overflown comes out when it is due, too, if nobody asks for its flow", async () => {
@@ -114,7 +140,7 @@ export function describeOverflow(subject: Subject): void {
     subject.passTime(soon.dueInMs);
 
     expect(await lanes().unpark(owner, 10, [])).toMatchObject([{ seq }]);
-    expect(await lanes().overflowFlows(owner, 10)).toEqual([]);
+    expect(await lanes().overflowFlows(owner, all)).toEqual([]);
   });
 }
 

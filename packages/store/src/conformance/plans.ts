@@ -19,7 +19,13 @@ import { purgeStatement } from "../purge.ts";
 import { readStatement } from "../read.ts";
 import { type Statement, statement } from "../sql.ts";
 import { sweepStatement, touchStatement, waitingStatement } from "../sweep.ts";
-import { countWaitingStatement, getStatement, requestStopStatement, settledStatement } from "../tasks.ts";
+import {
+  countWaitingStatement,
+  getStatement,
+  knownStatement,
+  requestStopStatement,
+  settledStatement,
+} from "../tasks.ts";
 import { dueInStatement, unparkStatement } from "../unpark.ts";
 import { writeStatement } from "../write.ts";
 import { batchStatements, batchWalks } from "./batch-plans.ts";
@@ -30,6 +36,7 @@ const expected: readonly { readonly statement: Statement; readonly indexes?: rea
   { statement: insertStatement, indexes: ["floors_pkey"] },
   { statement: existingStatement, indexes: ["tasks_pkey"] },
   { statement: getStatement, indexes: ["tasks_pkey"] },
+  { statement: knownStatement, indexes: ["tasks_pkey"] },
   { statement: requestStopStatement, indexes: ["tasks_pkey", "tasks_seq"] },
   { statement: settledStatement, indexes: ["tasks_seq"] },
   { statement: countWaitingStatement, indexes: ["tasks_status"] },

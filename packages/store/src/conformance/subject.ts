@@ -1,7 +1,7 @@
 // What the tests of the conformance suite work on: one store on a clock that stands still until a test moves it.
 import { AccountId, assert, type Clock, FunctionName, type OwnedPartition, type Seq, TaskId } from "@sluice/core";
 import { FakeClock, fixtureStart } from "@sluice/core/testing";
-import type { InsertOutcome, NewTask, SettleWrite, Store, TaskRow } from "../index.ts";
+import type { InsertOutcome, NewOperation, NewTask, SettleWrite, Store, TaskRow } from "../index.ts";
 import type { SqlConnection } from "../sql.ts";
 import { createSqlStore } from "../sql-store.ts";
 
@@ -134,4 +134,8 @@ export function aSettle(seq: Seq, overrides: Partial<SettleWrite> = {}): SettleW
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
+}
+
+export function anOperation(overrides: Partial<NewOperation> = {}): NewOperation {
+  return { operationId: "op", kind: "stop", filter: { accountId: account }, createdBy: account, ...overrides };
 }

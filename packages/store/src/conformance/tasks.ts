@@ -34,6 +34,7 @@ export function describeTasks(subject: Subject): void {
       instanceId: undefined,
       progress: undefined,
       events: [{ status: "Enqueued", at: subject.now, attempt: 0 }],
+      eventsLeftOut: 0,
     });
   });
 
@@ -60,6 +61,19 @@ export function describeTasks(subject: Subject): void {
     expect(await subject.store.tasks.requestStop(stranger)).toBeUndefined();
     expect(await subject.store.tasks.countWaiting(AccountId("stranger"), 10)).toBe(0);
     expect((await subject.store.tasks.get(task))?.stopRequested).toBe(false);
+  });
+
+  test("of many keys those are known whose tasks exist, also final ones, each as it was given", async () => {
+    const [waiting, ended] = [aNewTask(), aNewTask()];
+    const [, seq = 0] = await subject.insert(waiting, ended);
+    await subject.own();
+    await subject.store.lanes.write(owner, [aSettle(seq)]);
+    const missing = { ...flow, taskId: TaskId("nobody") };
+    const others = { ...waiting, accountId: AccountId("stranger") };
+
+    expect(await subject.store.tasks.known([missing, ended, others, waiting, ended])).toEqual([ended, waiting, ended]);
+    expect(await subject.store.tasks.known([missing])).toEqual([]);
+    expect(await subject.store.tasks.known([])).toEqual([]);
   });
 
   test("a request to stop shows as Stopping and enters the timeline once", async () => {

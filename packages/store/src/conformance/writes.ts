@@ -1,5 +1,6 @@
+import type { TaskEvent, TaskStatus } from "@sluice/core";
 import { expect, test } from "vitest";
-import type { ParkWrite, RunningWrite, TaskWrite } from "../index.ts";
+import { eventsKept, type ParkWrite, type RunningWrite, type TaskWrite } from "../index.ts";
 import { aNewTask, aSettle, bytes, owner, type Subject } from "./subject.ts";
 
 export function aPark(seq: number, overrides: Partial<ParkWrite> = {}): ParkWrite {
@@ -172,6 +173,50 @@ export function describeWrites(subject: Subject): void {
       endedAt: undefined,
     });
     expect(parked?.events.slice(1)).toEqual([first, second]);
+  });
+
+  test("of the events of a task that is parked for ever the first and the last stay, whoever adds to them", async () => {
+    const tasks = [aNewTask(), aNewTask({ expiresAfterMs: 1 }), aNewTask()];
+    const seqs = await subject.insert(...tasks);
+    await subject.own();
+    const added = (attempt: number): TaskEvent[] =>
+      ["Dequeued", "Running", "Enqueued"].map((status) => ({ status: status as TaskStatus, at: attempt, attempt }));
+    const parks = 60;
+    for (let attempt = 1; attempt <= parks; attempt++) {
+      const again = { attempt, nextAttempt: attempt + 1, dueAt: subject.now, events: added(attempt) };
+      await subject.store.lanes.write(
+        owner,
+        seqs.map((seq) => aPark(seq, again)),
+      );
+      if (attempt === 33) {
+        // The acceptance and 99 others: as many as may stay.
+        const full = await subject.store.tasks.get(tasks[0] ?? aNewTask());
+        expect([full?.events.length, full?.eventsLeftOut]).toEqual([eventsKept.first + eventsKept.last, 0]);
+      }
+      if (attempt < parks) await subject.store.lanes.unpark(owner, seqs.length, []);
+    }
+    const [settled = 0, expired = 0] = seqs;
+    subject.passTime(1);
+
+    await subject.store.tasks.requestStop(tasks[0] ?? aNewTask());
+    const end: TaskEvent = { status: "Stopped", at: 1, attempt: parks + 1 };
+    await subject.store.lanes.write(owner, [
+      aSettle(settled, { attempt: parks + 1, status: "Stopped", events: [end] }),
+    ]);
+    await subject.store.lanes.expire(owner, [expired], { stampMin: 0 });
+
+    const every = Array.from({ length: parks }, (_, index) => added(index + 1)).flat();
+    const ends: readonly TaskStatus[][] = [["Stopping", "Stopped"], ["Expired"], []];
+    for (const [index, statuses] of ends.entries()) {
+      const task = await subject.store.tasks.get(tasks[index] ?? aNewTask());
+      const all = ["Enqueued", ...every.map(({ status }) => status), ...statuses];
+      expect(task?.events.map(({ status }) => status)).toEqual([
+        ...all.slice(0, eventsKept.first),
+        ...all.slice(-eventsKept.last),
+      ]);
+      expect(task?.events.slice(1, eventsKept.first)).toEqual(every.slice(0, eventsKept.first - 1));
+      expect(task?.eventsLeftOut).toBe(all.length - eventsKept.first - eventsKept.last);
+    }
   });
 
   test("a park without an error keeps the last one; a success clears it", async () => {

@@ -11,10 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => postgres[Symbol.asyncDispose]());
 
-test("64 writers on two api-servers insert the same 1,000 ids in different orders: each is accepted once", async () => {
+test("64 writers on two api-servers insert the same 500 ids in different orders: each is accepted once", async () => {
   await using first = await open(postgres.url);
   await using second = await open(postgres.url);
-  const ids = Array.from({ length: 1_000 }, (_, at) => TaskId(`same-${at}`));
+  const ids = Array.from({ length: 500 }, (_, at) => TaskId(`same-${at}`));
   const random = seededRandom(1);
   const writers = Array.from({ length: 64 }, (_, writer) => {
     const { store } = writer % 2 === 0 ? first : second;
@@ -39,7 +39,7 @@ test("64 writers on two api-servers insert the same 1,000 ids in different order
 
   const counts = new Map<string, number>();
   for (const kind of outcomes.flat()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  expect(Object.fromEntries(counts)).toEqual({ inserted: 1_000, duplicate: 63_000 });
+  expect(Object.fromEntries(counts)).toEqual({ inserted: 500, duplicate: 31_500 });
   for (const opened of [first, second]) expect(await opened.metric("sluice_postgres_errors_total")).toBe(0);
-  expect(await first.store.tasks.countWaiting(aNewTask().accountId, 10_000)).toBe(1_000);
+  expect(await first.store.tasks.countWaiting(aNewTask().accountId, 10_000)).toBe(500);
 });

@@ -1,7 +1,7 @@
 // Which of its two queues each account uses: the shorter one, with hysteresis. Only accounts that left their first queue, or
 // came back to it a moment ago, are remembered.
 import type { AdmissionFollower } from "@sluice/coordination";
-import { type AccountId, type Clock, shorterQueue } from "@sluice/core";
+import { type AccountId, type Clock, type ShorterQueueConfig, shorterQueue } from "@sluice/core";
 import { LRUCache } from "lru-cache";
 
 export interface PreferredQueues {
@@ -12,6 +12,7 @@ export interface PreferredQueues {
 export interface PreferredQueuesOptions {
   readonly clock: Clock;
   readonly admission: Pick<AdmissionFollower, "current">;
+  readonly shorterQueue?: ShorterQueueConfig | undefined;
 }
 
 /** An account that changed its queue stays so long: lengths that are seconds old must not send everybody to and fro. */
@@ -24,7 +25,8 @@ interface Choice {
   readonly since: number;
 }
 
-export function createPreferredQueues({ clock, admission }: PreferredQueuesOptions): PreferredQueues {
+export function createPreferredQueues(options: PreferredQueuesOptions): PreferredQueues {
+  const { clock, admission } = options;
   const choices = new LRUCache<AccountId, Choice>({ max: accountsMax });
 
   return {
@@ -37,7 +39,7 @@ export function createPreferredQueues({ clock, admission }: PreferredQueuesOptio
       if (choice !== undefined && now - choice.since < staysMs) return choice.queue;
       const inUse = choice?.queue ?? pair[0];
       if (inUse === undefined) return undefined;
-      const queue = shorterQueue(pair, inUse, (name) => queues.get(name)?.waiting ?? 0);
+      const queue = shorterQueue(pair, inUse, (name) => queues.get(name)?.waiting ?? 0, options.shorterQueue);
       if (queue !== inUse) choices.set(accountId, { queue, since: now });
       else if (queue === pair[0]) choices.delete(accountId);
       return queue;

@@ -2,7 +2,16 @@
 // when that is old, everything goes where it would go by default, which is never wrong: rows that lie elsewhere finish there,
 // or are moved by the owner of their lane.
 import type { AdmissionFollower, RouteFollower } from "@sluice/coordination";
-import { type AccountId, type Clock, type Flow, type Limits, queuesOfAccount, type Route, routeOf } from "@sluice/core";
+import {
+  type AccountId,
+  type Clock,
+  type Flow,
+  type Limits,
+  queuesOfAccount,
+  type Route,
+  routeOf,
+  type ShorterQueueConfig,
+} from "@sluice/core";
 import type { ApiServerMetrics } from "../../metrics.ts";
 import { createPreferredQueues } from "./preferred-queues.ts";
 
@@ -23,6 +32,8 @@ export interface RoutingOptions {
   readonly admission: Pick<AdmissionFollower, "current">;
   /** The shared ones. */
   readonly queues: readonly string[];
+  /** When an account leaves the queue that it uses. */
+  readonly shorterQueue?: ShorterQueueConfig | undefined;
 }
 
 /**
@@ -31,8 +42,8 @@ export interface RoutingOptions {
  */
 export const routesBelievedMs = 15_000;
 
-export function createRouting({ clock, metrics, routes, admission, queues }: RoutingOptions): Routing {
-  const preferred = createPreferredQueues({ clock, admission });
+export function createRouting({ clock, metrics, routes, admission, queues, shorterQueue }: RoutingOptions): Routing {
+  const preferred = createPreferredQueues({ clock, admission, shorterQueue });
 
   function preferredQueueOf(accountId: AccountId): string | undefined {
     const pair = queuesOfAccount(accountId, queues);

@@ -1,38 +1,54 @@
-import type { Clock } from "@sluice/core";
+// A refusal says that nothing was submitted. That is not known of a submission with a token: an earlier try of it may have been
+// accepted. So those are looked up before they are refused, all of a message at once; and who is refused so much that the looks
+// are used up is told that it is not known, not that nothing was submitted.
+import { type AccountId, AppError, type Clock } from "@sluice/core";
 import type { Store } from "@sluice/store";
 import type { Draft } from "../parse-submission.ts";
 
-/** Finds those of refused submissions that are repetitions, which cost nothing: their tasks exist. */
 export interface KnownTasks {
-  /** Which of the drafts have a task already, as far as there is time to look. */
-  find(drafts: readonly Draft[]): Promise<ReadonlySet<Draft>>;
+  /** Looks refused drafts of one account up. Rejects with what the store says. */
+  find(drafts: readonly Draft[]): Promise<Found>;
 }
 
-/** Looking is dearer than refusing, so it is bounded: whoever is refused for want of it comes again. */
-const looksPerSecond = 100;
-const looksPerMessage = 16;
+export interface Found {
+  /** They have a task already: recording them costs nothing, and answers them. */
+  readonly known: ReadonlySet<Draft>;
+  /** They may have one: their account has been looked up too often in this second. */
+  readonly unclear: ReadonlySet<Draft>;
+}
+
+/** Of one account on one api-server. A look costs a fifth of an insert; two messages of the TypeScript client fit. */
+export const looksPerSecond = 2_000;
 
 export function createKnownTasks({ store, clock }: { readonly store: Store; readonly clock: Clock }): KnownTasks {
   let secondOf = Number.NEGATIVE_INFINITY;
-  let looks = 0;
+  /** In this second. */
+  const looks = new Map<AccountId, number>();
 
-  function take(wanted: number): number {
+  function take(accountId: AccountId, wanted: number): number {
     const second = Math.floor(clock.monotonic() / 1_000);
-    if (second !== secondOf) looks = 0;
+    if (second !== secondOf) looks.clear();
     secondOf = second;
-    const taken = Math.min(wanted, looksPerMessage, looksPerSecond - looks);
-    looks += taken;
+    const used = looks.get(accountId) ?? 0;
+    const taken = Math.min(wanted, looksPerSecond - used);
+    looks.set(accountId, used + taken);
     return taken;
   }
 
   return {
     async find(drafts) {
       const repeatable = drafts.filter(({ submissionToken }) => submissionToken !== "");
-      const some = repeatable.slice(0, take(repeatable.length));
-      const found = await Promise.all(
-        some.map(async (draft) => ((await store.tasks.get(draft)) === undefined ? [] : [draft])),
-      );
-      return new Set(found.flat());
+      const [first] = repeatable;
+      const taken = first === undefined ? 0 : take(first.accountId, repeatable.length);
+      const known = taken === 0 ? [] : await store.tasks.known(repeatable.slice(0, taken));
+      return { known: new Set(known), unclear: new Set(repeatable.slice(taken)) };
     },
   };
+}
+
+/** Instead of the refusal, whose delay it keeps. */
+export function unclearOutcome({ message, retryAfterMs = 1_000 }: AppError): AppError {
+  const advice = "so much of the account is refused that it was not looked up whether an earlier try was accepted";
+  const again = `submit it again in ${Math.ceil(retryAfterMs / 1_000)} s with the same id and token`;
+  return new AppError("unavailable", "SERVER_BUSY", `${advice}; ${again} (${message})`, { retryAfterMs });
 }

@@ -113,14 +113,16 @@ export interface ClusterPartition {
   claimRevision: number;
   /** The highest epoch of an owner that the store has seen for its lanes; 0: none. */
   epoch: number;
-  /** Tasks that wait in the owner's memory, as it last reported: some seconds old, and within a fifth. */
+  /** Tasks that wait, in the owner's memory and parked because that was full, as it last reported: some seconds old, and within a fifth. */
   waiting: number;
-  /** Age of the oldest of them in ms; 0: none waits. */
+  /** Age in ms of the oldest of those in memory; 0: none waits there. */
   backlogAgeMs: number;
   /** Attempts that it sends to agents per second. */
   dispatchedPerSecond: number;
   /** Until then it stays with its owner, unless that one leaves, in ms since the epoch; 0: it may be moved. */
   restsUntilMs: number;
+  /** Those of the waiting ones that are parked in the store. */
+  parked: number;
 }
 
 /** An agent. */
@@ -654,6 +656,7 @@ function createBaseClusterPartition(): ClusterPartition {
     backlogAgeMs: 0,
     dispatchedPerSecond: 0,
     restsUntilMs: 0,
+    parked: 0,
   };
 }
 
@@ -688,6 +691,9 @@ export const ClusterPartition: MessageFns<ClusterPartition> = {
     }
     if (message.restsUntilMs !== 0) {
       writer.uint32(80).int64(message.restsUntilMs);
+    }
+    if (message.parked !== 0) {
+      writer.uint32(88).int64(message.parked);
     }
     return writer;
   },
@@ -785,6 +791,14 @@ export const ClusterPartition: MessageFns<ClusterPartition> = {
             message.restsUntilMs = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.parked = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -812,6 +826,7 @@ export const ClusterPartition: MessageFns<ClusterPartition> = {
     message.backlogAgeMs = object.backlogAgeMs ?? 0;
     message.dispatchedPerSecond = object.dispatchedPerSecond ?? 0;
     message.restsUntilMs = object.restsUntilMs ?? 0;
+    message.parked = object.parked ?? 0;
     return message;
   },
 };

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { RouteState } from "./cluster_service.ts";
 
 /** A hook of the instance's life. */
 export interface Hook {
@@ -135,7 +136,11 @@ export interface FunctionMessage {
   settings:
     | FunctionSettings
     | undefined;
-  /** Grows with every change; identifies code and settings. */
+  /**
+   * Grows with every change of the code, or of a setting that instances are started with (runtime, handler, timeout_ms, memory_mb,
+   * instance_concurrency, environment, initializer, pre_stop): instances of the old one take no new attempts. Any other change
+   * leaves it, and the instances, as they are.
+   */
   revision: number;
   /** SHA-256 of the code's zip, in hexadecimal. */
   codeSha256: string;
@@ -143,8 +148,27 @@ export interface FunctionMessage {
   codeBytes: number;
   /** When it was created, in ms since the epoch. */
   createdAtMs: number;
-  /** When it was last changed, in ms since the epoch. */
+  /** When it was last changed, in ms since the epoch; grows with every change. */
   updatedAtMs: number;
+  /** Where its tasks wait. In the answer of GetFunction only; absent: not known now. */
+  queue: FunctionQueue | undefined;
+}
+
+/** Whether a function has a queue of its own. Without one its tasks are in the queues that its account shares with others. */
+export interface FunctionQueue {
+  /** Name of its own queue; empty: it has none. */
+  name: string;
+  /** How far it is: only an open one is used. Unspecified: it has none. */
+  state: RouteState;
+  /** Why it has one: asked, latency, hot, or command; empty: it has none. */
+  reason: string;
+  /**
+   * Why the queue that it asks for (dedicated_queue, latency_sensitive) is not used; empty: it is, or it asks for none.
+   * ACCOUNT_LIMITED: all tasks of an account with limits are in one lane. TOO_MANY_OF_ACCOUNT, TOO_MANY_ASK, TOO_MANY_ROUTES:
+   * as many functions of the account, or of all, have one. NOT_ASKED_YET: it asks when its next task is dispatched.
+   * NOT_OPEN_YET: it was granted, or is given back and can be asked for again. Later versions may have others.
+   */
+  withheld: string;
 }
 
 /** A new function. */
@@ -729,7 +753,16 @@ export const Environment_VariablesEntry: MessageFns<Environment_VariablesEntry> 
 };
 
 function createBaseFunctionMessage(): FunctionMessage {
-  return { name: "", settings: undefined, revision: 0, codeSha256: "", codeBytes: 0, createdAtMs: 0, updatedAtMs: 0 };
+  return {
+    name: "",
+    settings: undefined,
+    revision: 0,
+    codeSha256: "",
+    codeBytes: 0,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    queue: undefined,
+  };
 }
 
 export const FunctionMessage: MessageFns<FunctionMessage> = {
@@ -754,6 +787,9 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
     }
     if (message.updatedAtMs !== 0) {
       writer.uint32(56).int64(message.updatedAtMs);
+    }
+    if (message.queue !== undefined) {
+      FunctionQueue.encode(message.queue, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -827,6 +863,14 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
             message.updatedAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.queue = FunctionQueue.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -853,6 +897,100 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
     message.codeBytes = object.codeBytes ?? 0;
     message.createdAtMs = object.createdAtMs ?? 0;
     message.updatedAtMs = object.updatedAtMs ?? 0;
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? FunctionQueue.fromPartial(object.queue)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFunctionQueue(): FunctionQueue {
+  return { name: "", state: 0, reason: "", withheld: "" };
+}
+
+export const FunctionQueue: MessageFns<FunctionQueue> = {
+  encode(message: FunctionQueue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.withheld !== "") {
+      writer.uint32(34).string(message.withheld);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunctionQueue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunctionQueue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.withheld = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FunctionQueue>, I>>(base?: I): FunctionQueue {
+    return FunctionQueue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FunctionQueue>, I>>(object: I): FunctionQueue {
+    const message = createBaseFunctionQueue();
+    message.name = object.name ?? "";
+    message.state = object.state ?? 0;
+    message.reason = object.reason ?? "";
+    message.withheld = object.withheld ?? "";
     return message;
   },
 };

@@ -20,6 +20,24 @@ import {
 } from "@grpc/grpc-js";
 import { Priority, TaskStatus } from "./task.ts";
 
+/** Who holds a pause, and so may end it. */
+export const PauseHolder = {
+  /** UNSPECIFIED - Not known to this version. */
+  UNSPECIFIED: 0,
+  /** ACCOUNT - The account whose tasks are paused; operators may end it, too. */
+  ACCOUNT: 1,
+  /** OPERATORS - The operators: they paused a queue, or another account than their own. */
+  OPERATORS: 2,
+} as const;
+
+export type PauseHolder = typeof PauseHolder[keyof typeof PauseHolder];
+
+export namespace PauseHolder {
+  export type UNSPECIFIED = typeof PauseHolder.UNSPECIFIED;
+  export type ACCOUNT = typeof PauseHolder.ACCOUNT;
+  export type OPERATORS = typeof PauseHolder.OPERATORS;
+}
+
 /** What an operation does. */
 export const OperationKind = {
   /** UNSPECIFIED - Not known to this version. */
@@ -114,7 +132,7 @@ export interface PauseRequest {
 
 /** A pause that holds. */
 export interface ActivePause {
-  /** Follows from its target. */
+  /** Follows from its target and its holder. */
   pauseId: string;
   /** What is paused. */
   target:
@@ -126,6 +144,8 @@ export interface ActivePause {
   createdBy: string;
   /** When, in ms since the epoch. */
   createdAtMs: number;
+  /** Who holds it. */
+  heldBy: PauseHolder;
 }
 
 /** Which pause to end. */
@@ -136,10 +156,12 @@ export interface ResumeRequest {
   target: PauseTarget | undefined;
 }
 
-/** It is not paused. */
+/** That pause does not hold any more. */
 export interface ResumeResponse {
-  /** Whether this call ended it; false: it was not paused. */
+  /** Whether this call ended it; false: it did not hold. */
   resumed: boolean;
+  /** The other pause of the same target, which holds still: the account's, or the operators'. Unset: there is none. */
+  stillHeld: ActivePause | undefined;
 }
 
 /** Nothing can be chosen. */
@@ -596,7 +618,7 @@ export const PauseRequest: MessageFns<PauseRequest> = {
 };
 
 function createBaseActivePause(): ActivePause {
-  return { pauseId: "", target: undefined, reason: "", createdBy: "", createdAtMs: 0 };
+  return { pauseId: "", target: undefined, reason: "", createdBy: "", createdAtMs: 0, heldBy: 0 };
 }
 
 export const ActivePause: MessageFns<ActivePause> = {
@@ -615,6 +637,9 @@ export const ActivePause: MessageFns<ActivePause> = {
     }
     if (message.createdAtMs !== 0) {
       writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.heldBy !== 0) {
+      writer.uint32(48).int32(message.heldBy);
     }
     return writer;
   },
@@ -672,6 +697,14 @@ export const ActivePause: MessageFns<ActivePause> = {
             message.createdAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.heldBy = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -696,6 +729,7 @@ export const ActivePause: MessageFns<ActivePause> = {
     message.reason = object.reason ?? "";
     message.createdBy = object.createdBy ?? "";
     message.createdAtMs = object.createdAtMs ?? 0;
+    message.heldBy = object.heldBy ?? 0;
     return message;
   },
 };
@@ -770,13 +804,16 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
 };
 
 function createBaseResumeResponse(): ResumeResponse {
-  return { resumed: false };
+  return { resumed: false, stillHeld: undefined };
 }
 
 export const ResumeResponse: MessageFns<ResumeResponse> = {
   encode(message: ResumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.resumed !== false) {
       writer.uint32(8).bool(message.resumed);
+    }
+    if (message.stillHeld !== undefined) {
+      ActivePause.encode(message.stillHeld, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -802,6 +839,14 @@ export const ResumeResponse: MessageFns<ResumeResponse> = {
             message.resumed = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stillHeld = ActivePause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -820,6 +865,9 @@ export const ResumeResponse: MessageFns<ResumeResponse> = {
   fromPartial<I extends Exact<DeepPartial<ResumeResponse>, I>>(object: I): ResumeResponse {
     const message = createBaseResumeResponse();
     message.resumed = object.resumed ?? false;
+    message.stillHeld = (object.stillHeld !== undefined && object.stillHeld !== null)
+      ? ActivePause.fromPartial(object.stillHeld)
+      : undefined;
     return message;
   },
 };
@@ -1476,14 +1524,15 @@ export const CancelOperationRequest: MessageFns<CancelOperationRequest> = {
 
 /**
  * Pauses what waits, and stops or deletes many tasks at once. An account sees its own; queues and the accounts of others are
- * for operators only, and refused to others with PERMISSION_DENIED.
+ * for operators only, and refused to others with PERMISSION_DENIED. What operators pause or start for another account than
+ * their own is the operators': the account sees it, and neither resumes nor cancels it.
  */
 export type OperationServiceService = typeof OperationServiceService;
 export const OperationServiceService = {
   /**
    * Pauses a function, an account, a queue, or the tasks that pass a filter: five seconds after the answer at the latest none of
    * them is started. What runs goes on, and new submissions are accepted. It holds until it is resumed. Repeating it is
-   * harmless: the same target has one pause.
+   * harmless: the same target has one pause of the account, and one of the operators; each holds by itself.
    */
   pause: {
     path: "/sluice.v1.OperationService/Pause" as const,
@@ -1494,7 +1543,11 @@ export const OperationServiceService = {
     responseSerialize: (value: ActivePause): Buffer => Buffer.from(ActivePause.encode(value).finish()),
     responseDeserialize: (value: Buffer): ActivePause => ActivePause.decode(value),
   },
-  /** Ends a pause; what waited goes on at once. Repeating it is harmless. */
+  /**
+   * Ends a pause; what waited goes on at once, unless another pause holds it. By its target: that of the account if the
+   * account calls, that of the operators if an operator calls for another account. Repeating it is harmless. Refused with
+   * PERMISSION_DENIED (PAUSED_BY_OPERATORS) where only the operators' pause is left and no operator calls.
+   */
   resume: {
     path: "/sluice.v1.OperationService/Resume" as const,
     requestStream: false as const,
@@ -1547,7 +1600,10 @@ export const OperationServiceService = {
       Buffer.from(ListOperationsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListOperationsResponse => ListOperationsResponse.decode(value),
   },
-  /** Ends an operation early; what it has done stays done. Repeating it is harmless. */
+  /**
+   * Ends an operation early; what it has done stays done. Repeating it is harmless. One that an operator started for the
+   * account is refused to it with PERMISSION_DENIED (STARTED_BY_OPERATORS).
+   */
   cancelOperation: {
     path: "/sluice.v1.OperationService/CancelOperation" as const,
     requestStream: false as const,
@@ -1564,10 +1620,14 @@ export interface OperationServiceServer extends UntypedServiceImplementation {
   /**
    * Pauses a function, an account, a queue, or the tasks that pass a filter: five seconds after the answer at the latest none of
    * them is started. What runs goes on, and new submissions are accepted. It holds until it is resumed. Repeating it is
-   * harmless: the same target has one pause.
+   * harmless: the same target has one pause of the account, and one of the operators; each holds by itself.
    */
   pause: handleUnaryCall<PauseRequest, ActivePause>;
-  /** Ends a pause; what waited goes on at once. Repeating it is harmless. */
+  /**
+   * Ends a pause; what waited goes on at once, unless another pause holds it. By its target: that of the account if the
+   * account calls, that of the operators if an operator calls for another account. Repeating it is harmless. Refused with
+   * PERMISSION_DENIED (PAUSED_BY_OPERATORS) where only the operators' pause is left and no operator calls.
+   */
   resume: handleUnaryCall<ResumeRequest, ResumeResponse>;
   /** Lists the pauses of the account, oldest first; operators see all of them. */
   listPauses: handleUnaryCall<ListPausesRequest, ListPausesResponse>;
@@ -1577,7 +1637,10 @@ export interface OperationServiceServer extends UntypedServiceImplementation {
   getOperation: handleUnaryCall<GetOperationRequest, Operation>;
   /** Lists the operations of the account, newest first. */
   listOperations: handleUnaryCall<ListOperationsRequest, ListOperationsResponse>;
-  /** Ends an operation early; what it has done stays done. Repeating it is harmless. */
+  /**
+   * Ends an operation early; what it has done stays done. Repeating it is harmless. One that an operator started for the
+   * account is refused to it with PERMISSION_DENIED (STARTED_BY_OPERATORS).
+   */
   cancelOperation: handleUnaryCall<CancelOperationRequest, Operation>;
 }
 
@@ -1585,7 +1648,7 @@ export interface OperationServiceClient extends Client {
   /**
    * Pauses a function, an account, a queue, or the tasks that pass a filter: five seconds after the answer at the latest none of
    * them is started. What runs goes on, and new submissions are accepted. It holds until it is resumed. Repeating it is
-   * harmless: the same target has one pause.
+   * harmless: the same target has one pause of the account, and one of the operators; each holds by itself.
    */
   pause(request: PauseRequest, callback: (error: ServiceError | null, response: ActivePause) => void): ClientUnaryCall;
   pause(
@@ -1599,7 +1662,11 @@ export interface OperationServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ActivePause) => void,
   ): ClientUnaryCall;
-  /** Ends a pause; what waited goes on at once. Repeating it is harmless. */
+  /**
+   * Ends a pause; what waited goes on at once, unless another pause holds it. By its target: that of the account if the
+   * account calls, that of the operators if an operator calls for another account. Repeating it is harmless. Refused with
+   * PERMISSION_DENIED (PAUSED_BY_OPERATORS) where only the operators' pause is left and no operator calls.
+   */
   resume(
     request: ResumeRequest,
     callback: (error: ServiceError | null, response: ResumeResponse) => void,
@@ -1679,7 +1746,10 @@ export interface OperationServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListOperationsResponse) => void,
   ): ClientUnaryCall;
-  /** Ends an operation early; what it has done stays done. Repeating it is harmless. */
+  /**
+   * Ends an operation early; what it has done stays done. Repeating it is harmless. One that an operator started for the
+   * account is refused to it with PERMISSION_DENIED (STARTED_BY_OPERATORS).
+   */
   cancelOperation(
     request: CancelOperationRequest,
     callback: (error: ServiceError | null, response: Operation) => void,

@@ -111,7 +111,7 @@ export interface TaskError {
 
 /** One step of a task's life. */
 export interface TaskEvent {
-  /** Grows from 1. */
+  /** Grows from 1, by one as long as none is left out (`events_left_out`). */
   eventId: number;
   /** Name of the status reached, or `Dequeued`, which appears here only. */
   status: string;
@@ -163,12 +163,14 @@ export interface Task {
   instanceId: string;
   /** Whether somebody asked to stop it. */
   stopRequested: boolean;
-  /** Every step so far; empty in lists. */
+  /** The steps so far, but of more than 100 only the first 50 and the last 50; empty in lists. */
   events: TaskEvent[];
   /** What the handler last reported through `context.progress`, as JSON; empty if nothing. */
   progress: string;
   /** As they were submitted. */
   tags: string[];
+  /** How many events are left out between the first 50 and the last 50; their ids are left out, too. */
+  eventsLeftOut: number;
 }
 
 function createBaseTaskSubmission(): TaskSubmission {
@@ -524,6 +526,7 @@ function createBaseTask(): Task {
     events: [],
     progress: "",
     tags: [],
+    eventsLeftOut: 0,
   };
 }
 
@@ -591,6 +594,9 @@ export const Task: MessageFns<Task> = {
     }
     for (const v of message.tags) {
       writer.uint32(170).string(v!);
+    }
+    if (message.eventsLeftOut !== 0) {
+      writer.uint32(176).int32(message.eventsLeftOut);
     }
     return writer;
   },
@@ -776,6 +782,14 @@ export const Task: MessageFns<Task> = {
             message.tags.push(reader.string());
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.eventsLeftOut = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -816,6 +830,7 @@ export const Task: MessageFns<Task> = {
     message.events = object.events?.map((e) => TaskEvent.fromPartial(e)) || [];
     message.progress = object.progress ?? "";
     message.tags = object.tags?.map((e) => e) || [];
+    message.eventsLeftOut = object.eventsLeftOut ?? 0;
     return message;
   },
 };

@@ -110,7 +110,7 @@ export interface SubmitResult {
     /** The task id is taken; nothing was submitted. */
     { $case: "duplicate"; value: Duplicate }
     | //
-    /** Refused; nothing was submitted. */
+    /** Refused; nothing was submitted. With the reason SERVER_BUSY it is not known whether an earlier try with the same token was accepted. */
     { $case: "rejected"; value: Rejected }
     | undefined;
 }

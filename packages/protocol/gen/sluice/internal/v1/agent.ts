@@ -236,7 +236,7 @@ export interface DispatchAttempts {
   session: number;
   /** The incarnation that is meant. */
   incarnation: number;
-  /** Functions that were not sent in this session yet. */
+  /** Functions that were not sent in this session yet, or of which something changed since that instances are not started with. */
   functions: FunctionSpec[];
   /** The attempts. */
   attempts: DispatchAttempt[];
@@ -244,9 +244,9 @@ export interface DispatchAttempts {
   nowMs: number;
 }
 
-/** A revision of a function, complete enough to run it. */
+/** A revision of a function, complete enough to run it. instances_max, idle_timeout_ms and latency_sensitive may change within one. */
 export interface FunctionSpec {
-  /** Identifies code and settings. */
+  /** Identifies code and settings that an instance is started with. */
   revision: number;
   /** The account. */
   accountId: string;

@@ -17,6 +17,11 @@ export const RoomState = {
   STOPPING: 2,
   /** KEPT - A slot is kept for the flow for a short time: dispatch now. */
   KEPT: 3,
+  /**
+   * SHARE - Nothing is stopped: what may be is of other accounts, which run no more here than the one that asks. Ask another agent, and this
+   * one later.
+   */
+  SHARE: 4,
 } as const;
 
 export type RoomState = typeof RoomState[keyof typeof RoomState];
@@ -26,6 +31,7 @@ export namespace RoomState {
   export type NONE = typeof RoomState.NONE;
   export type STOPPING = typeof RoomState.STOPPING;
   export type KEPT = typeof RoomState.KEPT;
+  export type SHARE = typeof RoomState.SHARE;
 }
 
 /**

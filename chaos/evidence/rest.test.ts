@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import type { LedgerExecution } from "../workload/ledger.ts";
+import { type InstanceFacts, leftInEtcd, leftInJetStream, leftInstances } from "./rest.ts";
+
+const claims = [
+  { key: "/claims/q0/0", value: "scheduler-0-aaaaaa" },
+  { key: "/claims/q1/-", value: "scheduler-1-bbbbbb" },
+];
+
+test("a key is held by the scheduler, or the incarnation of an agent, under whose lease it is", () => {
+  const entries = [
+    ...claims,
+    { key: "/members/scheduler-0-aaaaaa", value: "{}" },
+    { key: "/slots/scheduler-0-aaaaaa", value: "{}" },
+    { key: "/leader", value: "scheduler-1-bbbbbb" },
+    { key: "/agents/agent-0", value: "3" },
+    { key: "/wishes/q0", value: "{}" },
+  ];
+  expect(leftInEtcd(entries).map(({ kind, holder }) => [kind, holder])).toEqual([
+    ["claim", "scheduler-0-aaaaaa"],
+    ["claim", "scheduler-1-bbbbbb"],
+    ["member", "scheduler-0-aaaaaa"],
+    ["load", "scheduler-0-aaaaaa"],
+    ["leader", "scheduler-1-bbbbbb"],
+    ["agent", "agent-0/3"],
+  ]);
+});
+
+test("a consumer is held by the owner of its partition, if it is of the owner's epoch", () => {
+  const lower = Array.from({ length: 32 }, (_, lane) => (lane < 16 ? 7 : 9));
+  const floors = new Map([
+    ["q0", lower],
+    ["q1", lower.map(() => 4)],
+  ]);
+  const names = ["q0-0-2-7", "q0-0-2-6", "q0-1-2-9", "q0-all-2-7", "q1-all-0-4", "q2-all-0-4", "foreign"];
+  expect(leftInJetStream(names, { entries: claims, floors }).map(({ holder }) => holder)).toEqual([
+    "scheduler-0-aaaaaa",
+    ...[undefined, undefined, undefined],
+    "scheduler-1-bbbbbb",
+    ...[undefined, undefined],
+  ]);
+});
+
+const warm = { pid: 50, instanceId: "i-1", ancestors: [40, 1] };
+const execution: LedgerExecution = {
+  ...{ account: "red", taskId: "long-1", seq: 1, attempt: 1, epoch: 5, agentId: "agent-0", instanceId: "i-1", pid: 50 },
+  ...{ startedAt: 1, seenAt: 2, how: undefined },
+};
+const whatIn = (facts: Partial<InstanceFacts>) =>
+  leftInstances({ processes: [warm], agents: [40], executions: [], running: [], ...facts }).map(({ what }) => what);
+
+test("an instance stays while it is idle and its agent lives", () => {
+  expect(whatIn({ executions: [{ ...execution, how: "ok" }] })).toEqual([]);
+  expect(whatIn({ agents: [41] })).toEqual(["process 50 (i-1), under no agent,"]);
+});
+
+test("an execution that has not ended is left while its process lives, or is seen to run; one that was killed is not", () => {
+  expect(whatIn({ executions: [execution] })).toEqual(["i-1, which runs red/long-1 attempt 1,"]);
+  expect(whatIn({ executions: [execution], processes: [] })).toEqual([]);
+  expect(whatIn({ executions: [execution], processes: [], running: [execution] })).toHaveLength(1);
+});

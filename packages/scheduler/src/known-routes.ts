@@ -1,0 +1,18 @@
+// What a partition must know of the routes of flows.
+import type { RouteFollower } from "@sluice/coordination";
+import type { KnownRoutes } from "./partition/context.ts";
+
+type FollowedRoutes = Pick<RouteFollower, "routeOf" | "hasChanged" | "dedicatedQueueOf" | "unchangedMs" | "ageMs">;
+
+export function knownRoutes(follower: FollowedRoutes): KnownRoutes {
+  return {
+    of(flow) {
+      const route = follower.routeOf(flow);
+      // One that is gone, or opens again, was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
+      const isRouted = route === undefined || route.state === "opening" ? follower.hasChanged(flow) : true;
+      if (!isRouted) return undefined;
+      return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
+    },
+    ageMs: () => follower.ageMs(),
+  };
+}
