@@ -1,6 +1,6 @@
 // Whether a service that was told to end says that it is not ready before it refuses connections, so that whoever balances
 // load has gone elsewhere by then.
-import { connect } from "node:http2";
+import { connect } from "@sluice/client";
 import type { ClusterService } from "@sluice/cluster";
 import { httpGet } from "@sluice/testbed";
 
@@ -81,32 +81,14 @@ export function watchLeaving({
   return Promise.all(probes.map(watch));
 }
 
+async function grpcHealth(address: string): Promise<Answer> {
+  await using client = connect({ address });
+  const health = await client.health({ signal: AbortSignal.timeout(1_000) });
+  return health === "serving" ? "ready" : health === "not serving" ? "not ready" : "silent";
+}
+
+/** Node says it in a code, gRPC in its message. */
 function answerOf(cause: unknown): Answer {
-  return (cause as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED" ? "refused" : "silent";
+  const { code, message = "" } = cause as NodeJS.ErrnoException;
+  return code === "ECONNREFUSED" || message.includes("ECONNREFUSED") ? "refused" : "silent";
 }
-
-/** `grpc.health.v1.Health/Check` of the whole server: an empty message, and one whose first field is the status. */
-function grpcHealth(address: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const session = connect(`http://${address}`);
-    session.setTimeout(1_000, () => session.destroy());
-    session.on("error", reject);
-    // Without an answer before; what has been said counts.
-    session.on("close", () => resolve("silent"));
-    const headers = { ":method": "POST", ":path": "/grpc.health.v1.Health/Check", te: "trailers" };
-    const call = session.request({ ...headers, "content-type": "application/grpc" });
-    const pieces: Buffer[] = [];
-    call.on("data", (piece: Buffer) => pieces.push(piece));
-    // The session says why.
-    call.on("error", () => undefined);
-    call.on("end", () => {
-      // A flag and a length of four bytes stand before the message: field 1, a number.
-      const [field, status] = Buffer.concat(pieces).subarray(5);
-      if (field === 8) resolve(status === serving ? "ready" : "not ready");
-      session.destroy();
-    });
-    call.end(Buffer.alloc(5));
-  });
-}
-
-const serving = 1;

@@ -50,8 +50,8 @@ function startsByQueue({ evidence, rows, executions, kindOf }: Facts): Map<strin
   for (const { seq, attempt, startedAt: at, epoch } of executions) {
     const row = bySeq.get(seq);
     if (!row) continue;
-    const waits = attempt === 1 && !waitsForItsLimit(kindOf(row));
-    const asked = waits ? askedAt.get(`${row.accountId}/${row.taskId}`) : undefined;
+    const waitsForItsTurn = attempt === 1 && !waitsForItsLimit(kindOf(row));
+    const asked = waitsForItsTurn ? askedAt.get(`${row.accountId}/${row.taskId}`) : undefined;
     const start = { lane: row.lane, at, epoch, waitsFrom: asked ?? at };
     const ofQueue = starts.get(row.queue);
     if (ofQueue) ofQueue.push(start);

@@ -65,8 +65,8 @@ export type Switch = Pick<Mutation, "name" | "edits" | "without"> & { readonly p
 export interface Explained {
   readonly name: string;
   readonly about: string;
-  /** Takes it out, for the runs that were searched in vain. Undefined: `about` says why there is nothing to search. */
-  readonly inVain?: Pick<Mutation, "edits" | "without"> & Search;
+  /** How it is taken out, to search for runs that break. Undefined: `about` says why there is nothing to search. */
+  readonly takenOut?: Pick<Mutation, "edits" | "without"> & Search;
 }
 
 /** The text with every edit made. Throws when one does not match exactly once. */

@@ -15,8 +15,8 @@ export const mutations: readonly Mutation[] = [...ownership, ...agents, ...rows,
 /** Those, and what is explained and can be taken out as well. */
 export const switches: readonly Switch[] = [...mutations, ...explained.flatMap(switchOf)];
 
-function switchOf({ name, inVain }: Explained): Switch[] {
-  return inVain ? [{ name, edits: inVain.edits, without: inVain.without ?? [], proof: inVain }] : [];
+function switchOf({ name, takenOut }: Explained): Switch[] {
+  return takenOut ? [{ name, edits: takenOut.edits, without: takenOut.without ?? [], proof: takenOut }] : [];
 }
 
 /** The edits of these protections and of those that go with them, by file. Throws for a name that nobody has. */

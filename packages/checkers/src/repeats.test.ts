@@ -38,12 +38,14 @@ describe("an attempt that is put back, and counts for nobody", () => {
 describe("a more urgent one", () => {
   test("had its owner ask that agent for room, while the other one was there", () => {
     expect(putBack("stopped", { agents: [sent, room] })).toEqual([]);
-    for (const wrong of [{ agentId: "a2" }, { at: 25 }, { at: 1 }, { priority: 2 as const }])
+    for (const wrong of [{ agentId: "a2" }, { incarnation: 2 }, { at: 25 }, { at: 1 }, { priority: 2 as const }])
       expect(putBack("stopped", { agents: [sent, { ...room, ...wrong }] })).toHaveLength(1);
   });
   test("had it, although another agent ran the attempt before, and died with the outcome", () => {
-    const executions = [run({ how: "failed", agentId: "a0", startedAt: 1, endedAt: 2 })];
-    expect(putBack("stopped", { agents: [sent, room], executions })).toEqual([]);
+    for (const dead of [{ agentId: "a0" }, { incarnation: 0 }]) {
+      const executions = [run({ how: "failed", startedAt: 1, endedAt: 2, ...dead })];
+      expect(putBack("stopped", { agents: [sent, room], executions })).toEqual([]);
+    }
   });
   test("waited at that agent for an instance", () => {
     const urgent: AgentEvent = { ...dispatched, at: 12, seq: 2, attempt: 1 };

@@ -38,7 +38,7 @@ export function causeless(history: History): { readonly seq: number; readonly me
       agents.some(
         (other) => other.kind === "asked for room" && hasCome(other, facts) && isForMoreUrgent(other, facts),
       ) ||
-      urgent.some((other) => other.startedAt > startOf(facts, other.agentId) && isForMoreUrgent(other, facts));
+      urgent.some((other) => other.startedAt > startOf(facts, other) && isForMoreUrgent(other, facts));
     if (isCalledFor) return [];
     const where = facts.sent.map(({ agentId }) => agentId).join(", ");
     const message = `task ${seq} attempt ${attempt} on ${where} was put back at ${event.at} ms (${error?.type ?? "no error"}), and nothing had called for that`;
@@ -46,9 +46,14 @@ export function causeless(history: History): { readonly seq: number; readonly me
   });
 }
 
-interface Urgent {
-  readonly at: number;
+/** An agent that was dead has forgotten what it had. */
+interface Place {
   readonly agentId: string;
+  readonly incarnation: number;
+}
+
+interface Urgent extends Place {
+  readonly at: number;
   readonly priority: number;
   /** Infinity: never. */
   readonly startedAt: number;
@@ -61,12 +66,11 @@ function urgentOf(
   runs: ReadonlyMap<string, readonly Execution[]>,
 ): Urgent[] {
   return dispatched.flatMap((event) => {
-    const { at, agentId, seq } = event;
+    const { at, agentId, incarnation, seq } = event;
     const priority = inserts.get(seq)?.priority;
     if (priority === undefined || priority > 1) return [];
-    return [
-      { at, agentId, priority, startedAt: runs.get(attemptOf(event))?.[0]?.startedAt ?? Number.POSITIVE_INFINITY },
-    ];
+    const startedAt = runs.get(attemptOf(event))?.[0]?.startedAt ?? Number.POSITIVE_INFINITY;
+    return [{ at, agentId, incarnation, priority, startedAt }];
   });
 }
 
@@ -75,33 +79,33 @@ function hasCome({ at }: { readonly at: number }, { sent }: Facts): boolean {
   return (sent[0]?.at ?? 0) <= at;
 }
 
-function isForMoreUrgent(
-  asked: { readonly at: number; readonly agentId: string; readonly priority: number },
-  facts: Facts,
-): boolean {
-  const { row, sent } = facts;
-  const { agentId } = asked;
-  return (
-    asked.priority < row.priority && asked.at <= endOf(facts, agentId) && sent.some((one) => one.agentId === agentId)
-  );
+function isForMoreUrgent(asked: Place & { readonly at: number; readonly priority: number }, facts: Facts): boolean {
+  const isThere = facts.sent.some((one) => isSame(one, asked));
+  return isThere && asked.priority < facts.row.priority && asked.at <= endOf(facts, asked);
 }
 
 function hasShutDown({ agentId, upAt, stoppedAt, downAt }: AgentLife, facts: Facts): boolean {
-  if (stoppedAt === undefined || stoppedAt > endOf(facts, agentId)) return false;
+  if (stoppedAt === undefined) return false;
   return facts.sent.some(
-    (one) => one.agentId === agentId && one.at >= upAt && (downAt === undefined || one.at <= downAt),
+    (one) =>
+      one.agentId === agentId &&
+      one.at >= upAt &&
+      (downAt === undefined || one.at <= downAt) &&
+      stoppedAt <= endOf(facts, one),
   );
 }
 
-/** Of the attempt at an agent, when it waited or ran there: an earlier agent may have had it, and have died with the outcome. */
-function startOf({ executions, sent }: Facts, agentId: string): number {
-  return (
-    executions.find((one) => one.agentId === agentId)?.startedAt ?? sent.find((one) => one.agentId === agentId)?.at ?? 0
-  );
+/** Of the attempt in that place, when it waited or ran there: an earlier agent may have had it, and have died with the outcome. */
+function startOf({ executions, sent }: Facts, place: Place): number {
+  return executions.find((one) => isSame(one, place))?.startedAt ?? sent.find((one) => isSame(one, place))?.at ?? 0;
 }
 
-function endOf({ executions, event }: Facts, agentId: string): number {
-  return executions.findLast((one) => one.agentId === agentId)?.endedAt ?? event.at;
+function endOf({ executions, event }: Facts, place: Place): number {
+  return executions.findLast((one) => isSame(one, place))?.endedAt ?? event.at;
+}
+
+function isSame(one: Place, other: Place): boolean {
+  return one.agentId === other.agentId && one.incarnation === other.incarnation;
 }
 
 function attemptOf({ seq, attempt }: { readonly seq: number; readonly attempt: number }): string {

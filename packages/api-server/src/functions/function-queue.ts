@@ -1,6 +1,6 @@
 // Where the tasks of a function wait, and why not in a queue of their own although it asks for one.
 import { type FlowRoute, type RouteFollower, refusalOf } from "@sluice/coordination";
-import { flowKey, isLimited } from "@sluice/core";
+import { isLimited } from "@sluice/core";
 import { type FunctionQueue, RouteState } from "@sluice/protocol";
 import type { FunctionRecord, Store } from "@sluice/store";
 import { routeStates } from "../cluster/routes.ts";
@@ -8,7 +8,7 @@ import { routesBelievedMs } from "../submit/routing/routing.ts";
 
 export interface FunctionQueueDeps {
   readonly store: Pick<Store, "accounts">;
-  readonly routes: Pick<RouteFollower, "routes" | "ageMs">;
+  readonly routes: Pick<RouteFollower, "routes" | "routeOf" | "ageMs">;
 }
 
 /** Undefined: it is not known now, because the routes were not heard of for long. */
@@ -17,7 +17,7 @@ export async function queueOf(
   record: FunctionRecord,
 ): Promise<FunctionQueue | undefined> {
   if (routes.ageMs() > routesBelievedMs) return undefined;
-  const route = routes.routes.find((each) => flowKey(each) === flowKey(record));
+  const route = routes.routeOf(record);
   const { queue: name = "", reason = "" } = route ?? {};
   const state = route === undefined ? RouteState.UNSPECIFIED : routeStates[route.state];
   return { name, state, reason, withheld: await whyWithheld(store, record, route, routes.routes) };
