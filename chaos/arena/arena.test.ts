@@ -27,6 +27,9 @@ afterAll(async () => {
   await arena[Symbol.asyncDispose]();
 });
 
+/** For what takes seconds on a machine that has nothing else to do. */
+const patiently = { timeoutMs: 90_000 };
+
 let taskCount = 0;
 async function runsTask(): Promise<void> {
   taskCount += 1;
@@ -55,10 +58,11 @@ test("cut off from etcd, a scheduler loses its partitions to the other one, and 
   const owner = await anOwner();
   const all = (await owned("scheduler-0")) + (await owned("scheduler-1"));
   arena.link(owner, "etcd").cut();
-  await eventually(async () => (await owned(others[owner])) === all, { timeoutMs: 20_000 });
+  // At least: partitions may have been on their way from one to the other when they were counted.
+  await eventually(async () => (await owned(owner)) === 0 && (await owned(others[owner])) >= all, patiently);
   await runsTask();
   await arena.heal();
-  await eventually(async () => (await owned(owner)) > 0, { timeoutMs: 30_000 });
+  await eventually(async () => (await owned(owner)) > 0, patiently);
 });
 
 test("a way to an agent is broken for one scheduler alone, where the host can tell them apart", async () => {

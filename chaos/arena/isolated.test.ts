@@ -82,11 +82,11 @@ test("two of three members of etcd are enough, and one is not", async () => {
       () => false,
     );
   await arena.part("etcd-0").crash();
-  await eventually(quorum, { timeoutMs: 20_000 });
+  await eventually(quorum, { timeoutMs: 60_000 });
   arena.part("etcd-1").freeze();
-  await eventually(async () => !(await quorum()), { timeoutMs: 20_000 });
+  await eventually(async () => !(await quorum()), { timeoutMs: 60_000 });
   await arena.heal();
-  await eventually(quorum, { timeoutMs: 20_000 });
+  await eventually(quorum, { timeoutMs: 60_000 });
   await submit("after-quorum");
-  await eventually(async () => (await statusOf("after-quorum")) === "Succeeded", { timeoutMs: 30_000 });
+  await eventually(async () => (await statusOf("after-quorum")) === "Succeeded", { timeoutMs: 60_000 });
 });

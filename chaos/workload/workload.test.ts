@@ -1,6 +1,7 @@
 // The whole harness once, small: real processes, clients and handlers, a scheduler that is killed, and the verdict.
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test, vi } from "vitest";
+import { eventually } from "@sluice/core/testing";
+import { expect, test } from "vitest";
 import { openArena } from "../arena/index.ts";
 import type { FaultMark } from "../contract.ts";
 import { judge, toTimeline } from "../evidence/index.ts";
@@ -17,13 +18,14 @@ test("what clients and handlers saw of a scheduler's death is judged", { timeout
   });
   await using workload = await startWorkload(arena, { seed: 3, rate: 30, longMs: [6_000, 8_000] });
   await Promise.all([workload.accepted(150), workload.started(150)]);
-  expect(workload.running().length).toBeGreaterThan(0);
-
-  const partitions = await vi.waitFor(async () => {
-    const owned = (await arena.partitions()).get("scheduler-0") ?? [];
-    expect(owned.length).toBeGreaterThan(0);
-    return owned;
-  }, 60_000);
+  const partitions = await eventually(
+    async () => {
+      const owned = (await arena.partitions()).get("scheduler-0") ?? [];
+      return owned.length > 1 && owned;
+    },
+    { timeoutMs: 60_000 },
+  );
+  await eventually(() => workload.running().length >= 12, { timeoutMs: 60_000 });
   const mark: FaultMark = { kind: "crash", where: "scheduler-0", from: workload.now(), until: undefined, partitions };
   await arena.part("scheduler-0").crash();
   await workload.started(200);

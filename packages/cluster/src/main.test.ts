@@ -54,7 +54,7 @@ test("the command starts again on the data of one that was killed, and Ctrl-C en
   for (const pid of first.pids) expect(lines.filter((line) => line.includes(` pid ${pid} `))).toHaveLength(1);
   const profile = readFileSync(join(dataDir, "client.json"), "utf8");
   first.launcher.kill("SIGKILL");
-  await eventually(() => living(first.pids).length === 0, { timeoutMs: 30_000 });
+  await eventually(() => living(first.pids).length === 0, { timeoutMs: 60_000 });
 
   const second = await launch();
   const { accessKeyId, accessKeySecret } = JSON.parse(profile) as { accessKeyId: string; accessKeySecret: string };

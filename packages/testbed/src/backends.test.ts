@@ -71,9 +71,9 @@ test("SIGSTOP and SIGCONT reach every process of PostgreSQL", async () => {
     });
 
   postgres.kill("SIGSTOP");
-  await until(() => states().every((state) => state === "T"), { what: "some still run", timeoutMs: 10_000 });
+  await until(() => states().every((state) => state === "T"), { what: "some still run", timeoutMs: 60_000 });
   postgres.kill("SIGCONT");
-  await until(() => !states().includes("T"), { what: "some are frozen", timeoutMs: 10_000 });
+  await until(() => !states().includes("T"), { what: "some are frozen", timeoutMs: 60_000 });
   await postgres.createDatabase("later");
 });
 
@@ -98,7 +98,7 @@ test("three members of etcd are one store, which outlives any one of them", asyn
     const [first, second] = members as [Backend, Backend];
     await etcdKey(first, "color", "blue");
     await first.stop("SIGKILL");
-    await until(async () => (await etcdKey(second, "color")) === "blue", { what: "no leader", timeoutMs: 30_000 });
+    await until(async () => (await etcdKey(second, "color")) === "blue", { what: "no leader", timeoutMs: 60_000 });
     await first.start();
     expect(await etcdKey(first, "color")).toBe("blue");
   } finally {
@@ -123,7 +123,7 @@ test("what cannot start says so with the end of its log", async () => {
   await new Promise<void>((resolve) => stranger.listen(etcd.port, etcd.host, resolve));
   await expect(etcd.start()).rejects.toMatchObject({ reason: "PORT_TAKEN" });
   stranger.close();
-  await until(() => !stranger.listening, { what: "the stranger stays", timeoutMs: 10_000 });
+  await until(() => !stranger.listening, { what: "the stranger stays", timeoutMs: 60_000 });
   await etcd.start();
 });
 

@@ -20,7 +20,7 @@ test("one at a time, also while each scheduler is killed in turn, and every task
   const tasks = Array.from({ length: count }, (_, n) => ({ function: name, taskId: `t${n}`, payload: "40" }));
   for await (const result of client.submitMany(tasks)) expect(result.ok).toBe(true);
   for (const [nth, scheduler] of ["scheduler-0", "scheduler-1"].entries()) {
-    await eventually(() => ledger.executions().length > 5 + 15 * nth, { timeoutMs: 30_000 });
+    await eventually(() => ledger.executions().length > 5 + 15 * nth, { timeoutMs: 60_000 });
     await world.part(scheduler).stop("SIGKILL");
     await world.part(scheduler).start();
   }
@@ -47,7 +47,7 @@ test("what is reserved for a function is free for it, while another one of its a
   await client.cluster.updateAccount("default", { concurrencyMax: 4 });
   // A scheduler that was told nothing goes by what it knew for 12 s.
   const knownAt = ledgerNow() + 12_500;
-  await eventually(() => ledgerNow() > knownAt, { timeoutMs: 20_000, everyMs: 200 });
+  await eventually(() => ledgerNow() > knownAt, { timeoutMs: 60_000, everyMs: 200 });
   const runsOf = (prefix: string) => ledger.executions().filter(({ taskId }) => taskId.startsWith(prefix));
   const submit = async (name: string, prefix: string, { count, ms }: { count: number; ms: number }) => {
     const tasks = Array.from({ length: count }, (_, n) => ({

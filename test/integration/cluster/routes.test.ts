@@ -19,8 +19,8 @@ test("a function that asks gets a queue, and what waits goes there; when it asks
 
   await client.functions.update({ name: "work", settings: { dedicatedQueue: true } });
   const { queue } = await untilRoute((route) => route?.state === "open" && route.reason === "asked");
-  await eventually(async () => (await dispatchedIn(queue)) > 10, { timeoutMs: 30_000, everyMs: 200 });
-  await eventually(async () => (await movedTasks()) > 500, { timeoutMs: 30_000, everyMs: 200 });
+  await eventually(async () => (await dispatchedIn(queue)) > 10, { timeoutMs: 60_000, everyMs: 200 });
+  await eventually(async () => (await movedTasks()) > 500, { timeoutMs: 60_000, everyMs: 200 });
 
   await client.functions.update({ name: "work", settings: { dedicatedQueue: false } });
   await untilRoute((route) => route?.state === "folding");

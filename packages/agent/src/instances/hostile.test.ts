@@ -59,12 +59,13 @@ test.each([
     last = performance.now();
   }, 5);
 
-  const failure = failureOf(await world.run(world.spec({ runtime, handler, timeoutMs: 300 })));
+  const failure = failureOf(await world.run(world.spec({ runtime, handler, timeoutMs: 1000 })));
   clearInterval(beat);
 
   expect(failure).toMatchObject({ errorType: "FunctionTimeout", class: "retryable" });
-  expect(failure.body.errorMessage).toMatch(/^Function timed out after 0\.3 seconds \(maxMemoryUsage: [\d.]+MB\)$/);
-  expect(longestGapMs).toBeLessThan(250);
+  expect(failure.body.errorMessage).toMatch(/^Function timed out after 1 seconds \(maxMemoryUsage: [\d.]+MB\)$/);
+  // Who had waited for the function in a blocking way would have stood still for all of its time.
+  expect(longestGapMs).toBeLessThan(900);
   await eventually(() => world.pool.instanceCount === 0);
 });
 

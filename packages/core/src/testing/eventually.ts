@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 export interface EventuallyOptions {
   /** Waits on this clock, which somebody else must move; default: real time. */
   readonly clock?: Pick<Clock, "monotonic" | "sleep">;
-  /** Give up after so long; default 10 s. */
+  /** Give up after so long; default 30 s. */
   readonly timeoutMs?: number;
   /** Between two looks; default 5 ms. */
   readonly everyMs?: number;
@@ -16,7 +16,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   condition: () => T | Promise<T>,
-  { clock = realTime, timeoutMs = 10_000, everyMs = 5 }: EventuallyOptions = {},
+  { clock = realTime, timeoutMs = 30_000, everyMs = 5 }: EventuallyOptions = {},
 ): Promise<Exclude<T, undefined | null | false | 0 | "">> {
   const giveUpAt = clock.monotonic() + timeoutMs;
   for (;;) {

@@ -89,7 +89,7 @@ test("a server freezes: a publish is refused within its deadline, the driver is 
     // The first ones may be faster than the signal.
     const failure = await eventually(() => publishing().catch((error: unknown) => error));
     expect(failure).toMatchObject({ code: "timeout", reason: "QUEUE_UNAVAILABLE" });
-    await eventually(() => !driver.health.isUp, { timeoutMs: 30_000 });
+    await eventually(() => !driver.health.isUp, { timeoutMs: 60_000 });
   } finally {
     server().kill("SIGCONT");
   }

@@ -38,7 +38,7 @@ async function nothingIsLeft({ processes, folders }: Started): Promise<void> {
   expect(processes.filter(isAlive)).not.toEqual([]);
   expect(folders.every((folder) => existsSync(folder))).toBe(true);
   const isGone = () => !processes.some(isAlive) && !folders.some((folder) => existsSync(folder));
-  await until(isGone, { what: "something is left", timeoutMs: 30_000 });
+  await until(isGone, { what: "something is left", timeoutMs: 60_000 });
 }
 
 /** Segments of shared memory of the machine. */

@@ -15,7 +15,7 @@ function shell(script: string, options: Partial<ProcessOptions> = {}) {
   const logFile = join(folder, `${count}.log`);
   const running = startProcess({ name: "shell", command: "/bin/sh", args: ["-c", script], logFile, ...options });
   const log = () => readFileSync(logFile, "utf8");
-  return { running, log, says: (text: string) => until(() => log().includes(text), { what: text, timeoutMs: 10_000 }) };
+  return { running, log, says: (text: string) => until(() => log().includes(text), { what: text, timeoutMs: 60_000 }) };
 }
 
 test("a process gets the environment that is given and no other, and what it prints is in its log", async () => {
@@ -61,7 +61,7 @@ test("SIGKILL reaches children in other sessions too when they are one with the 
   const { running, says } = shell("setsid sleep 1000 & echo ready; wait", { isOneWithItsChildren: true });
   await says("ready");
   const hasChild = () => treeOf(running.pid as number).length > 1;
-  await until(hasChild, { what: "no child", timeoutMs: 10_000 });
+  await until(hasChild, { what: "no child", timeoutMs: 60_000 });
   const family = treeOf(running.pid as number);
   await running.stop("SIGKILL");
   expect(family.filter(isAlive)).toEqual([]);
