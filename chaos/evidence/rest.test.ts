@@ -1,30 +1,11 @@
 import { expect, test } from "vitest";
 import type { LedgerExecution } from "../workload/ledger.ts";
-import { type InstanceFacts, leftInEtcd, leftInJetStream, leftInstances } from "./rest.ts";
+import { type InstanceFacts, leftInJetStream, leftInstances } from "./rest.ts";
 
 const claims = [
   { key: "/claims/q0/0", value: "scheduler-0-aaaaaa" },
   { key: "/claims/q1/-", value: "scheduler-1-bbbbbb" },
 ];
-
-test("a key is held by the scheduler, or the incarnation of an agent, under whose lease it is", () => {
-  const entries = [
-    ...claims,
-    { key: "/members/scheduler-0-aaaaaa", value: "{}" },
-    { key: "/slots/scheduler-0-aaaaaa", value: "{}" },
-    { key: "/leader", value: "scheduler-1-bbbbbb" },
-    { key: "/agents/agent-0", value: "3" },
-    { key: "/wishes/q0", value: "{}" },
-  ];
-  expect(leftInEtcd(entries).map(({ kind, holder }) => [kind, holder])).toEqual([
-    ["claim", "scheduler-0-aaaaaa"],
-    ["claim", "scheduler-1-bbbbbb"],
-    ["member", "scheduler-0-aaaaaa"],
-    ["load", "scheduler-0-aaaaaa"],
-    ["leader", "scheduler-1-bbbbbb"],
-    ["agent", "agent-0/3"],
-  ]);
-});
 
 test("a consumer is held by the owner of its partition, if it is of the owner's epoch", () => {
   const lower = Array.from({ length: 32 }, (_, lane) => (lane < 16 ? 7 : 9));

@@ -1,31 +1,13 @@
-// What is left when everything accepted is final, and whose it is: instances, keys of etcd, consumers of JetStream. `I14` says
+// What is left when everything accepted is final, and whose it is: instances, consumers of JetStream. `I14` says
 // what of it may be there.
 import type { Leftover } from "@sluice/checkers";
-import { agentsPrefix, claimsPrefix, leaderKey, loadsPrefix, membersPrefix, slotsPrefix } from "@sluice/coordination";
+import { claimsPrefix } from "@sluice/coordination";
 import { covers, type Epoch, parsePartitionKey } from "@sluice/core";
 import type { LedgerExecution } from "../workload/ledger.ts";
 
-export interface KeyEntry {
-  readonly key: string;
-  readonly value: string;
-}
-
-/** Keys under the lease of a scheduler, or of an agent: `agent-0/3`. */
-export function leftInEtcd(entries: readonly KeyEntry[]): Leftover[] {
-  return entries.flatMap(({ key, value }): Leftover[] => {
-    const after = (prefix: string) => key.slice(prefix.length);
-    if (key.startsWith(claimsPrefix)) return [{ kind: "claim", what: key, holder: value }];
-    if (key.startsWith(membersPrefix)) return [{ kind: "member", what: key, holder: after(membersPrefix) }];
-    if (key.startsWith(loadsPrefix)) return [{ kind: "load", what: key, holder: after(loadsPrefix) }];
-    if (key.startsWith(slotsPrefix)) return [{ kind: "load", what: key, holder: after(slotsPrefix) }];
-    if (key === leaderKey) return [{ kind: "leader", what: key, holder: value }];
-    if (!key.startsWith(agentsPrefix)) return [];
-    return [{ kind: "agent", what: key, holder: `${after(agentsPrefix)}/${value}` }];
-  });
-}
-
 export interface Ownership {
-  readonly entries: readonly KeyEntry[];
+  /** Of etcd. */
+  readonly entries: readonly { readonly key: string; readonly value: string }[];
   /** By queue, one per lane. */
   readonly floors: ReadonlyMap<string, readonly Epoch[]>;
 }

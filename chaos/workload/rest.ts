@@ -5,11 +5,12 @@ import { leftIn, type Rest } from "@sluice/checkers";
 import type { Cluster } from "@sluice/cluster";
 import type { Coordinator } from "@sluice/coordination";
 import { openEtcd } from "@sluice/coordination/etcd";
+import { heldKeys } from "@sluice/coordination/testing";
 import { silentLogger, systemClock, systemRandom } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import { connect, type NatsConnection } from "nats";
 import { Registry } from "prom-client";
-import { type InstanceFacts, leftInEtcd, leftInJetStream, leftInstances } from "../evidence/rest.ts";
+import { type InstanceFacts, leftInJetStream, leftInstances } from "../evidence/rest.ts";
 import { ledgerNow } from "./clock.ts";
 import { pause } from "./pace.ts";
 
@@ -72,7 +73,7 @@ async function look(
         ...instances(),
         agents: running.flatMap(({ kind, pid }) => (kind === "agent" && pid !== undefined ? [pid] : [])),
       }),
-      ...leftInEtcd(entries),
+      ...heldKeys(entries),
       ...leftInJetStream(consumers, { entries, floors }),
     ],
   };

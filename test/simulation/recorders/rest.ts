@@ -1,6 +1,6 @@
 // What is left when everything is over: instances, entries, blocks, consumers, and the keys of the coordinator.
 import { describeExecution, type Leftover, type Rest } from "@sluice/checkers";
-import { agentsPrefix, claimsPrefix, leaderKey, loadsPrefix, membersPrefix } from "@sluice/coordination";
+import { heldKeys } from "@sluice/coordination/testing";
 import type { OwnedPartition, Partition } from "@sluice/core";
 import type { Gauge, Registry } from "prom-client";
 import type { World } from "../world.ts";
@@ -89,15 +89,7 @@ async function gaugeOf(registry: Registry | undefined, name: string): Promise<nu
 
 async function keys(world: World): Promise<Leftover[]> {
   const entries = await world.coordinator.list("/");
-  return entries.flatMap(({ key, value }): Leftover[] => {
-    const after = (prefix: string) => lifeOf(key.slice(prefix.length));
-    if (key.startsWith(claimsPrefix)) return [{ kind: "claim", what: key, holder: lifeOf(value) }];
-    if (key.startsWith(membersPrefix)) return [{ kind: "member", what: key, holder: after(membersPrefix) }];
-    if (key.startsWith(loadsPrefix)) return [{ kind: "load", what: key, holder: after(loadsPrefix) }];
-    if (key === leaderKey) return [{ kind: "leader", what: key, holder: lifeOf(value) }];
-    if (!key.startsWith(agentsPrefix)) return [];
-    return [{ kind: "agent", what: key, holder: `${key.slice(agentsPrefix.length)}/${value}` }];
-  });
+  return heldKeys(entries).map((held): Leftover => ({ ...held, holder: lifeOf(held.holder) }));
 }
 
 /** That the store has for alive. */

@@ -1,1 +1,2 @@
 export * from "./faulty-coordinator.ts";
+export * from "./holders.ts";
