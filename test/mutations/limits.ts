@@ -37,11 +37,25 @@ export const limits: readonly Mutation[] = [
     edits: [
       {
         file: "packages/scheduler/src/partition/homes.ts",
-        find: "if (version.length === 0 && !isRouted && !known) return 0;",
-        replace: "if (version.length >= 0 || !isRouted || !known) return 0;",
+        find: "const known = scopes.get(key);",
+        replace: "const known = scopes.get(key); if (version.length >= 0) return 0;",
       },
     ],
     proof: { breaks: ["I10"], focus: ["instance hang"], minutes: 1 },
+  },
+  {
+    name: "running-unheard-of",
+    about:
+      "The owner of a flow that was limited so from the beginning does not ask, if it never heard of a queue of its own.",
+    edits: [
+      {
+        file: "packages/scheduler/src/partition/homes.ts",
+        find: "const known = scopes.get(key);",
+        replace:
+          "const known = scopes.get(key); if (version.length === 0 && (isAccounts || !route.wasRouted) && !known) return 0;",
+      },
+    ],
+    proof: { breaks: ["I10"], focus: ["coordinator wiped", "scheduler crash", "instance hang"], minutes: 1 },
   },
   {
     name: "reserved",
@@ -65,7 +79,8 @@ export const limits: readonly Mutation[] = [
         replace: "allAnswered: () => deps.routes.ageMs() < usableMs,",
       },
     ],
-    // Where a limit was changed, the question what runs elsewhere waits for the same agents: few flows are left to show it.
+    // The question what runs elsewhere waits for the same agents.
+    without: ["running-unheard-of"],
     proof: {
       breaks: ["I10"],
       from: 175,

@@ -9,9 +9,8 @@ export function knownRoutes(follower: FollowedRoutes): KnownRoutes {
     of(flow) {
       const route = follower.routeOf(flow);
       // One that is gone, or opens again, was folded before, and nothing runs in its queue; or etcd has lost it, and much may.
-      const isRouted = route === undefined || route.state === "opening" ? follower.hasChanged(flow) : true;
-      if (!isRouted) return undefined;
-      return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow) };
+      const wasRouted = route === undefined || route.state === "opening" ? follower.hasChanged(flow) : true;
+      return { dedicatedQueue: follower.dedicatedQueueOf(flow), unchangedMs: follower.unchangedMs(flow), wasRouted };
     },
     ageMs: () => follower.ageMs(),
   };

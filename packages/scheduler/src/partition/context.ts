@@ -131,8 +131,7 @@ export interface PartitionContext extends PartitionDeps {
 
 /** Which flows have a queue of their own. */
 export interface KnownRoutes {
-  /** Undefined: it has none, and is not losing one. */
-  of(flow: Flow): KnownRoute | undefined;
+  of(flow: Flow): KnownRoute;
   /** How old what is known may be, in ms; Infinity: nothing is known yet. */
   ageMs(): number;
 }

@@ -6,6 +6,7 @@ import { limitsGate } from "./gates/limits.ts";
 import { allGates, type Gate } from "./gates.ts";
 import { flowLimits } from "./homes.ts";
 import { createMemory, type Waiting } from "./memory.ts";
+import { unrouted } from "./testing.ts";
 
 type Context = Parameters<typeof demandOf>[0];
 const q0 = { queue: "q0", prefix: "", epoch: 1 } as Context["owner"];
@@ -28,7 +29,7 @@ function aPartition(roomOf: Readonly<Record<string, number>>): Context {
   const nobody = { peek: () => undefined };
   const functions = nobody as unknown as Context["functions"];
   const accounts = nobody as unknown as Context["accounts"];
-  const routes = { of: () => undefined, ageMs: () => 0 };
+  const routes = { of: () => unrouted, ageMs: () => 0 };
   return { memory, order, gates, functions, accounts, routes, queues: sharedQueues(), owner: q0 };
 }
 

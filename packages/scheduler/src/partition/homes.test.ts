@@ -6,10 +6,12 @@ import type { AgentLink } from "../agents/link.ts";
 import { usableMs } from "../functions.ts";
 import { createWakes, type PartitionContext } from "./context.ts";
 import { createHomes, routesKnownAt } from "./homes.ts";
-import type { FlowLimits } from "./limits.ts";
+import type { FlowLimits, KnownRoute } from "./limits.ts";
+import { unrouted } from "./testing.ts";
 
 const flow = aFlow();
-const limited: FlowLimits = { home: undefined, limits: [], version: [], routedMs: undefined };
+const limited: FlowLimits = { home: undefined, limits: [], version: [], route: unrouted };
+const routed = (unchangedMs: number): KnownRoute => ({ ...unrouted, unchangedMs, wasRouted: true });
 const shared = { queue: "q0", lane: 3 };
 const own = { queue: "of-echo", lane: 3 };
 /** The longest that anybody goes by what was. */
@@ -69,7 +71,8 @@ test("agents are asked at once when nobody can go by what was before a change, a
 test("what was dispatched before a route changed is refused by then, and nothing that may be sent after the question", async () => {
   const { clock, asked, homes } = startHomes();
   const changedAt = clock.now();
-  const routedAt = (routedMs: number) => homes.runningElsewhere(flow, { ...limited, routedMs }, own);
+  const routedAt = (unchangedMs: number) =>
+    homes.runningElsewhere(flow, { ...limited, route: routed(unchangedMs) }, own);
   await clock.advance(500);
   expect(routedAt(500)).toBe(Number.POSITIVE_INFINITY);
   while (asked.length === 0) await clock.advance(100);
@@ -77,24 +80,43 @@ test("what was dispatched before a route changed is refused by then, and nothing
   expect(asked[0]).toMatchObject({ ...own, functionName: flow.functionName, limitsVersion: [] });
   // Owners may differ by a second about the time.
   expect(floor).toBeGreaterThanOrEqual(changedAt + 1_000);
-  const oldest = routesKnownAt({ clock, routes: { of: () => undefined, ageMs: () => usableMs } });
+  const oldest = routesKnownAt({ clock, routes: { of: () => unrouted, ageMs: () => usableMs } });
   expect(floor).toBeLessThanOrEqual(oldest - 1_000);
 });
 
-test("a flow without a route has nothing to refuse by it", async () => {
+test("one that was limited so from the beginning is asked about at once: etcd may have lost a queue of its own", async () => {
   const { clock, asked, homes, answer } = startHomes();
-  const known = { ...limited, version: [clock.now(), 0] };
-  expect(homes.runningElsewhere(flow, known, shared)).toBe(Number.POSITIVE_INFINITY);
-  await clock.advance(waitMs);
-  expect(asked[0]).not.toHaveProperty("routesKnownAtMs");
+  const first = clock.now();
+  await clock.advance(2_000);
+  const elsewhere = () =>
+    homes.runningElsewhere(flow, { ...limited, route: { ...unrouted, unchangedMs: 2_000 } }, shared);
+  expect(elsewhere()).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(0);
+  // What this owner sends by its first answer must pass.
+  expect(asked).toMatchObject([{ ...shared, limitsVersion: [], routesKnownAtMs: first - 1_000 }]);
   answer(2);
-  expect(homes.runningElsewhere(flow, known, shared)).toBe(2);
+  expect(elsewhere()).toBe(2);
+  await clock.advance(1_000);
+  answer(0);
+  expect(elsewhere()).toBe(0);
+});
+
+test("an account's limits have nothing to do with routes", async () => {
+  const { clock, asked, homes } = startHomes();
+  const limits = [{ scope: "account", key: "main", concurrencyMax: 1, rateMax: 0, rateBurst: 0 }] as const;
+  expect(homes.runningElsewhere(flow, { ...limited, limits }, shared)).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(0);
+  expect(asked).toMatchObject([{ ...shared, functionName: "" }]);
+  expect(asked[0]).not.toHaveProperty("routesKnownAtMs");
 });
 
 test("a flow that had a queue of its own, and has come back, is asked about anew", async () => {
   const { clock, asked, homes, answer } = startHomes();
   const known = { ...limited, version: [1, 0] };
-  const elsewhere = (routedMs?: number) => homes.runningElsewhere(flow, { ...known, routedMs }, shared);
+  const elsewhere = (unchangedMs?: number) => {
+    const route = unchangedMs === undefined ? unrouted : routed(unchangedMs);
+    return homes.runningElsewhere(flow, { ...known, route }, shared);
+  };
   elsewhere();
   await clock.advance(waitMs);
   answer();

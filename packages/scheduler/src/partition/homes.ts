@@ -2,8 +2,8 @@
 // home was another lane before. They count against its limit, and nobody but the agents knows of them.
 //
 //   unknown ──records of before cannot be sent by any more──▶ asking ──every agent has answered or is dead──▶ known
-//      │                                                                                                       │
-//      └──it was limited so from the beginning──▶ nothing runs elsewhere ◀──asked again each second: none left─┘
+//                                                                                                              │
+//                                              nothing runs elsewhere ◀──asked again each second: none left────┘
 //
 // Until it is known the flow waits. The wait counts from the change, not from the first task that comes after it: when that was
 // long enough ago, by the store's clock, only the question is left. Why it takes both, the wait and the question:
@@ -17,13 +17,15 @@
 // own, or loses it, changes its home, too. It is waited for and asked about in the same way, with a floor of its own: a route
 // that is gone has left nothing behind to count versions by, so attempts say as of when their owner knew the routes, and those
 // are refused of which that was before the change. Whatever comes later passes, whoever sends it.
+// A flow that was limited so from the beginning, and never had another queue, is asked about at once: an etcd that was wiped
+// before this process began would have forgotten that queue, and not what runs from it.
 import type { EpochMs, Flow, Home, Loop } from "@sluice/core";
 import type { FlowAnswer, FlowQuestion } from "@sluice/protocol";
 import type { FunctionRecord } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
 import { usableMs } from "../functions.ts";
 import type { PartitionContext } from "./context.ts";
-import { type FlowLimits, limitsOf } from "./limits.ts";
+import { type FlowLimits, type KnownRoute, limitsOf } from "./limits.ts";
 
 /** The limits of a flow; undefined: its function is not there, or was never read. */
 export function flowLimits(
@@ -86,14 +88,14 @@ export function createHomes(context: () => Deps): Homes {
   /** Those of which something is not known, or runs elsewhere. */
   const open = new Set<Scope>();
 
-  /** `routedMs`: for how long its route is known; undefined: the home has nothing to do with one. */
-  function enter(key: string, asked: FlowQuestion, routedMs: number | undefined): Scope {
+  /** `route`: undefined when the home has nothing to do with one. */
+  function enter(key: string, asked: FlowQuestion, route: KnownRoute | undefined): Scope {
     const { clock, wakeHomes } = context();
     const changedAt = Math.max(0, ...asked.limitsVersion);
     const enteredAt = clock.monotonic();
-    const asksAt = enteredAt + Math.max(leftOfWait(clock.now() - changedAt), waitMs - (routedMs ?? waitMs));
-    const floor = routedMs === undefined ? {} : { routesKnownAtMs: Math.floor(clock.now() - routedMs) + skewMs };
-    const question = { ...asked, ...floor };
+    const waitOfRoute = route?.wasRouted ? waitMs - route.unchangedMs : 0;
+    const asksAt = enteredAt + Math.max(leftOfWait(clock.now() - changedAt), waitOfRoute);
+    const question = { ...asked, ...(route && { routesKnownAtMs: floorOf(route, clock.now()) }) };
     const scope: Scope = { question, enteredAt, asksAt, unanswered: undefined, running: new Map() };
     const before = scopes.get(key);
     if (before) open.delete(before);
@@ -148,24 +150,23 @@ export function createHomes(context: () => Deps): Homes {
   }
 
   return {
-    runningElsewhere({ accountId, functionName }, { version, limits, routedMs }, { queue, lane }) {
+    runningElsewhere({ accountId, functionName }, { version, limits, route }, { queue, lane }) {
       // An account with limits is asked for as a whole: its home does not follow from what its functions say.
       const isAccounts = limits.some(({ scope }) => scope === "account");
-      const isRouted = routedMs !== undefined && !isAccounts;
       const limitsVersion = isAccounts ? [0, version[1] ?? 0] : [...version];
       const key = isAccounts ? accountId : `${accountId}/${functionName}`;
       const name = isAccounts ? "" : functionName;
       const known = scopes.get(key);
-      if (version.length === 0 && !isRouted && !known) return 0;
       // A flow that had another home meanwhile, and has come back, is found out anew.
       const isSame =
-        (known?.enteredAt ?? 0) >= context().clock.monotonic() - (isRouted ? routedMs : Number.POSITIVE_INFINITY) &&
-        known?.question.queue === queue &&
+        known !== undefined &&
+        (isAccounts || !route.wasRouted || known.enteredAt >= context().clock.monotonic() - route.unchangedMs) &&
+        known.question.queue === queue &&
         known.question.lane === lane &&
         known.question.limitsVersion.join() === limitsVersion.join();
       const scope = isSame
         ? known
-        : enter(key, { accountId, functionName: name, queue, lane, limitsVersion }, isRouted ? routedMs : undefined);
+        : enter(key, { accountId, functionName: name, queue, lane, limitsVersion }, isAccounts ? undefined : route);
       if (scope.unanswered === undefined || scope.unanswered.size > 0) return Number.POSITIVE_INFINITY;
       let sum = 0;
       for (const count of scope.running.values()) sum += count;
@@ -194,6 +195,14 @@ export function createHomes(context: () => Deps): Homes {
       }
     },
   };
+}
+
+/**
+ * Attempts whose owner knew the routes before that are refused. After a change, all that may go by what was; else only what is
+ * older for certain than all that is known here, since what this owner sends in its first moments must pass.
+ */
+function floorOf({ unchangedMs, wasRouted }: KnownRoute, now: EpochMs): EpochMs {
+  return Math.floor(now - unchangedMs) + (wasRouted ? skewMs : -skewMs);
 }
 
 /** `ageMs` of the last change, below 0 when it is of a time that has not come. All of the wait is left at most. */

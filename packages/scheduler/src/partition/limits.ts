@@ -20,21 +20,23 @@ export interface FlowLimits {
   readonly limits: readonly Limit[];
   /** When the limits of the function and of the account changed last, each growing with every change. Empty: they never did. */
   readonly version: readonly number[];
-  /** For how long the flow is known to have, or to lose, a queue of its own, in ms; undefined: it has none, and had none lately. */
-  readonly routedMs: number | undefined;
+  readonly route: KnownRoute;
 }
 
-/** The queue of a flow's own. */
+/** Whether a flow has a queue of its own, as far as is known. */
 export interface KnownRoute {
-  /** Undefined: it is losing it. */
+  /** Undefined: it has none, or is losing it. */
   readonly dedicatedQueue: string | undefined;
+  /** For how long that has been the answer here. */
   readonly unchangedMs: number;
+  /** False: it never had one, since there are answers. */
+  readonly wasRouted: boolean;
 }
 
 export interface LimitFacts {
   readonly function: FunctionRecord;
   readonly account: AccountRecord | undefined;
-  readonly route: KnownRoute | undefined;
+  readonly route: KnownRoute;
   readonly queues?: readonly string[];
 }
 
@@ -44,14 +46,14 @@ export function limitsOf(flow: Flow, facts: LimitFacts): FlowLimits {
   const home = homeOf(flow, {
     function: record.settings,
     account: account?.settings,
-    dedicatedQueue: route?.dedicatedQueue,
+    dedicatedQueue: route.dedicatedQueue,
     ...(queues && { queues }),
   });
   const limits: Limit[] = [];
   if (isLimited(record.settings)) limits.push(limit("flow", flowKey(flow), record.settings));
   if (account && isLimited(account.settings)) limits.push(limit("account", account.accountId, account.settings));
   const isChanged = version.some((changedAt) => changedAt > 0);
-  return { home, limits, version: isChanged ? version : [], routedMs: route?.unchangedMs };
+  return { home, limits, version: isChanged ? version : [], route };
 }
 
 type Settings = Pick<Limit, "concurrencyMax" | "rateMax" | "rateBurst">;

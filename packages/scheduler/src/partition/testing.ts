@@ -16,6 +16,7 @@ import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
 import { allGates } from "./gates.ts";
+import type { KnownRoute } from "./limits.ts";
 import { createMemory, type Waiting } from "./memory.ts";
 import type { Overflown } from "./overflow/overflown.ts";
 import { PendingWrites } from "./pending-writes.ts";
@@ -24,6 +25,8 @@ import { createSights } from "./sights.ts";
 
 export const epoch = 5;
 export const echo = aFlow();
+/** It never had a queue of its own. */
+export const unrouted: KnownRoute = { dedicatedQueue: undefined, unchangedMs: 60_000, wasRouted: false };
 
 export const nothingPaused: BatchControl = {
   isUsable: () => true,
@@ -156,7 +159,7 @@ export function startDispatching(options: DispatchOptions = {}) {
         new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
     },
     accounts: { peek: () => undefined, read: async () => new Map(), isUsable: () => true },
-    routes: { of: () => undefined, ageMs: () => 700 },
+    routes: { of: () => unrouted, ageMs: () => 700 },
     queues: ["q0"],
     store: {
       lanes: {

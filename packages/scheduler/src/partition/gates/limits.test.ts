@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { GatedFlow } from "../gates.ts";
 import type { FlowLimits, Limit } from "../limits.ts";
 import type { ActiveTask } from "../memory.ts";
+import { unrouted } from "../testing.ts";
 import { limitsGate } from "./limits.ts";
 
 const home = { queue: "q0", lane: 3 };
@@ -40,7 +41,7 @@ function start(limits: readonly Limit[], facts: { prefix?: string } = {}) {
     home: world.isLimited ? home : undefined,
     limits: world.limits,
     version: [],
-    routedMs: undefined,
+    route: unrouted,
   });
   const gate = limitsGate({
     now: () => world.now,
