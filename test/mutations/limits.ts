@@ -55,7 +55,14 @@ export const limits: readonly Mutation[] = [
           "const known = scopes.get(key); if (version.length === 0 && (isAccounts || !route.wasRouted) && !known) return 0;",
       },
     ],
-    proof: { breaks: ["I10"], focus: ["coordinator wiped", "scheduler crash", "instance hang"], minutes: 1 },
+    proof: {
+      breaks: ["I10"],
+      from: 601,
+      focus: ["coordinator wiped", "scheduler crash", "instance hang"],
+      isAlone: true,
+      size: { schedulers: 2, agents: 2 },
+      minutes: 1,
+    },
   },
   {
     name: "reserved",
