@@ -23,7 +23,7 @@ test("a consumer that is alone may hold four fifths of everything, and the next 
   expect(next.tasks).toBeGreaterThan(100_000);
 });
 
-test("all together hold no more than the bound and a block each, whatever their blocks are like", () => {
+test("all together hold no more than the bound and two full blocks each, whatever their blocks are like", () => {
   for (const size of [1, 16, 256]) {
     const lookAhead = createLookAhead(million);
     const loads = loadsOf(64);
@@ -31,8 +31,8 @@ test("all together hold no more than the bound and a block each, whatever their 
     for (const load of loads) fill(load, lookAhead.roomFor, size);
     const tasks = loads.reduce((sum, load) => sum + load.tasks, 0);
     const blocks = loads.reduce((sum, load) => sum + load.blocks, 0);
-    expect(tasks).toBeLessThanOrEqual(million.tasksMax + 64 * size);
-    expect(blocks * 1_000 + tasks * 40).toBeLessThanOrEqual(million.bytesMax + 64 * (1_000 + size * 40));
+    expect(tasks).toBeLessThanOrEqual(million.tasksMax + 64 * 2 * 256);
+    expect(blocks * 1_000 + tasks * 40).toBeLessThanOrEqual(million.bytesMax + 64 * 2 * (1_000 + 256 * 40));
     expect(loads.every((load) => load.blocks > 0)).toBe(true);
   }
 });
@@ -46,11 +46,12 @@ test("tasks that were announced one by one are bounded by the memory that they t
   expect(load.blocks).toBeLessThan(100_000);
 });
 
-test("who holds nothing may always pull a block; a little room is not worth a pull; who left counts no more", () => {
+test("who holds less than a full block may always pull one; a little room is not worth a pull; who left counts no more", () => {
   const lookAhead = createLookAhead({ tasksMax: 1_000, bytesMax: 1_000_000 });
   const full: Load = { blocks: 4, tasks: 1_000 };
   const leave = lookAhead.join([full]);
   expect(lookAhead.roomFor({ blocks: 0, tasks: 0 })).toBe(1);
+  expect(lookAhead.roomFor({ blocks: 4, tasks: 6 })).toBe(1);
   expect(lookAhead.roomFor({ blocks: 1, tasks: 256 })).toBe(0);
   leave();
   expect(lookAhead.roomFor({ blocks: 0, tasks: 0 })).toBe(3);

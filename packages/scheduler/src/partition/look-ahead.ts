@@ -14,7 +14,7 @@ export interface Load {
 export interface LookAhead {
   /** Counts these loads from now on. Returns how to stop. */
   join(loads: readonly Load[]): () => void;
-  /** Blocks that the consumer with this load may pull now; at least one if it holds none. */
+  /** Blocks that the consumer with this load may pull now; at least one if it holds less than a full one. */
   roomFor(load: Load): number;
   /** Whether the consumer may pull nothing more, or soon will not. */
   isTight(load: Load): boolean;
@@ -72,7 +72,8 @@ export function createLookAhead({ tasksMax, bytesMax }: { tasksMax: number; byte
     const tasks = room(load.tasks, all.tasks, tasksMax) / fullBlock.tasks;
     const bytes = room(bytesOf(load), bytesOf(all), bytesMax) / bytesOf(fullBlock);
     const blocks = Math.floor(Math.min(tasks, bytes));
-    if (load.blocks === 0) return Math.max(1, blocks);
+    // Whoever has next to nothing goes on, however full it is: else a less urgent task would go first, whose consumer has nothing.
+    if (bytesOf(load) < bytesOf(fullBlock)) return Math.max(1, blocks);
     return blocks < roomMin ? 0 : blocks;
   };
 
