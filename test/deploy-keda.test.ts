@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { createExternalScaler } from "../packages/api-server/src/autoscaling/external-scaler.ts";
-import { durationMs, root, textOf } from "./deploy/compose-file.ts";
+import { durationMs, imageEnvironment, root, textOf } from "./deploy/compose-file.ts";
 import { services, stopWithinMs } from "./deploy/services.ts";
 
 /** Of all kinds together: each has those of its own. */
@@ -64,6 +64,9 @@ test("what is scaled is the agents, by a trigger that KEDA knows", () => {
     expect(spec.minReplicaCount).toBeLessThan(spec.maxReplicaCount);
   }
   expect(triggers.map(({ type }) => type)).toEqual(["external-push", "external-push"]);
+  // With TLS and without, but for the trigger's credentials.
+  const [plain, secured] = scaledObjects.map(({ spec }) => ({ ...spec, triggers: [] }));
+  expect(secured).toEqual(plain);
 });
 
 test("what the triggers say is understood by KEDA or by the scaler", async () => {
@@ -98,12 +101,13 @@ test("the agents' settings are right, have the slots that the trigger says, and 
   const pod = named("StatefulSet", "sluice-agent").spec.template.spec;
   const [container] = pod.containers;
   expect(container?.args).toEqual(["agent"]);
-  const environment = Object.fromEntries(
+  const own = Object.fromEntries(
     (container?.env ?? [])
       .filter(({ name }) => name.startsWith("SLUICE_"))
       .map(({ name, value = "abc-0123456789abcdef" }) => [name, value.replace("$(POD_IP)", "10.0.0.1")]),
   );
-  for (const name of Object.keys(environment)) expect(services.agent.variables, name).toContain(name);
+  for (const name of Object.keys(own)) expect(services.agent.variables, name).toContain(name);
+  const environment = { ...imageEnvironment(), ...own };
   const config = services.agent.configOf(environment);
   expect(config["slots"]).toBe(Number(triggers[0]?.metadata["slotsPerAgent"]));
   expect(config["drainMs"]).toBe(durationMs(environment["SLUICE_AGENT_DRAIN_MS"]));

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type ComposeFile,
   durationMs,
+  imageEnvironment,
   newEnvironment,
   overlay,
   parseCompose,
@@ -30,7 +31,7 @@ beforeAll(() => {
 });
 
 const dockerfile = textOf("deploy/Dockerfile");
-const image = Object.fromEntries([...dockerfile.matchAll(/\b(SLUICE_[A-Z_]+)=(\S+)/g)].map(([, n, v]) => [n, v]));
+const image = imageEnvironment();
 const compose = readCompose("deploy/compose.yaml");
 const withTls = overlay(compose, readCompose("deploy/compose.tls.yaml"));
 const isOurs = ({ command = [] }: Service) => Object.hasOwn(services, command[0] ?? "");

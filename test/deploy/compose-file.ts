@@ -29,6 +29,15 @@ export interface ComposeFile {
 
 export const textOf = (path: string) => readFileSync(join(root, path), "utf8");
 
+/** What the image sets for every container. */
+export const imageEnvironment = (): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    [...textOf("deploy/Dockerfile").matchAll(/\b(SLUICE_[A-Z_]+)=(\S+)/g)].map(([, name = "", value = ""]) => [
+      name,
+      value,
+    ]),
+  );
+
 /** As it is validated: with everything but the values of variables. */
 export const parseCompose = (path: string): Compose => parse(textOf(path), { merge: true });
 
