@@ -110,6 +110,7 @@ class Incarnation implements Agent {
       entriesMax: config.tableEntriesMax,
       bytesMax: config.tableBytesMax,
       confirmedMax: config.confirmedMax,
+      monotonic: () => clock.monotonic(),
     });
     const onFence = (reason: FenceReason) => this.#onFence(reason);
     this.#metrics = metrics;

@@ -16,21 +16,36 @@ type Dispatched = Pick<DispatchAttempt, "limitsVersion" | "routesKnownAtMs">;
 interface Floor {
   readonly limits: readonly number[];
   readonly routesKnownAtMs: number;
+  /** Monotonic. */
+  readonly raisedAt: number;
 }
 
 /** Flows that are remembered; beyond it the one that was asked about longest ago is forgotten. */
 const flowsMax = 100_000;
 
+/**
+ * Nothing arrives so late: a stream breaks after seconds, and owners go by nothing older than that. A floor that stayed would refuse a
+ * function that was deleted and made anew, whose limits have no version yet, and everything once the store's clock was set back.
+ */
+export const floorLastsMs = 10 * 60_000;
+
 export class FlowFloors {
+  readonly #now: () => number;
   /** By account and function, or by account alone. */
   readonly #floors = new Map<string, Floor>();
+
+  /** `now`: monotonic. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /** From now on older limits, and what knows of older routes, are refused. */
   raise({ accountId, functionName, limitsVersion, routesKnownAtMs = 0 }: FlowQuestion): void {
     const key = keyOf(accountId, functionName);
-    const before = this.#floors.get(key);
+    const before = this.#floorOf(key);
     this.#floors.delete(key);
     this.#floors.set(key, {
+      raisedAt: this.#now(),
       limits: highest(before?.limits ?? [], limitsVersion),
       routesKnownAtMs: Math.max(before?.routesKnownAtMs ?? 0, routesKnownAtMs),
     });
@@ -45,11 +60,18 @@ export class FlowFloors {
   refuses({ accountId, functionName }: FlowName, { limitsVersion, routesKnownAtMs }: Dispatched): boolean {
     if (this.#floors.size === 0) return false;
     return [keyOf(accountId, functionName), keyOf(accountId, "")].some((key) => {
-      const floor = this.#floors.get(key);
+      const floor = this.#floorOf(key);
       if (floor === undefined) return false;
       if (floor.limits.some((least, index) => (limitsVersion[index] ?? 0) < least)) return true;
       return routesKnownAtMs !== undefined && routesKnownAtMs < floor.routesKnownAtMs;
     });
+  }
+
+  #floorOf(key: string): Floor | undefined {
+    const floor = this.#floors.get(key);
+    if (floor === undefined || this.#now() - floor.raisedAt <= floorLastsMs) return floor;
+    this.#floors.delete(key);
+    return undefined;
   }
 }
 

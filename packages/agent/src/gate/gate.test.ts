@@ -1,5 +1,6 @@
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import { expect, test } from "vitest";
+import { floorLastsMs } from "./flow-floors.ts";
 import type { DispatchVerdict } from "./gate.ts";
 import { anOwner, endAll, incarnation, openGate, revision, succeeded } from "./testing.ts";
 
@@ -285,7 +286,7 @@ test("a shut gate accepts nothing, reports nothing and takes no outcome", () => 
 
 test("a gate that is not open yet accepts nothing", async () => {
   const { Gate } = await import("./gate.ts");
-  const gate = new Gate({ slots: 1, instancesMax: 1, entriesMax: 1, bytesMax: 1, confirmedMax: 1 });
+  const gate = new Gate({ slots: 1, instancesMax: 1, entriesMax: 1, bytesMax: 1, confirmedMax: 1, monotonic: () => 0 });
   expect(anOwner(gate, { incarnation: 0 }).attach().isMeant).toBe(false);
 });
 
@@ -365,4 +366,20 @@ test("attempts that were dispatched by an older route of their flow are refused,
   expect(verdict(2, 1_999)).toBe("LIMITS");
   // An owner of an older release does not say what it knew: it must be able to go on when the flow has come back to it.
   expect(verdict(3)).toBe("accepted");
+});
+
+test("what was asked long ago refuses nothing: a function that was deleted and made anew has limits without a version", () => {
+  let now = 0;
+  const gate = openGate({ monotonic: () => now });
+  const owner = anOwner(gate);
+  owner.attach();
+  owner.ask({ limitsVersion: [5] });
+  now += floorLastsMs;
+  expect(verdictOf(owner.dispatch({ seq: 1, lane: 1 }))).toBe("LIMITS");
+  // Whoever asks again, because some still run elsewhere, keeps it.
+  owner.ask({ limitsVersion: [3] });
+  now += floorLastsMs;
+  expect(verdictOf(owner.dispatch({ seq: 1, lane: 1, limitsVersion: [4] }))).toBe("LIMITS");
+  now += 1;
+  expect(verdictOf(owner.dispatch({ seq: 1, lane: 1 }))).toBe("accepted");
 });

@@ -38,6 +38,8 @@ export interface GateConfig extends DedupeLimits {
   readonly slots: number;
   /** Instances that run at the same time; only told. */
   readonly instancesMax: number;
+  /** The clock of this process, in ms. */
+  readonly monotonic: () => number;
 }
 
 /** What a new incarnation starts with. */
@@ -88,7 +90,7 @@ export class Gate {
   readonly #config: GateConfig;
   readonly #lanes = new Lanes();
   readonly #table: DedupeTable;
-  readonly #flows = new FlowFloors();
+  readonly #flows: FlowFloors;
   readonly #rooms: Rooms;
   #state: "closed" | "open" | "draining" | "shut" = "closed";
   #incarnation = 0;
@@ -96,6 +98,7 @@ export class Gate {
   constructor(config: GateConfig) {
     this.#config = config;
     this.#table = new DedupeTable(config);
+    this.#flows = new FlowFloors(config.monotonic);
     this.#rooms = new Rooms(config.slots);
   }
 

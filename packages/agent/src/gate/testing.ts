@@ -20,6 +20,7 @@ export function openGate(config: Partial<GateConfig> = {}, lost: readonly Attemp
     entriesMax: 100,
     bytesMax: 1_000_000,
     confirmedMax: 100,
+    monotonic: () => 0,
     ...config,
   });
   const recovered = lost.map((ref) => ({ ref, outcome: undefined }));

@@ -1,3 +1,4 @@
+import { dedicatedQueueOf } from "@sluice/core";
 import { aFlow, FakeClock } from "@sluice/core/testing";
 import type { FlowQuestion } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
@@ -24,7 +25,9 @@ function startHomes() {
   const ask = (questions: FlowQuestion[]) => asked.push(...questions);
   const link = { agentId: "a1", answersFlows: true, ask } as unknown as AgentLink;
   const agents = { links: [link], listed: async () => ["a1"] };
-  const deps = { clock, agents, ...createWakes(clock), key: "q0/-", log: silentLogger };
+  const used: string[] = [];
+  const store = { lanes: { queuesInUse: async () => used } };
+  const deps = { clock, agents, store, ...createWakes(clock), key: "q0/-", log: silentLogger };
   const homes = createHomes(() => deps as unknown as PartitionContext);
   const stop = new AbortController();
   const done = homes.run(stop.signal);
@@ -33,7 +36,7 @@ function startHomes() {
     await done;
   });
   return {
-    ...{ clock, asked, homes },
+    ...{ clock, asked, homes, used },
     answer: (running = 0) =>
       homes.answered(link, [{ question: asked.at(-1) as FlowQuestion, runningElsewhere: running }]),
   };
@@ -93,12 +96,46 @@ test("one that was limited so from the beginning is asked about at once: etcd ma
   expect(elsewhere()).toBe(Number.POSITIVE_INFINITY);
   await clock.advance(0);
   // What this owner sends by its first answer must pass.
-  expect(asked).toMatchObject([{ ...shared, limitsVersion: [], routesKnownAtMs: first - 1_000 }]);
+  expect(asked).toMatchObject([{ ...shared, limitsVersion: [], routesKnownAtMs: first - 2_500 }]);
   answer(2);
   expect(elsewhere()).toBe(2);
   await clock.advance(1_000);
   answer(0);
   expect(elsewhere()).toBe(0);
+});
+
+test("later the agents are asked only if something unfinished lies in the queue that it may have had", async () => {
+  const { clock, asked, homes, used, answer } = startHomes();
+  const elsewhere = (of = flow) => homes.runningElsewhere(of, { ...limited, route: unrouted }, shared);
+  expect(elsewhere()).toBe(Number.POSITIVE_INFINITY);
+  await clock.advance(0);
+  expect(elsewhere()).toBe(0);
+  await clock.advance(5_000);
+  expect(asked).toEqual([]);
+
+  const other = aFlow({ function: "other" });
+  used.push(dedicatedQueueOf(other));
+  elsewhere(other);
+  await clock.advance(0);
+  expect(asked).toMatchObject([{ functionName: "other" }]);
+  expect(elsewhere(other)).toBe(Number.POSITIVE_INFINITY);
+  answer(1);
+  expect(elsewhere(other)).toBe(1);
+});
+
+test("agents are asked once a second, however many flows are found out about", async () => {
+  const { clock, asked, homes, answer } = startHomes();
+  const route = { ...unrouted, unchangedMs: 0 };
+  homes.runningElsewhere(flow, { ...limited, route }, shared);
+  await clock.advance(0);
+  answer(1);
+  for (let ms = 0; ms < 900; ms += 100) {
+    homes.runningElsewhere(aFlow({ function: `other-${ms}` }), { ...limited, route }, shared);
+    await clock.advance(100);
+  }
+  expect(asked.filter(({ functionName }) => functionName === flow.functionName)).toHaveLength(1);
+  await clock.advance(200);
+  expect(asked.filter(({ functionName }) => functionName === flow.functionName)).toHaveLength(2);
 });
 
 test("an account's limits have nothing to do with routes", async () => {

@@ -17,9 +17,10 @@
 // own, or loses it, changes its home, too. It is waited for and asked about in the same way, with a floor of its own: a route
 // that is gone has left nothing behind to count versions by, so attempts say as of when their owner knew the routes, and those
 // are refused of which that was before the change. Whatever comes later passes, whoever sends it.
-// A flow that was limited so from the beginning, and never had another queue, is asked about at once: an etcd that was wiped
-// before this process began would have forgotten that queue, and not what runs from it.
-import type { EpochMs, Flow, Home, Loop } from "@sluice/core";
+// A flow that was limited so from the beginning, and as far as is known never had another queue, may have had one all the same: an
+// etcd that was wiped before this process began has forgotten it, and not what runs from it. Where nothing unfinished lies in
+// that queue nothing runs from it; only while others may still fill it by older routes the agents are asked in any case.
+import { dedicatedQueueOf, type EpochMs, type Flow, type Home, type Loop } from "@sluice/core";
 import type { FlowAnswer, FlowQuestion } from "@sluice/protocol";
 import type { FunctionRecord } from "@sluice/store";
 import type { AgentLink } from "../agents/link.ts";
@@ -61,11 +62,15 @@ const waitMs = usableMs * 1.05 + 2_000;
 const askEveryMs = 1_000;
 /** By which owners may differ about the store's time. What is sent after `waitMs` is known for longer than that. */
 const skewMs = 1_000;
+/** How long the first list of routes may have taken: what is sent by it knows of the moment in which it was asked for. */
+const firstListMs = 1_500;
 /**
  * A change has the time at which its statement began, and can be read when it was committed. The store gives up a statement
  * after 10 s, and so a commit.
  */
 const commitMaxMs = 20_000;
+/** In one message, which may have 4 MiB. */
+const questionsMax = 1_000;
 /** Flows that are remembered; beyond it the one that was entered first is found out anew when its turn comes. */
 const scopesMax = 100_000;
 
@@ -73,15 +78,17 @@ interface Scope {
   readonly question: FlowQuestion;
   /** Monotonic. */
   readonly enteredAt: number;
-  /** When the agents are asked, monotonic. */
-  readonly asksAt: number;
+  /** When the agents are asked next, monotonic. */
+  asksAt: number;
+  /** The queue that the flow has never had, as far as is known; undefined: the agents are asked whatever lies there. */
+  readonly unheardOf: string | undefined;
   /** Agents that have not answered; undefined: they were not asked yet. */
   unanswered: Set<string> | undefined;
   /** By agent, where any run. */
   readonly running: Map<string, number>;
 }
 
-type Deps = Pick<PartitionContext, "clock" | "agents" | "wakeDispatch" | "wakeHomes" | "key" | "log">;
+type Deps = Pick<PartitionContext, "clock" | "agents" | "store" | "wakeDispatch" | "wakeHomes" | "key" | "log">;
 
 export function createHomes(context: () => Deps): Homes {
   const scopes = new Map<string, Scope>();
@@ -89,14 +96,16 @@ export function createHomes(context: () => Deps): Homes {
   const open = new Set<Scope>();
 
   /** `route`: undefined when the home has nothing to do with one. */
-  function enter(key: string, asked: FlowQuestion, route: KnownRoute | undefined): Scope {
+  function enter(key: string, flow: Flow, asked: FlowQuestion, route: KnownRoute | undefined): Scope {
     const { clock, wakeHomes } = context();
     const changedAt = Math.max(0, ...asked.limitsVersion);
     const enteredAt = clock.monotonic();
     const waitOfRoute = route?.wasRouted ? waitMs - route.unchangedMs : 0;
     const asksAt = enteredAt + Math.max(leftOfWait(clock.now() - changedAt), waitOfRoute);
     const question = { ...asked, ...(route && { routesKnownAtMs: floorOf(route, clock.now()) }) };
-    const scope: Scope = { question, enteredAt, asksAt, unanswered: undefined, running: new Map() };
+    const isSettled = asked.limitsVersion.length === 0 && route && !route.wasRouted && route.unchangedMs >= waitMs;
+    const unheardOf = isSettled ? dedicatedQueueOf(flow) : undefined;
+    const scope: Scope = { question, enteredAt, asksAt, unheardOf, unanswered: undefined, running: new Map() };
     const before = scopes.get(key);
     if (before) open.delete(before);
     scopes.delete(key);
@@ -112,25 +121,43 @@ export function createHomes(context: () => Deps): Homes {
   }
 
   async function askAll(due: readonly Scope[]): Promise<void> {
-    const { agents, key: partition, log } = context();
-    if (due.some(({ unanswered }) => unanswered === undefined)) {
-      let listed: readonly string[];
-      try {
-        listed = await agents.listed();
-      } catch (cause) {
-        log.warn("cannot list agents", { cause: String(cause) });
-        return;
-      }
-      for (const scope of due) scope.unanswered ??= new Set(listed);
+    const { agents, key: partition, log, clock } = context();
+    for (const scope of due) scope.asksAt = clock.monotonic() + askEveryMs;
+    try {
+      await findWhoIsAsked(due);
+    } catch (cause) {
+      log.warn("cannot find out what runs of limited flows", { cause: String(cause) });
+      return;
     }
     const links = new Map(agents.links.map((link) => [link.agentId, link]));
     for (const scope of due) forgetDead(scope, links);
     for (const link of links.values()) {
       const asked = due.filter((scope) => scope.unanswered?.has(link.agentId) || scope.running.has(link.agentId));
       if (asked.length === 0) continue;
-      if (link.answersFlows) link.ask(asked.map(({ question }) => question));
+      if (link.answersFlows) ask(link, asked);
       else if (link.isAttached(partition)) for (const scope of asked) answer(scope, link.agentId, 0);
     }
+    // Of those that there was nobody to ask about.
+    for (const scope of due) if (scope.unanswered?.size === 0 && scope.running.size === 0) open.delete(scope);
+  }
+
+  async function findWhoIsAsked(due: readonly Scope[]): Promise<void> {
+    const { agents, store, wakeDispatch } = context();
+    const asNew = due.filter(({ unanswered }) => unanswered === undefined);
+    if (asNew.some(({ unheardOf }) => unheardOf !== undefined)) {
+      const used = new Set(await store.lanes.queuesInUse());
+      for (const scope of asNew)
+        if (scope.unheardOf !== undefined && !used.has(scope.unheardOf)) scope.unanswered = new Set();
+      wakeDispatch.notify();
+    }
+    if (asNew.every(({ unanswered }) => unanswered !== undefined)) return;
+    const listed = await agents.listed();
+    for (const scope of asNew) scope.unanswered ??= new Set(listed);
+  }
+
+  function ask(link: AgentLink, scopes: readonly Scope[]): void {
+    for (let start = 0; start < scopes.length; start += questionsMax)
+      link.ask(scopes.slice(start, start + questionsMax).map(({ question }) => question));
   }
 
   /** An agent that is not listed any more is dead, and so is what it ran. */
@@ -150,7 +177,8 @@ export function createHomes(context: () => Deps): Homes {
   }
 
   return {
-    runningElsewhere({ accountId, functionName }, { version, limits, route }, { queue, lane }) {
+    runningElsewhere(flow, { version, limits, route }, { queue, lane }) {
+      const { accountId, functionName } = flow;
       // An account with limits is asked for as a whole: its home does not follow from what its functions say.
       const isAccounts = limits.some(({ scope }) => scope === "account");
       const limitsVersion = isAccounts ? [0, version[1] ?? 0] : [...version];
@@ -166,7 +194,12 @@ export function createHomes(context: () => Deps): Homes {
         known.question.limitsVersion.join() === limitsVersion.join();
       const scope = isSame
         ? known
-        : enter(key, { accountId, functionName: name, queue, lane, limitsVersion }, isAccounts ? undefined : route);
+        : enter(
+            key,
+            flow,
+            { accountId, functionName: name, queue, lane, limitsVersion },
+            isAccounts ? undefined : route,
+          );
       if (scope.unanswered === undefined || scope.unanswered.size > 0) return Number.POSITIVE_INFINITY;
       let sum = 0;
       for (const count of scope.running.values()) sum += count;
@@ -188,8 +221,8 @@ export function createHomes(context: () => Deps): Homes {
         const now = clock.monotonic();
         const due = [...open].filter(({ asksAt }) => asksAt <= now);
         if (due.length > 0) await askAll(due);
-        let nextAt = due.length > 0 ? now + askEveryMs : Number.POSITIVE_INFINITY;
-        for (const { asksAt } of open) if (asksAt > now) nextAt = Math.min(nextAt, asksAt);
+        let nextAt = Number.POSITIVE_INFINITY;
+        for (const { asksAt } of open) nextAt = Math.min(nextAt, asksAt);
         const waitMs = nextAt === Number.POSITIVE_INFINITY ? 60_000 : Math.max(1, nextAt - clock.monotonic());
         await wakeHomes.wait(signal, waitMs);
       }
@@ -202,7 +235,7 @@ export function createHomes(context: () => Deps): Homes {
  * older for certain than all that is known here, since what this owner sends in its first moments must pass.
  */
 function floorOf({ unchangedMs, wasRouted }: KnownRoute, now: EpochMs): EpochMs {
-  return Math.floor(now - unchangedMs) + (wasRouted ? skewMs : -skewMs);
+  return Math.floor(now - unchangedMs) + (wasRouted ? skewMs : -skewMs - firstListMs);
 }
 
 /** `ageMs` of the last change, below 0 when it is of a time that has not come. All of the wait is left at most. */
