@@ -1,4 +1,5 @@
-// No tenant hurts another: the aims of issue 5 for submissions, measured on the policies as they run in production.
+// No tenant hurts another: whoever submits no more than a fair share is neither refused nor late. Measured on the policies as they run
+// in production.
 import { defaultSolveConfig } from "@sluice/load-balancer";
 import { beforeAll, expect, test } from "vitest";
 import { type BackpressureRun, compareBackpressure, simulateBackpressure } from "./simulate.ts";

@@ -1,4 +1,5 @@
-// The model misbehaves as etcd was measured to (`reliability.md` §1 and §4).
+// The model misbehaves as etcd was measured to: leases end late, have their whole time again after a lost quorum, and are gone with
+// the revisions after a wipe.
 import { FakeClock } from "@sluice/core/testing";
 import { expect, test } from "vitest";
 import { EtcdModel } from "./etcd.ts";

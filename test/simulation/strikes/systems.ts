@@ -1,4 +1,4 @@
-// The external systems: what their servers do to everybody. The facts are in `reliability.md` §0 to §4.
+// The external systems: what their servers do to everybody. What is known of them: `packages/queue/README.md`, `docs/versions.md`.
 import type { StrikeAction, StrikeContext } from "./index.ts";
 
 export const systemStrikes = {

@@ -1,4 +1,4 @@
-// An agent's first call. The order keeps old owners out (design.md §7): the row is committed first, so that every owner that
+// An agent's first call. The order keeps old owners out: the row is committed first, so that every owner that
 // takes over from now on attaches to this agent; the floors are read in a later snapshot, so that every owner that took over
 // before is below them. In the other order a new agent could accept a stale owner.
 

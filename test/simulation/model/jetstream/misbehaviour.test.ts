@@ -1,4 +1,4 @@
-// The model misbehaves as nats-server was measured to (`reliability.md` §0 and §3).
+// The model misbehaves as nats-server was measured to (`packages/queue/README.md`, "On NATS").
 import type { Priority } from "@sluice/core";
 import { aFlow, FakeClock } from "@sluice/core/testing";
 import type { Block, Consumer } from "@sluice/queue";

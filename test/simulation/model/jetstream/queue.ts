@@ -1,5 +1,5 @@
 // JetStream behind its driver, as a scheduler sees it, with what it may do: acks that come back, a tail that is lost, a stream
-// that is deleted, consumers that stall. The facts are those of `reliability.md` §0 and §3, measured on nats-server 2.9.
+// that is deleted, consumers that stall. The facts were measured on nats-server 2.9.10 (`packages/queue/README.md`, "On NATS").
 import { AppError, assert, type Clock, laneCount, partitionKey } from "@sluice/core";
 import { type Block, blockSizeMax, type TaskQueue } from "@sluice/queue";
 import { SystemState } from "../system.ts";
