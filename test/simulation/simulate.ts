@@ -80,6 +80,9 @@ const sizeOfFlood: WorldSize = { agents: 7, slots: fewSlots, queues: 4 };
 
 const traceLinesMax = 20_000;
 
+/** Within so long an api-server that was frozen has recorded, or given up, what it had in hand. Its clients are long gone. */
+const inHandMs = 15_000;
+
 export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOptions): Promise<Outcome> {
   const { seed, minutes = 0.5, focus, without = [], onlyStrikes } = options;
   const { rush = seed % seedsPerRush === 1, flood = seed % seedsPerFlood === 3 } = options;
@@ -100,7 +103,10 @@ export async function simulate(storeOfRuns: StoreOfRuns, options: SimulateOption
     await world.clock.advance(untilMs - faultsFromMs);
     const healedAtMs = faults.heal({ atOnce: !outlast });
     await world.clock.advance(healedAtMs - untilMs);
-    if (healedAtMs > untilMs) world.counters.add("fault outlasted the others");
+    if (healedAtMs > untilMs) {
+      world.counters.add("fault outlasted the others");
+      await world.clock.advance(inHandMs);
+    }
     await quiet(world, workload);
     const endedAtMs = world.clock.monotonic();
     const rest = await comeToRest(world);
