@@ -103,8 +103,8 @@ export function createHomes(context: () => Deps): Homes {
     const waitOfRoute = route?.wasRouted ? waitMs - route.unchangedMs : 0;
     const asksAt = enteredAt + Math.max(leftOfWait(clock.now() - changedAt), waitOfRoute);
     const question = { ...asked, ...(route && { routesKnownAtMs: floorOf(route, clock.now()) }) };
-    const isSettled = asked.limitsVersion.length === 0 && route && !route.wasRouted && route.unchangedMs >= waitMs;
-    const unheardOf = isSettled ? dedicatedQueueOf(flow) : undefined;
+    const isLongKnown = asked.limitsVersion.length === 0 && route && !route.wasRouted && route.unchangedMs >= waitMs;
+    const unheardOf = isLongKnown ? dedicatedQueueOf(flow) : undefined;
     const scope: Scope = { question, enteredAt, asksAt, unheardOf, unanswered: undefined, running: new Map() };
     const before = scopes.get(key);
     if (before) open.delete(before);
