@@ -15,7 +15,10 @@ setMaxListeners(0);
 
 const folder = join(import.meta.dirname, "../.sluice/chaos");
 
-test("after six faults one after the other nothing is lost, nothing ran twice, and everything has finished", async () => {
+test("after six faults one after the other nothing is lost, nothing ran twice, and everything has finished", {
+  timeout: 600_000,
+  retry: 0,
+}, async () => {
   const fast = scenarios.filter(({ isFast }) => isFast);
   const said: string[] = [];
   const [result] = await runScenarios(
@@ -43,4 +46,4 @@ test("after six faults one after the other nothing is lost, nothing ran twice, a
   const { running, adopted } = result.figures.resumed;
   expect(running).toBeGreaterThan(0);
   expect(adopted / running).toBeGreaterThanOrEqual(0.99);
-}, 600_000);
+});

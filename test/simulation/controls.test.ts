@@ -46,7 +46,7 @@ function isBroken({ violations }: Outcome, { breaks }: Mutation["proof"]): boole
 }
 
 // Each in processes of its own, a few at once.
-describe.concurrent("a run breaks what is not protected", { timeout: 2_400_000 }, () => {
+describe.concurrent("a run breaks what is not protected", { timeout: 2_400_000, retry: 0 }, () => {
   test.each(mutations)("without $name", async (mutation) => {
     const { tried, found } = await search(mutation);
     if (!found) return expect.fail(`${tried} seeds found nothing`);
@@ -55,7 +55,7 @@ describe.concurrent("a run breaks what is not protected", { timeout: 2_400_000 }
   });
 });
 
-test("with the protection none of these runs breaks what it guards", { timeout: 2_400_000 }, async () => {
+test("with the protection none of these runs breaks what it guards", { timeout: 2_400_000, retry: 0 }, async () => {
   // To start a process costs more than a run: those that need the same one share it.
   const anyway: string[] = [];
   for (const control of new Set(broken.map(({ mutation }) => othersOf(mutation)))) {

@@ -49,8 +49,8 @@ const forms: readonly Form[] = [
     },
   },
   {
-    // It accepts, and closes before it says a word of HTTP/2.
-    pattern: /Last error: Failed to connect \(/,
+    // It accepts, and closes before it says a word of HTTP/2: politely, or with what it was sent unread.
+    pattern: /Last error: (?:Failed to connect \(|read ECONNRESET|write EPIPE)/,
     problem(details) {
       const message =
         "the server closes connections at once; it may want TLS, or a client certificate, or be about to end";
