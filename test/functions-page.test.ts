@@ -1,12 +1,17 @@
-// docs/functions.md against what the api-server takes.
+// docs/functions.md against what the api-server takes, and what agents make of it.
 import { expect, test } from "vitest";
+import { instanceEnvironment } from "../packages/agent/src/instances/environment.ts";
+import { progressBytesMax } from "../packages/agent/src/instances/frames.ts";
+import { parseEnvironment } from "../packages/api-server/src/functions/environment.ts";
 import { parseChangedSettings, parseNewSettings } from "../packages/api-server/src/functions/settings.ts";
 import { textOf } from "./deploy/compose-file.ts";
 
+const page = textOf("docs/functions.md");
 const rows = new Map(
-  [...textOf("docs/functions.md").matchAll(/^\| `(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|/gm)].map(
-    ([, name = "", range = "", byDefault = ""]) => [name, { range, byDefault }],
-  ),
+  [...page.matchAll(/^\| `(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|/gm)].map(([, name = "", range = "", byDefault = ""]) => [
+    name,
+    { range, byDefault },
+  ]),
 );
 const defaults = parseNewSettings({ runtime: "nodejs20", handler: "index.handler" } as never);
 const numberOf = (text: string) => Number(text.replaceAll(",", ""));
@@ -38,3 +43,32 @@ test("what a row says of a number is so", () => {
     expect([name, numberOf(/[\d,]+/.exec(byDefault)?.[0] ?? "")]).toEqual([name, value]);
   }
 });
+
+test("a variable is refused, or the process has it: the page says which", () => {
+  const [, refused = "", kept = ""] = /Refused \(`\w+`\)(.*?)The process has every other(.*?)\n\n/s.exec(page) ?? [];
+  const namesIn = (text: string) => [...text.matchAll(/`([A-Z][A-Z0-9_]+)`/g)].map(([, name = ""]) => name);
+  const ofAgent = Object.keys(environmentWith({})).map((name) => (name.startsWith("FC_") ? "FC_" : name));
+  expect(namesIn(refused)).toEqual(
+    expect.arrayContaining([...new Set(ofAgent)].filter((name) => !/^(TZ|LANG)$/.test(name))),
+  );
+  for (const name of namesIn(refused).map((found) => (found.endsWith("_") ? `${found}ANY` : found))) {
+    expect(() => parseEnvironment({ [name]: "mine" }), name).toThrow("is reserved");
+    expect([name, environmentWith({ [name]: "mine" })[name] === "mine"]).toEqual([name, false]);
+  }
+  expect(namesIn(kept).length).toBeGreaterThan(5);
+  for (const name of namesIn(kept)) {
+    expect([name, parseEnvironment({ [name]: "mine" })[name], environmentWith({ [name]: "mine" })[name]]).toEqual([
+      ...[name, "mine", "mine"],
+    ]);
+  }
+});
+
+test("progress may be as long as the page says", () => {
+  expect(page).toContain(`One of more than ${progressBytesMax / 1024} KiB`);
+});
+
+function environmentWith(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const spec = { environment, functionName: "f", handler: "h", memoryMb: 1, accountId: "a", revision: 1, runtime: "r" };
+  const parts = { spec: spec as never, instanceId: "i", codeDir: "/code", temporaryDir: "/tmp", markers: {} };
+  return instanceEnvironment(parts, { PATH: "/bin", HOME: "/", TZ: "UTC", LANG: "C" });
+}

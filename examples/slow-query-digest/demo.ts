@@ -133,7 +133,7 @@ interface RunningServer extends AsyncDisposable {
 
 /** Starts `npm start` on free ports and waits until it is ready, which is when it has written its client profile. */
 async function startStandalone(folder: string, signal: AbortSignal): Promise<RunningServer> {
-  const flags = ["--grpc-port", "0", "--http-port", "0", "--data-dir", folder];
+  const flags = ["--grpc-port", "0", "--http-port", "0", "--fc-address", "none", "--data-dir", folder];
   const main = join(root, "packages/standalone/src/main.ts");
   const child = spawn(process.execPath, ["--import", "tsx", main, ...flags], {
     cwd: root,

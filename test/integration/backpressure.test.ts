@@ -7,7 +7,7 @@ import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AccountId, AppError } from "@sluice/core";
 import { defaultSolveConfig } from "@sluice/load-balancer";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
-import { systemClock as clock, grpcServer, systemRandom as random, silentLogger } from "@sluice/runtime";
+import { systemClock as clock, grpcServer, httpApiServer, systemRandom as random, silentLogger } from "@sluice/runtime";
 import { createScheduler, defaultSchedulerConfig } from "@sluice/scheduler";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
@@ -40,6 +40,11 @@ test("an account that fills a queue is told when to come back, and another one l
   expect(refusal?.retryAfterMs).toBeGreaterThanOrEqual(48_000);
   expect(refusal?.retryAfterMs).toBeLessThanOrEqual(72_000);
   expect(answers.filter(({ status }) => status === "rejected")).toEqual([]);
+  const overHttp = await world.refusedOverHttp();
+  expect(overHttp.status).toBe(429);
+  expect(await overHttp.json()).toMatchObject({ Code: "ResourceExhausted", Reason: "THROTTLED" });
+  expect(Number(overHttp.headers.get("retry-after"))).toBeGreaterThanOrEqual(48);
+  expect(Number(overHttp.headers.get("retry-after"))).toBeLessThanOrEqual(72);
   // What the noisy one has may be read, whatever is refused.
   expect((await noisy.listPage({ pageSize: 1 })).tasks).toHaveLength(1);
 });
@@ -157,9 +162,11 @@ async function startWorld({ throttle, inMemory, queueBacklogMax }: WorldOptions)
   const grpc = await grpcServer({ host: "127.0.0.1", port: 0 }, (server) =>
     serveApi(server, apiServer, { reflection: false }),
   );
+  const http = await httpApiServer({ host: "127.0.0.1", port: 0 }, apiServer.fc);
   const clientOf = async (name: string) => {
     const accountId = AccountId(`${name}-${worlds}`);
     const { keyId, secret } = await createAccessKey(store, masterKey, { accountId });
+    credentials.set(name, `Bearer ${keyId}:${secret}`);
     const client = connect({ address: grpc.address, accessKeyId: keyId, accessKeySecret: secret });
     const settings = { runtime: "nodejs20", handler: "index.handler" };
     for (const name of ["f", "g"]) {
@@ -167,13 +174,24 @@ async function startWorld({ throttle, inMemory, queueBacklogMax }: WorldOptions)
     }
     return client;
   };
+  const credentials = new Map<string, string>();
   const [noisy, good] = [await clientOf("noisy"), await clientOf("good")];
   return {
     noisy,
     good,
     /** As the load-balancer tells it. */
     waiting: async () => (await readAdmission(coordinator)).admission?.queues.get(queues[0] ?? "")?.waiting ?? 0,
+    /** The first answer to the noisy one over HTTP that is no acceptance; of a hundred at most 98 are refused. */
+    async refusedOverHttp(): Promise<Response> {
+      const headers = { authorization: credentials.get("noisy") ?? "", "x-fc-invocation-type": "Async" };
+      const url = `${http.url}/2023-03-30/functions/f/invocations`;
+      for (;;) {
+        const answer = await fetch(url, { method: "POST", headers });
+        if (answer.status !== 202) return answer;
+      }
+    },
     async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
       await Promise.all([noisy.close(), good.close()]);
       stop.abort();
       await Promise.all(running);

@@ -90,7 +90,7 @@ export async function runStandalone(dataDir: string, flags: readonly string[], e
 }
 
 function spawnStandalone(dataDir: string, flags: readonly string[], env: Record<string, string>): ChildProcess {
-  const ports = ["--grpc-port", "0", "--http-port", "0", "--data-dir", dataDir];
+  const ports = ["--grpc-port", "0", "--http-port", "0", "--fc-address", "127.0.0.1:0", "--data-dir", dataDir];
   return spawn(process.execPath, ["--import", "tsx", main, ...ports, ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },

@@ -51,7 +51,7 @@ export interface AgentConfig {
   readonly streamBacklogMax: number;
   /** Attempts in one frame. */
   readonly frameAttemptsMax: number;
-  /** Bytes of outcomes in one frame; a single larger outcome goes alone. */
+  /** Bytes of outcomes, or of progress, in one frame; a single larger outcome goes alone. */
   readonly frameBytesMax: number;
   /** Function specs that one stream keeps. */
   readonly streamFunctionsMax: number;

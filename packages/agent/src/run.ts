@@ -37,7 +37,6 @@ export interface RunnerDeps {
   readonly roomMaker?: RoomMaker;
 }
 
-const progressLengthMax = 8 * 1024;
 /** Of so many revisions that ran lately owners hear whether they are warm. */
 const recentRevisionsMax = 256;
 const outcomeNames = new Map(Object.entries(OutcomeKind).map(([name, kind]) => [kind, name.toLowerCase()]));
@@ -152,10 +151,9 @@ class Run implements Invocation {
     reports.started(this.entry);
   }
 
-  onProgress(value: unknown): void {
-    const progress = JSON.stringify(value) ?? "";
-    if (this.entry.outcome || progress.length > progressLengthMax) return;
-    this.entry.progress = progress;
+  onProgress(json: string): void {
+    if (this.entry.outcome) return;
+    this.entry.progress = json;
     this.#deps.reports.progressed(this.entry);
   }
 }

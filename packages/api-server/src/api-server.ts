@@ -9,12 +9,15 @@ import {
   TaskServiceService,
 } from "@sluice/protocol";
 import { accountTopic, changedTopic, functionTopic, type Signals, type TaskQueue } from "@sluice/queue";
-import type { Logger } from "@sluice/runtime";
+import type { HttpApi, Logger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import type { Registry } from "prom-client";
 import { createAuthenticate } from "./accounts/authenticate.ts";
+import { createKnownKeys } from "./accounts/known-keys.ts";
 import { createClusterApi } from "./cluster/cluster-api.ts";
 import type { ApiServerConfig } from "./config.ts";
+import { createAuthenticateHttp } from "./fc/authenticate.ts";
+import { createFcApi } from "./fc/fc-api.ts";
 import type { InspectZip } from "./functions/code.ts";
 import { createFunctionApi } from "./functions/function-api.ts";
 import { createCodeReader } from "./gateway/code-reader.ts";
@@ -66,6 +69,8 @@ export interface ApiServer {
   readonly cluster: Api<typeof ClusterServiceService>;
   readonly operations: Api<typeof OperationServiceService>;
   readonly gateway: Api<typeof AgentGatewayServiceService>;
+  /** Tasks over HTTP, as Function Compute has them. */
+  readonly fc: HttpApi;
   /**
    * Announces, renews agents and hears hints until the signal aborts. Then new submissions and waiting calls end with
    * `SHUTTING_DOWN`, and it resolves when everything recorded was announced or left to the sweeper.
@@ -93,7 +98,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const stop = new AbortController();
   const stopping = stop.signal;
 
-  const authenticate = createAuthenticate({ ...config, store, clock, masterKey });
+  const lookUpKey = createKnownKeys({ ...config, store, clock, masterKey });
+  const authenticate = createAuthenticate({ ...config, lookUpKey });
   const watches = createWatches({ clock, metrics, max: config.watchersMax });
   const known = createKnownFunctions({ store, clock, ageMsMax: config.functionCacheMs });
   const knownAccounts = createKnownAccounts({ store, clock, ageMsMax: config.functionCacheMs });
@@ -218,8 +224,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     for (const quiet of silence) quiet();
   }
 
+  const measuredTasks = measured(TaskServiceService, tasks, { clock, log, metrics });
+  const fc = createFcApi({
+    ...{ log, metrics, tasks: measuredTasks, payloadBytesMax: config.payloadBytesMax },
+    authenticateHttp: createAuthenticateHttp({ ...config, clock, lookUpKey, authenticate }),
+    random: random.fork("fc"),
+  });
+
   return {
-    tasks: measured(TaskServiceService, tasks, { clock, log, metrics }),
+    tasks: measuredTasks,
+    fc,
     functions: measured(FunctionServiceService, functions, { clock, log, metrics }),
     cluster: measured(ClusterServiceService, cluster, { clock, log, metrics }),
     operations: measured(OperationServiceService, operations, { clock, log, metrics }),

@@ -6,6 +6,12 @@ export type ApiServerMetrics = ReturnType<typeof apiServerMetrics>;
 export function apiServerMetrics(registry: Registry) {
   const registers = [registry];
   return {
+    httpRequests: new Counter({
+      name: "sluice_api_server_http_requests_total",
+      help: "Requests of the HTTP API by the status that they were answered with",
+      labelNames: ["status"] as const,
+      registers,
+    }),
     submissions: new Counter({
       name: "sluice_api_server_submissions_total",
       help: "Submissions by what became of them: accepted, repeated, duplicate or rejected",

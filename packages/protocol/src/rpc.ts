@@ -19,6 +19,7 @@ import {
   setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import type { AccountId } from "@sluice/core";
 import { fromServiceError, tooLarge, toServiceError, undecodable } from "./errors.ts";
 import { type Identity, identitiesOf } from "./identity.ts";
 
@@ -40,6 +41,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Request metadata with lower-case names, such as `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** For handlers: whose call it is, if whoever took it has found that out; never from the wire. */
+  readonly accountId?: AccountId;
   /** For handlers: which services the caller's certificate names. None without a certificate, and none in process. */
   readonly identities?: () => readonly Identity[];
   /** For clients: fail with `DEADLINE_EXCEEDED` after so long. Unary calls have a default. */

@@ -2,6 +2,7 @@ export * from "./clock.ts";
 export * from "./config/config.ts";
 export * as setting from "./config/setting.ts";
 export * from "./grpc-server.ts";
+export * from "./http-api.ts";
 export * from "./http-server.ts";
 export * from "./join-tokens.ts";
 export * from "./log.ts";

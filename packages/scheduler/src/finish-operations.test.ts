@@ -131,3 +131,28 @@ test("an operation of which something was left on any page is not finished, and 
   await world.clock.advance(2_000);
   expect(world.calls).toEqual(["finish op1", "finish op2"]);
 });
+
+test("an operation that was looked through and could not be finished is not looked through again, unless a lane is open", async () => {
+  const looks: string[] = [];
+  const answers: (boolean | Error)[] = [new Error("statement timeout"), new Error("statement timeout"), false, true];
+  let finishes = 0;
+  const world = await startFinishing({
+    async reopen({ operationId }, { after }): Promise<LeftPage> {
+      const page = after?.seq ?? 0;
+      looks.push(`${operationId} ${page}`);
+      return { left: 0, last: page === 1 ? undefined : { enqueuedAt: 1, seq: 1 } };
+    },
+    async finish({ number }) {
+      if (number === 2) return true;
+      const answer = answers[finishes++] ?? true;
+      if (answer instanceof Error) throw answer;
+      if (answer) world.open = [];
+      return answer;
+    },
+  });
+  world.open = world.open.slice(0, 1);
+  const looksOfFirst = () => looks.filter((look) => look.startsWith("op1"));
+  await world.clock.advance(20_000);
+  expect(finishes).toBe(4);
+  expect(looksOfFirst()).toEqual(["op1 0", "op1 1", "op1 0", "op1 1"]);
+});

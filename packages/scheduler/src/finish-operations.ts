@@ -30,6 +30,8 @@ const restMs = { first: 1_000, max: 60_000 };
 /** How far an operation is looked through. */
 interface Walk {
   after: LeftPage["last"];
+  /** To its end, and nothing was left: only `finish` is missing. */
+  isThrough: boolean;
   restsUntil: number;
   restMs: number;
 }
@@ -52,34 +54,45 @@ export function finishOperationsLoop(deps: FinishOperationsDeps): Loop {
     for (const number of walks.keys()) if (!numbers.has(number)) walks.delete(number);
     let goesOn = false;
     for (const operation of operations) {
-      const walk = walks.get(operation.number) ?? { after: undefined, restsUntil: 0, restMs: restMs.first };
+      const walk = walks.get(operation.number) ?? newWalk();
       walks.set(operation.number, walk);
       if (signal.aborted || clock.monotonic() < walk.restsUntil) continue;
-      if (await lookOn(operation, walk)) goesOn = true;
+      if (await goOn(operation, walk)) goesOn = true;
       else walk.restsUntil = clock.monotonic() + walk.restMs;
     }
     return goesOn;
   }
 
   /** Whether there is another page to look at. */
-  async function lookOn(operation: OperationRecord, walk: Walk): Promise<boolean> {
+  async function goOn(operation: OperationRecord, walk: Walk): Promise<boolean> {
     const { operationId } = operation;
     try {
-      const { left, last } = await store.control.reopen(operation, { after: walk.after, limit: pageMax });
-      walk.after = left > 0 ? undefined : last;
-      if (left > 0) {
-        signals.send(controlTopic, "");
-        log.info("tasks of an operation are left in lanes that were done", { operationId, lanes: left });
-        return false;
-      }
-      walk.restMs = restMs.first;
-      if (last !== undefined) return true;
+      const isLast = walk.isThrough || !(await lookOn(operation, walk));
+      if (!walk.isThrough) return !isLast;
       if (await store.control.finish(operation)) log.info("finished an operation", { operationId });
+      // A lane is open, or was just opened: what comes of that is looked at, too.
+      else walk.isThrough = false;
+      walk.restMs = restMs.first;
     } catch (cause) {
       // What was looked at is not looked at again.
       walk.restMs = Math.min(2 * walk.restMs, restMs.max);
       log.warn("cannot finish an operation", { operationId, cause: String(cause) });
     }
+    return false;
+  }
+
+  /** The next page; whether there is another one. */
+  async function lookOn(operation: OperationRecord, walk: Walk): Promise<boolean> {
+    const { left, last } = await store.control.reopen(operation, { after: walk.after, limit: pageMax });
+    walk.after = left > 0 ? undefined : last;
+    walk.isThrough = left === 0 && last === undefined;
+    walk.restMs = restMs.first;
+    if (left === 0) return last !== undefined;
+    signals.send(controlTopic, "");
+    log.info("tasks of an operation are left in lanes that were done", {
+      operationId: operation.operationId,
+      lanes: left,
+    });
     return false;
   }
 
@@ -93,4 +106,8 @@ export function finishOperationsLoop(deps: FinishOperationsDeps): Loop {
       stop();
     }
   };
+}
+
+function newWalk(): Walk {
+  return { after: undefined, isThrough: false, restsUntil: 0, restMs: restMs.first };
 }

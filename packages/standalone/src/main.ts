@@ -23,11 +23,12 @@ try {
   process.exitCode = 1;
 }
 
-function greet({ profile, httpUrl, dataDir, key }: Serving): void {
+function greet({ profile, httpUrl, fcUrl, dataDir, key }: Serving): void {
   const lines = [
     "Sluice is ready. Ctrl-C stops it.",
     `  gRPC   ${profile.address}`,
-    `  HTTP   ${httpUrl}/healthz  /readyz  /metrics`,
+    ...(fcUrl ? [`  HTTP   ${fcUrl}/2023-03-30  (as Function Compute has it: docs/http-api.md)`] : []),
+    `  health ${httpUrl}/healthz  /readyz  /metrics`,
     `  data   ${dataDir}`,
   ];
   if (!key) lines.push("  anybody on this machine may call it (--auth none)");

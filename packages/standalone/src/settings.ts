@@ -5,6 +5,7 @@ import { retentionSettings, throttleSettings } from "@sluice/scheduler/settings"
 
 const settings = {
   ...listenSettings,
+  fcAddress: { ...listenSettings.fcAddress, default: "127.0.0.1:8090" },
   dataDir: setting.text({
     default: ".sluice",
     pattern: /./,

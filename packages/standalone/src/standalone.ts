@@ -1,12 +1,14 @@
 // All of Sluice in one process: the same services as in a cluster, on embedded drivers, joined by plain calls.
 import { createAgentHost } from "@sluice/agent";
 import { createApiServer, defaultApiServerConfig, readMasterKey, serveApi } from "@sluice/api-server";
+import { parseAddress } from "@sluice/api-server/settings";
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AppError, laneCount, laneCountOf, runAll, sharedQueues } from "@sluice/core";
 import { AgentServiceService, apiClient, joinTokenHeaders } from "@sluice/protocol";
 import { createMemoryQueue, createMemorySignals } from "@sluice/queue/memory";
 import {
   grpcServer,
+  httpApiServer,
   httpServer,
   inspectZip,
   type Logger,
@@ -36,6 +38,8 @@ export interface StandaloneDeps {
 export interface Serving {
   readonly profile: ClientProfile;
   readonly httpUrl: string;
+  /** Of the HTTP API; undefined: it is not served. */
+  readonly fcUrl: string | undefined;
   readonly dataDir: string;
   /** Undefined with `--auth none`. */
   readonly key: FirstKey | undefined;
@@ -136,6 +140,8 @@ export async function runStandalone(
   await using grpc = await grpcServer({ host: config.grpcHost, port: config.grpcPort }, (server) =>
     serveApi(server, apiServer, { reflection: true }),
   );
+  const fcAt = parseAddress(config.fcAddress);
+  await using fc = fcAt ? await httpApiServer(fcAt, apiServer.fc) : undefined;
   const profile: ClientProfile = {
     address: `${config.grpcHost}:${grpc.port}`,
     ...(key && { accessKeyId: key.accessKeyId, accessKeySecret: key.accessKeySecret }),
@@ -152,7 +158,7 @@ export async function runStandalone(
         async (inner) => void (await rebuildQueue({ store, queue }, queueNames, inner)),
         async (inner) => {
           while (!inner.aborted && !isReady()) await clock.sleep(10, inner);
-          if (!inner.aborted) onServing({ profile, httpUrl: http.url, dataDir: dataDir.path, key });
+          if (!inner.aborted) onServing({ profile, httpUrl: http.url, fcUrl: fc?.url, dataDir: dataDir.path, key });
         },
       ),
     last: (stop) => apiServer.run(stop),

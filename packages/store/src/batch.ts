@@ -106,6 +106,8 @@ export interface ControlRecords {
     accountId: AccountId | undefined,
     options: { before: number; limit: number },
   ): Promise<OperationProgress[]>;
+  /** Of an account, by number: all that are neither finished nor cancelled. */
+  atWork(accountId: AccountId): Promise<OperationRecord[]>;
   /** As it is then; undefined: no such operation. */
   cancel(operationId: string): Promise<OperationProgress | undefined>;
   heed(): Promise<Heeded>;

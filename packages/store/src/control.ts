@@ -145,6 +145,16 @@ from (
 order by o.operation_number desc`,
 );
 
+/** Index: operations_open or operations_account. */
+export const atWorkStatement = statement(
+  "operations_at_work",
+  `
+select ${operationColumns}
+from operations o
+where o.account_id = $1::text and o.cancelled_at is null and o.finished_at is null
+order by o.operation_number limit ${readMax}`,
+);
+
 const cancelStatement = statement(
   "cancel_operation",
   `
@@ -245,6 +255,9 @@ export function controlRecords(database: Database): ControlRecords {
           ? await sql.query<ProgressColumns>(allOperationsStatement, [before, limit])
           : await sql.query<ProgressColumns>(operationsOfStatement, [accountId, before, limit]);
       return rows.map(toProgress);
+    },
+    async atWork(accountId) {
+      return (await sql.query<OperationColumns>(atWorkStatement, [accountId])).map(toOperation);
     },
     async cancel(operationId) {
       await sql.query(cancelStatement, [operationId, database.now()]);

@@ -124,6 +124,15 @@ export function controlRecords(model: Model): ControlRecords {
         .slice(0, limit)
         .map(progressOf);
     },
+    async atWork(accountId) {
+      return [...tables.operations.values()]
+        .filter(
+          ({ filter, cancelledAt, finishedAt }) =>
+            filter.accountId === accountId && (cancelledAt ?? finishedAt) === undefined,
+        )
+        .sort((a, b) => a.number - b.number)
+        .map(copyOf);
+    },
     async cancel(operationId) {
       const found = tables.operations.get(storable(operationId));
       if (found === undefined) return undefined;

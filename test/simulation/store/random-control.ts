@@ -23,6 +23,7 @@ export function controlCall(draws: Draws): Call {
     () => ["control", "start", { ...started, filter: draws.selection() }],
     () => ["control", "operation", operationId],
     () => ["control", "operations", dice.pick([undefined, accountId]), { before: dice.between(1, 40), limit: 3 }],
+    () => ["control", "atWork", accountId],
     () => ["control", "cancel", operationId],
     () => ["control", "heed"],
     () => ["control", "reopen", draws.operation(), { after: draws.place(), limit: dice.pick([1, 3, 1_000]) }],

@@ -29,6 +29,10 @@ exports.initialize = async (context) => { seen.push(context.requestId); console.
 exports.seen = async () => seen;
 exports.brokenInitialize = (context, callback) => callback(new Error("no database"));
 exports.slowInitialize = () => new Promise(() => {});
+exports.longProgress = async (event, context) => {
+  context.progress("ü".repeat(4095));
+  try { context.progress("ü".repeat(4096)); } catch (error) { return [error.name, error.message]; }
+};
 exports.progress = async (event, context) => { for (let i = 0; i <= 1000; i++) context.progress({ percent: i / 10 }); };
 `;
 const python = `
@@ -57,6 +61,12 @@ def log(event, context):
 def initialize(context): seen.append(context.request_id)
 def seen_by(event, context): return seen
 def leave(event, context): sys.exit(3)
+def progress(event, context): context.progress({"text": "\\ud800ü", "list": [1, 2.5]})
+def long_progress(event, context):
+    context.progress("ü" * 4095)
+    try: context.progress("ü" * 4096)
+    except ValueError as error: return [type(error).__name__, str(error)]
+def nan_progress(event, context): context.progress(float("nan"))
 `;
 const files = {
   "index.js": node,
@@ -213,7 +223,12 @@ test("an instance sees the user's variables, the documented ones, and nothing of
   await using world = startPool(files);
   const environment = {
     MINE: "1",
+    NODE_ENV: "production",
+    NODE_PATH: "/opt/nodejs/node_modules",
+    PYTHONPATH: "lib",
+    MALLOC_ARENA_MAX: "2",
     LD_PRELOAD: "/evil.so",
+    BASH_ENV: "/evil.sh",
     NODE_OPTIONS: "--inspect",
     PATH: "/evil",
     FC_ACCOUNT_ID: "other",
@@ -224,13 +239,20 @@ test("an instance sees the user's variables, the documented ones, and nothing of
 
   expect(node).toMatchObject({
     MINE: "1",
+    NODE_ENV: "production",
+    NODE_PATH: "/opt/nodejs/node_modules",
+    PYTHONPATH: "lib",
+    MALLOC_ARENA_MAX: "2",
     FC_FUNCTION_NAME: "function",
     FC_ACCOUNT_ID: "account",
     PATH: process.env["PATH"],
   });
   const known =
-    /^(MINE|FC_.*|PATH|HOME|TZ|LANG|TMPDIR|PWD|OLDPWD|_|SHLVL|PYTHON(DONTWRITEBYTECODE|UTF8)|SLUICE_(SCOPE|INSTANCE_ID))$/;
+    /^(MINE|NODE_(ENV|PATH)|MALLOC_ARENA_MAX|FC_.*|PATH|HOME|TZ|LANG|TMPDIR|PWD|OLDPWD|_|SHLVL|PYTHON(PATH|DONTWRITEBYTECODE|UTF8)|SLUICE_(SCOPE|INSTANCE_ID))$/;
   expect(Object.keys(node).filter((name) => !known.test(name))).toEqual([]);
+  const python = world.spec({ runtime: "python3", handler: "main.environment", environment, revision: 3 });
+  const { path } = JSON.parse(resultOf(await world.run(python)));
+  expect(path).toContain(`${place.cwd}/lib`);
   expect(place.cwd).toBe(place.dirname);
   expect(place.tmp).toContain(`${world.directory}/work/i-`);
 });
@@ -291,10 +313,38 @@ test("progress is handed on, at a bounded rate, and the last value always", asyn
   await using world = startPool(files);
   const values: unknown[] = [];
 
-  await world.run(world.spec({ handler: "index.progress" }), { onProgress: (value) => void values.push(value) });
+  await world.run(world.spec({ handler: "index.progress" }), {
+    onProgress: (json) => void values.push(JSON.parse(json)),
+  });
 
   expect(values.at(-1)).toEqual({ percent: 100 });
   expect(values.length).toBeLessThan(10);
+});
+
+test.each([
+  ["index.longProgress", "nodejs20", "RangeError"],
+  ["main.long_progress", "python3", "ValueError"],
+])("%s may be as long as it is kept; a handler that reports more hears of it", async (handler, runtime, error) => {
+  await using world = startPool(files);
+  const values: string[] = [];
+
+  const outcome = await world.run(world.spec({ handler, runtime }), { onProgress: (json) => void values.push(json) });
+
+  expect(values).toEqual([`"${"ü".repeat(4_095)}"`]);
+  const message = "a progress value has at most 8192 bytes as JSON, not 8194";
+  expect(JSON.parse(resultOf(outcome))).toEqual([error, message]);
+});
+
+test("progress of a Python handler is written as that of a Node one, and must be JSON", async () => {
+  await using world = startPool(files);
+  const values: string[] = [];
+  const spec = world.spec({ runtime: "python3", handler: "main.progress" });
+
+  await world.run(spec, { onProgress: (json) => void values.push(json) });
+  const outcome = await world.run({ ...spec, revision: 2, handler: "main.nan_progress" });
+
+  expect(values).toEqual(['{"text":"\\ud800ü","list":[1,2.5]}']);
+  expect(failureOf(outcome).message).toContain("not JSON compliant");
 });
 
 test("a runtime that is unknown, or not on this host, is invalid", async () => {

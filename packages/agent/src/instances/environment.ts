@@ -4,13 +4,20 @@ import type { FunctionSpec } from "./pool.ts";
 const inherited = ["PATH", "HOME", "TZ", "LANG"];
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
-// They would change how the runner itself is loaded, or pretend to be ours.
-const blocked =
-  /^(LD_|DYLD_|NODE_|PYTHON|BASH_|SLUICE_|FC_|GCONV_PATH$|GLIBC_TUNABLES$|MALLOC_|OPENSSL_CONF$|PATH$|HOME$|TMPDIR$|ENV$|IFS$|SHELLOPTS$|PS4$|PWD$|OLDPWD$)/;
+// They would have the shell of `launch.ts` run something before it has joined the cgroups, undo the options that the
+// interpreter is started with, or pretend to be ours. What else an interpreter heeds, such as NODE_ENV, NODE_PATH or
+// PYTHONPATH, its function may set: it changes nothing but its own process, in which it can do all of that anyway.
+const blockedPrefix = /^(LD_|DYLD_|BASH_|SLUICE_|FC_)/i;
+const blockedNames = new Set([
+  ...["PATH", "HOME", "TMPDIR", "SHELL", "SHELLOPTS", "IFS", "ENV", "PS4", "PWD", "OLDPWD"],
+  ...["GCONV_PATH", "LOCPATH", "GLIBC_TUNABLES"],
+  ...["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"],
+  ...["PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"],
+]);
 
-/** Whether a function may not set this variable. Such variables are left out. */
+/** Whether a function may not set this variable. Api-servers refuse these; what comes all the same is left out. */
 export function isBlockedVariable(name: string): boolean {
-  return !namePattern.test(name) || blocked.test(name);
+  return !namePattern.test(name) || blockedNames.has(name) || blockedPrefix.test(name);
 }
 
 export interface EnvironmentParts {

@@ -1,5 +1,6 @@
 import type { Clock } from "@sluice/core";
 import type { AttemptLog } from "./attempt-log.ts";
+import { progressBytesMax } from "./frames.ts";
 import * as outcomes from "./outcomes.ts";
 import type { Invocation, Outcome } from "./pool.ts";
 
@@ -52,7 +53,8 @@ export class Flight {
   }
 
   sawProgress(json: Uint8Array): void {
-    this.#progress.push(json);
+    // No runner sends more: user code has written to its pipe, and loses its progress.
+    if (json.byteLength <= progressBytesMax) this.#progress.push(json);
   }
 
   end(outcome: Outcome): void {
@@ -62,12 +64,16 @@ export class Flight {
     this.#resolveEnded(outcome);
   }
 
-  #tellProgress(json: Uint8Array): void {
+  #tellProgress(bytes: Uint8Array): void {
+    const json = Buffer.from(bytes).toString();
     try {
-      this.invocation.onProgress?.(JSON.parse(Buffer.from(json).toString()));
+      JSON.parse(json);
     } catch {
       // Not JSON: user code has written to the runner's pipe. It loses its progress.
+      return;
     }
+    // As it came: numbers that are written anew may be longer, and those that JavaScript cannot hold are others.
+    this.invocation.onProgress?.(json);
   }
 }
 

@@ -26,12 +26,15 @@ export const fromRunner = {
   failed: 5,
   /** u8 stream (1 stdout, 2 stderr), bytes. Only from runners of several requests at a time. */
   log: 6,
-  /** JSON. */
+  /** JSON, `progressBytesMax` at most. */
   progress: 7,
   cancelSeen: 8,
   /** The preStop hook has ended. */
   preStopDone: 9,
 } as const;
+
+/** A runner tells a handler that reports more so; it is told the number when it starts. */
+export const progressBytesMax = 8 * 1024;
 
 export interface Frame {
   readonly type: number;

@@ -43,7 +43,7 @@ export interface Invocation {
   readonly fenceToken: string;
   onLog(stream: "stdout" | "stderr", chunk: Uint8Array): void;
   /** Not more often than ten times a second; of values in between the last one counts. */
-  onProgress?(value: unknown): void;
+  onProgress?(json: string): void;
   /** The handler is about to be called. */
   onStarted(instanceId: string): void;
 }

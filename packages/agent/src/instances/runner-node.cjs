@@ -21,7 +21,6 @@ const LOADED = 1,
   PROGRESS = 7,
   CANCEL_SEEN = 8,
   PRE_STOP_DONE = 9;
-const progressBytesMax = 16 * 1024;
 const empty = Buffer.alloc(0);
 
 /** Requests in flight, by number. */
@@ -202,7 +201,10 @@ function contextOf(header, request) {
     get logger() {
       return loggerOf(requestId);
     },
-    /** Aborts when the task is stopped or has timed out. Made on demand: it costs more than a small handler. */
+    /**
+     * Aborts when the attempt is to stop; at its time-out only in a shared instance, any other is killed then. Made on demand: it
+     * costs more than a small handler.
+     */
     get signal() {
       if (!request) return undefined;
       request.abort ??= new AbortController();
@@ -212,8 +214,9 @@ function contextOf(header, request) {
     progress(value) {
       if (!request || request.isDone) return;
       const json = Buffer.from(JSON.stringify(value ?? null));
+      const { progressBytesMax } = settings;
       if (json.length > progressBytesMax)
-        throw new RangeError(`a progress value has at most ${progressBytesMax} bytes`);
+        throw new RangeError(`a progress value has at most ${progressBytesMax} bytes as JSON, not ${json.length}`);
       send(PROGRESS, request.number, json);
     },
   };

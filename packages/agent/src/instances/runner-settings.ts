@@ -1,3 +1,4 @@
+import { progressBytesMax } from "./frames.ts";
 import type { InstanceOptions } from "./instance.ts";
 
 /** The body of the `initialize` frame: all that a runner must know before the first request. */
@@ -11,6 +12,7 @@ export function runnerSettings({ spec, limits, cgroups, startRequestId }: Instan
     startRequestId,
     resultBytesMax: limits.resultBytesMax,
     logBytesMax: limits.logBytesMax,
+    progressBytesMax,
     // Node is limited by its command line. Where a cgroup limits the memory, a second limit would only confuse.
     limitMemoryMb: cgroups.canLimitMemory ? undefined : spec.memoryMb,
     context: {

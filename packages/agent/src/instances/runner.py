@@ -20,7 +20,6 @@ INITIALIZE, INVOKE, CANCEL, PRE_STOP = 1, 2, 3, 4
 LOADED, READY, START_FAILED, RESULT, FAILED, LOG, PROGRESS, CANCEL_SEEN, PRE_STOP_DONE = range(1, 10)
 HEAD = struct.Struct(">IBI")
 TEXT_MAX = 32 * 1024
-PROGRESS_BYTES_MAX = 16 * 1024
 CURRENT = contextvars.ContextVar("sluice_request", default=None)
 
 
@@ -105,7 +104,7 @@ class Context(Record):
 
     @property
     def cancelled(self):
-        """An event that is set when the task is stopped or has timed out."""
+        """An event that is set when the attempt is to stop; at its time-out only in a shared instance, any other is killed then."""
         if self._request:
             self._request.listens = True
         return self._request.cancelled if self._request else threading.Event()
@@ -134,9 +133,11 @@ class Request:
             OUTPUT.send(LOG, self.number, bytes([tag]) + data[offset:offset + 32 * 1024])
 
     def progress(self, value=None):
-        data = json.dumps(value).encode()
-        if len(data) > PROGRESS_BYTES_MAX:
-            raise ValueError(f"a progress value has at most {PROGRESS_BYTES_MAX} bytes")
+        # As JavaScript writes it, so that a limit of bytes allows the same. Half a surrogate pair is escaped, as JSON may have it.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data, bytes_max = text.encode(errors="backslashreplace"), SETTINGS["progressBytesMax"]
+        if len(data) > bytes_max:
+            raise ValueError(f"a progress value has at most {bytes_max} bytes as JSON, not {len(data)}")
         if not self.is_done:
             OUTPUT.send(PROGRESS, self.number, data)
 

@@ -5,27 +5,16 @@ const namesMax = 64;
 const bytesMax = 32 * 1024;
 const field = "settings.environment";
 
-// These decide how the runtime itself starts, before the function is called, or are set by the agent.
+// These decide how the process is started, before the function's runtime is there, or are set by the agent. Agents leave out the
+// same (`instances/environment.ts` there says why): a name that is accepted here is one that the function gets.
 const reservedNames = new Set([
-  "PATH",
-  "HOME",
-  "TMPDIR",
-  "SHELL",
-  "IFS",
-  "ENV",
-  "BASH_ENV",
-  "GCONV_PATH",
-  "LOCPATH",
-  "NODE_OPTIONS",
-  "NODE_CHANNEL_FD",
-  "NODE_CHANNEL_SERIALIZATION_MODE",
-  "NODE_UNIQUE_ID",
-  "PYTHONHOME",
-  "PYTHONSTARTUP",
-  "PYTHONINSPECT",
+  ...["PATH", "HOME", "TMPDIR", "SHELL", "SHELLOPTS", "IFS", "ENV", "PS4", "PWD", "OLDPWD"],
+  ...["GCONV_PATH", "LOCPATH", "GLIBC_TUNABLES"],
+  ...["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"],
+  ...["PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"],
   "__proto__",
 ]);
-const reservedPrefix = /^(LD_|DYLD_|SLUICE_|FC_)/i;
+const reservedPrefix = /^(LD_|DYLD_|BASH_|SLUICE_|FC_)/i;
 
 /** The environment of a function. Throws `INVALID_ENVIRONMENT`, `RESERVED_ENVIRONMENT_NAME` or `INVALID_TEXT`. */
 export function parseEnvironment(variables: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -50,3 +50,19 @@ test("an operation's id means that operation: the same again is answered with it
   await expect(start(OperationKind.DELETE, { tag: "a", function: "echo" })).rejects.toMatchObject(taken);
   await expect(start(OperationKind.STOP, { tag: "a" })).rejects.toMatchObject(taken);
 });
+
+test("ten operations of an account are at work at most, however many it has started and cancelled since", async () => {
+  const busy = await anAccount(store);
+  const start = (operationId: string) =>
+    api.operations.startOperation(
+      StartOperationRequest.fromPartial({ kind: OperationKind.STOP, filter: { tag: "x" }, operationId }),
+      busy.call(),
+    );
+  await start("long");
+  for (let n = 0; n < 100; n++) {
+    await start(`short-${n}`);
+    await api.operations.cancelOperation({ operationId: `short-${n}` }, busy.call());
+  }
+  for (let n = 0; n < 9; n++) await start(`more-${n}`);
+  await expect(start("one-too-many")).rejects.toMatchObject({ code: "exhausted", reason: "TOO_MANY_OPERATIONS" });
+});

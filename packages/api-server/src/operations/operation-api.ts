@@ -104,11 +104,8 @@ export function createOperationApi(options: OperationApiOptions): Api<typeof Ope
   };
 
   async function assertFewAtWork(accountId: AccountId, holder: Holder): Promise<void> {
-    const latest = await store.control.operations(accountId, { before: Number.MAX_SAFE_INTEGER, limit: pageSize.max });
-    const atWork = latest.filter(
-      ({ finishedAt, cancelledAt, createdBy }) =>
-        finishedAt === undefined && cancelledAt === undefined && holderOf(accountId, createdBy) === holder,
-    );
+    const ofAccount = await store.control.atWork(accountId);
+    const atWork = ofAccount.filter(({ createdBy }) => holderOf(accountId, createdBy) === holder);
     if (atWork.length < operationsMax) return;
     throw new AppError(
       "exhausted",

@@ -8,7 +8,7 @@ function startServing(serve: (stop: AbortSignal) => Promise<void> = untilAborted
   const controller = new AbortController();
   const apiServer = { leave: () => void steps.push("the health says no") };
   const grpc = { leave: () => void steps.push("callers are sent elsewhere") };
-  const run = serveUntilLeft({ clock, leaveMs: 500, apiServer, grpc }, async (stop) => {
+  const run = serveUntilLeft({ clock, leaveMs: 500, apiServer, servers: [grpc] }, async (stop) => {
     stop.addEventListener("abort", () => steps.push("calls end"));
     await serve(stop);
   });

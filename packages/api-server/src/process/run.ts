@@ -6,6 +6,7 @@ import { addApi, ExternalScalerService, serverCredentials } from "@sluice/protoc
 import {
   type GrpcServer,
   grpcServer,
+  httpApiServer,
   httpServer,
   inspectZip,
   openTls,
@@ -19,7 +20,7 @@ import { serveApi } from "../serve.ts";
 import { createFirstKey } from "./first-key.ts";
 import { serveUntilLeft } from "./leave.ts";
 import { createDispatchProbe } from "./readiness.ts";
-import type { ApiServerProcessConfig } from "./settings.ts";
+import { type ApiServerProcessConfig, parseAddress } from "./settings.ts";
 
 export async function runApiServer(process: ServiceProcess<ApiServerProcessConfig>): Promise<void> {
   const { config, clock, random, registry, signal, announce } = process;
@@ -61,7 +62,10 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
     (server) => serveApi(server, apiServer, { reflection: config.reflection, clientAuth: config.tlsClientAuth }),
   );
   await using scaler = await serveScaler(config.scalerAddress, { clock, ...backends }, tls);
-  announce(`api-server ${id} on ${grpc.address}, ${http.url}/readyz${scaler ? `, scaler on ${scaler.address}` : ""}`);
+  const fcAt = parseAddress(config.fcAddress);
+  await using fc = fcAt ? await httpApiServer({ ...fcAt, tls }, apiServer.fc) : undefined;
+  const places = [grpc.address, `${http.url}/readyz`, ...(fc ? [`HTTP API on ${fc.url}`] : [])];
+  announce(`api-server ${id} on ${[...places, ...(scaler ? [`scaler on ${scaler.address}`] : [])].join(", ")}`);
   const serve: Loop = (stopping) =>
     runAll(
       stopping,
@@ -70,7 +74,10 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
       (stop) => firstKey.run(stop),
       async (stop) => await tls?.run(stop),
     );
-  await serveUntilLeft({ clock, leaveMs: config.leaveMs, apiServer, grpc }, serve)(signal);
+  await serveUntilLeft(
+    { clock, leaveMs: config.leaveMs, apiServer, servers: [grpc, ...(fc ? [fc] : [])] },
+    serve,
+  )(signal);
 }
 
 /** On a port of its own: who may ask for it need not reach the API. */
@@ -79,11 +86,11 @@ async function serveScaler(
   deps: ExternalScalerDeps,
   tls: Parameters<typeof serverCredentials>[0],
 ): Promise<GrpcServer | undefined> {
-  if (address === undefined) return undefined;
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
-  const at = { host, port: Number(address.slice(colon + 1)), credentials: serverCredentials(tls) };
-  return await grpcServer(at, (server) => addApi(server, ExternalScalerService, createExternalScaler(deps)));
+  const at = parseAddress(address);
+  if (at === undefined) return undefined;
+  return await grpcServer({ ...at, credentials: serverCredentials(tls) }, (server) =>
+    addApi(server, ExternalScalerService, createExternalScaler(deps)),
+  );
 }
 
 function limitsOf(config: ApiServerProcessConfig) {

@@ -66,6 +66,12 @@ export const listenSettings = {
     max: 65_535,
     why: "Port of /healthz, /readyz and /metrics; 0 takes a free one.",
   }),
+  fcAddress: setting.text({
+    default: "none",
+    pattern: /^(none|(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):\d{1,5})$/,
+    form: "host:port, with an IPv6 address in brackets, or none",
+    why: "Address of the HTTP API, which is that of Function Compute; port 0 takes a free one.",
+  }),
 };
 
 const settings = {
@@ -166,6 +172,7 @@ export function accessProblems(config: {
   readonly auth: "keys" | "none";
   readonly grpcHost: string;
   readonly httpHost: string;
+  readonly fcAddress: string;
   readonly accessKeyId: string | undefined;
   readonly accessKeySecret: string | undefined;
 }): string[] {
@@ -173,8 +180,9 @@ export function accessProblems(config: {
   for (const [flag, host] of [
     ["--grpc-host", config.grpcHost],
     ["--http-host", config.httpHost],
+    ["--fc-address", parseAddress(config.fcAddress)?.host],
   ] as const) {
-    if (config.auth === "none" && !isLoopback(host)) {
+    if (config.auth === "none" && host !== undefined && !isLoopback(host)) {
       problems.push(`--auth none lets everybody in: ${flag} must be a loopback address, not ${host}`);
     }
   }
@@ -182,6 +190,15 @@ export function accessProblems(config: {
     problems.push("SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET must be given together");
   }
   return problems;
+}
+
+/** Of a setting of the form host:port; undefined: none. */
+export function parseAddress(
+  address: string | undefined,
+): { readonly host: string; readonly port: number } | undefined {
+  if (address === undefined || address === "none") return undefined;
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
 }
 
 function isLoopback(host: string): boolean {

@@ -1,4 +1,5 @@
-import { type AttemptOutcome, type InventoryEntry, OutcomeKind } from "@sluice/protocol";
+import { aFlow } from "@sluice/core/testing";
+import { type AttemptOutcome, type InventoryEntry, OutcomeKind, RefusalReason } from "@sluice/protocol";
 import { expect, test } from "vitest";
 import type { AgentLink } from "../agents/link.ts";
 import { createPort } from "./adopt.ts";
@@ -103,4 +104,39 @@ test("an attempt is not adopted before it is known what became of its row in bul
 
   expect(memory.active(seq)).toMatchObject({ state: "dispatched", agentId: "a1", origin: { functionName: "echo" } });
   expect(context.unanswered.size).toBe(0);
+});
+
+test("an attempt that was sent by older limits holds back its flow for a moment, and nobody else at that agent", async () => {
+  const { clock, context, frames, links, deliver } = startDispatching();
+  const port = createPort(context, new AbortController().signal);
+  const [link] = links as [AgentLink];
+  const pauses: number[] = [];
+  link.pause = (ms) => void pauses.push(ms);
+  const sent = () => frames.flat().map(({ seq }) => seq);
+  deliver(1, { flow: aFlow({ function: "limited" }) });
+  await clock.advance(1);
+  expect(sent()).toEqual([1]);
+
+  port.onRefused(link, [{ ref, reason: RefusalReason.LIMITS }]);
+  deliver(1, { flow: aFlow({ function: "other" }) });
+  await clock.advance(40);
+  expect(pauses).toEqual([]);
+  expect(sent()).toEqual([1, 2]);
+
+  await clock.advance(20);
+  expect(sent()).toEqual([1, 2, 1]);
+});
+
+test("an agent that is full gets nothing of anybody for a moment", async () => {
+  const { clock, context, links, deliver } = startDispatching();
+  const port = createPort(context, new AbortController().signal);
+  const [link] = links as [AgentLink];
+  const pauses: number[] = [];
+  link.pause = (ms) => void pauses.push(ms);
+  deliver(1);
+  await clock.advance(1);
+
+  port.onRefused(link, [{ ref, reason: RefusalReason.BUSY }]);
+
+  expect(pauses).toEqual([50]);
 });

@@ -268,6 +268,10 @@ function refusedAttempt(
       link.forgetSentFunctions(port);
       putBack(context, task);
       return;
+    case RefusalReason.LIMITS:
+      context.gates.onOutdated(task);
+      putBack(context, task);
+      return;
     default:
       link.pause(busyPauseMs);
       if (refused.reason === RefusalReason.BUSY) context.gates.onBusy(task);

@@ -1,5 +1,5 @@
-// What may hold a flow back although there is room at the agents: a pause, a limit, its adaptive window. Each is one gate, in
-// `gates/`; the dispatch loop asks all of them once per flow and batch, and tells them what became of attempts.
+// What may hold a flow back although there is room at the agents: a pause, a limit, its adaptive window, a refusal. Each is one
+// gate, in `gates/`; the dispatch loop asks all of them once per flow and batch, and tells them what became of attempts.
 //
 //   pick ──room()──▶ picked ──onPicked──▶ read, sent ──onEnded──▶ settled
 //                       └─────────put back: onReleased──────┘
@@ -48,6 +48,8 @@ export interface Gate {
   onReleased?(task: ActiveTask): void;
   /** An agent had no room for the attempt; `onReleased` follows. */
   onBusy?(task: ActiveTask): void;
+  /** An agent knows newer limits of the flow, or a newer route, than the attempt was sent by; `onReleased` follows. */
+  onOutdated?(task: ActiveTask): void;
   /** An attempt ended, with whatever outcome. */
   onEnded?(task: ActiveTask, ended: EndedAttempt): void;
   /** When time alone may give a flow room again, monotonic ms; Infinity: never. */
@@ -76,6 +78,9 @@ export function allGates(gates: readonly Gate[]): Required<Gate> {
     },
     onBusy(task) {
       for (const gate of gates) gate.onBusy?.(task);
+    },
+    onOutdated(task) {
+      for (const gate of gates) gate.onOutdated?.(task);
     },
     onEnded(task, ended) {
       for (const gate of gates) gate.onEnded?.(task, ended);

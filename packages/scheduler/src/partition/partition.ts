@@ -24,6 +24,7 @@ import { expireLoop } from "./expire.ts";
 import { type AdaptiveGate, adaptiveGate } from "./gates/adaptive.ts";
 import { limitsGate } from "./gates/limits.ts";
 import { lostAgentsGate } from "./gates/lost-agents.ts";
+import { outdatedGate } from "./gates/outdated.ts";
 import { pausedGate } from "./gates/paused.ts";
 import { allGates } from "./gates.ts";
 import { createHomes, flowLimits } from "./homes.ts";
@@ -90,6 +91,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     homes: createHomes(() => context),
     gates: allGates([
       pausedGate(deps.batchControl, owner.queue),
+      outdatedGate(deps.clock),
       lostAgentsGate(deps.shards),
       deps.flowMeter.gate,
       adaptive,

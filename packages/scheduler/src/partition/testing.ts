@@ -15,6 +15,7 @@ import { defaultSchedulerConfig } from "../config.ts";
 import { schedulerMetrics } from "../metrics.ts";
 import { createWakes, type PartitionContext, putInOrder } from "./context.ts";
 import { dispatchLoop } from "./dispatch.ts";
+import { outdatedGate } from "./gates/outdated.ts";
 import { allGates } from "./gates.ts";
 import type { KnownRoute } from "./limits.ts";
 import { createMemory, type Waiting } from "./memory.ts";
@@ -130,7 +131,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     memory: createMemory(),
     order: createFairOrder<Waiting>(),
     costs: createExpectedCosts(),
-    gates: allGates([]),
+    gates: allGates([outdatedGate(clock)]),
     pending: new PendingWrites(),
     unanswered: new Set(unanswered),
     suspects: new Map(),

@@ -10,7 +10,7 @@ import {
   resumeTasksStatement,
   stopTasksStatement,
 } from "../batches.ts";
-import { openOperationsStatement } from "../control.ts";
+import { atWorkStatement, openOperationsStatement } from "../control.ts";
 import type { TaskSelection } from "../index.ts";
 import { finishStatement, reopenQuery } from "../left-over.ts";
 import { matchingQuery } from "../matching.ts";
@@ -31,6 +31,7 @@ export const batchStatements = [
     indexes: ["operation_lanes_pkey", "operations_operation_number_key", "tasks_operation"],
   },
   { statement: openOperationsStatement, indexes: ["operation_lanes_pkey", "operations_open"] },
+  { statement: atWorkStatement },
 ];
 
 const functionName = FunctionName("echo");

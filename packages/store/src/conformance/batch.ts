@@ -116,6 +116,17 @@ function describeOperations(subject: Subject): void {
     expect(await subject.store.control.start(deleting)).toMatchObject({ lanesTotal: 32 });
   });
 
+  test("the operations of an account that are at work are all there, by number, and nobody else's", async () => {
+    const { control } = subject.store;
+    for (const operationId of ["b", "a", "c"]) await control.start(anOperation({ operationId }));
+    await control.start(anOperation({ operationId: "d", filter: { accountId: other } }));
+    await control.cancel("a");
+    const atWork = await control.atWork(account);
+    expect(atWork.map(({ operationId }) => operationId)).toEqual(["b", "c"]);
+    const { operations } = await control.heed();
+    expect(atWork[0]).toEqual(operations[0]?.operation);
+  });
+
   test("a cancelled or finished operation is heeded no more, and can be read for a month", async () => {
     const { control } = subject.store;
     const first = await control.start(anOperation({ operationId: "a" }));
@@ -129,6 +140,7 @@ function describeOperations(subject: Subject): void {
     expect(await control.cancel("b")).toMatchObject({ cancelledAt: undefined, finishedAt: subject.now });
     expect(await control.cancel("nobody")).toBeUndefined();
     expect((await control.heed()).operations.map(({ operation }) => operation.operationId)).toEqual(["c"]);
+    expect(await control.atWork(account)).toEqual([]);
     const listed = async (accountId: AccountId | undefined, before = 1e9) =>
       (await control.operations(accountId, { before, limit: 2 })).map(({ operationId }) => operationId);
     expect(await listed(account)).toEqual(["b", "a"]);
