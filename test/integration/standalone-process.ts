@@ -14,6 +14,8 @@ export interface StandaloneProcess extends AsyncDisposable {
   readonly profile: ClientProfile;
   /** `http://host:port` */
   readonly httpUrl: string;
+  /** Of the HTTP API. */
+  readonly fcUrl: string;
   /** What it printed on standard output. */
   readonly output: string;
   /** From the start of the process until it said that it is ready, in ms. */
@@ -68,7 +70,8 @@ export async function startStandalone(
   return {
     pid: child.pid as number,
     profile,
-    httpUrl: /http:\/\/[^/\s]+/.exec(printed.stdout)?.[0] ?? "",
+    httpUrl: /(http:\/\/\S+)\/healthz/.exec(printed.stdout)?.[1] ?? "",
+    fcUrl: /(http:\/\/\S+)\/2023-03-30/.exec(printed.stdout)?.[1] ?? "",
     get output() {
       return printed.stdout;
     },

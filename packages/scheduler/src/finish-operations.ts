@@ -4,6 +4,7 @@
 //    ▲                       └── found: its lanes are open again, and worked off by their owners
 //    └──────────────────────────┘
 //
+// A `finish` that fails is tried again by itself. A new leader begins with the first page: where the last one was is not stored.
 // Apart from `batch-control.ts`: what is paused must be known in time, however long this takes. One page of each operation in
 // turn: the whole history of one account does not hold up the operations of others. Two leaders at once do no harm.
 import { type Clock, createWake, type Loop } from "@sluice/core";
@@ -67,8 +68,8 @@ export function finishOperationsLoop(deps: FinishOperationsDeps): Loop {
   async function goOn(operation: OperationRecord, walk: Walk): Promise<boolean> {
     const { operationId } = operation;
     try {
-      const isLast = walk.isThrough || !(await lookOn(operation, walk));
-      if (!walk.isThrough) return !isLast;
+      const found = walk.isThrough ? "nothing" : await lookOn(operation, walk);
+      if (found !== "nothing") return found === "another page";
       if (await store.control.finish(operation)) log.info("finished an operation", { operationId });
       // A lane is open, or was just opened: what comes of that is looked at, too.
       else walk.isThrough = false;
@@ -81,19 +82,19 @@ export function finishOperationsLoop(deps: FinishOperationsDeps): Loop {
     return false;
   }
 
-  /** The next page; whether there is another one. */
-  async function lookOn(operation: OperationRecord, walk: Walk): Promise<boolean> {
+  /** The next page. */
+  async function lookOn(operation: OperationRecord, walk: Walk): Promise<"left" | "another page" | "nothing"> {
+    const { operationId } = operation;
     const { left, last } = await store.control.reopen(operation, { after: walk.after, limit: pageMax });
     walk.after = left > 0 ? undefined : last;
     walk.isThrough = left === 0 && last === undefined;
+    if (left > 0) {
+      signals.send(controlTopic, "");
+      log.info("tasks of an operation are left in lanes that were done", { operationId, lanes: left });
+      return "left";
+    }
     walk.restMs = restMs.first;
-    if (left === 0) return last !== undefined;
-    signals.send(controlTopic, "");
-    log.info("tasks of an operation are left in lanes that were done", {
-      operationId: operation.operationId,
-      lanes: left,
-    });
-    return false;
+    return last === undefined ? "nothing" : "another page";
   }
 
   return async (signal) => {
