@@ -97,7 +97,7 @@ describe.each<[string, ComposeFile]>([
         }
       }
     }
-    expect(parts["api-server-1"]?.ports).toEqual(["127.0.0.1:50051:50051"]);
+    expect(parts["api-server-1"]?.ports).toEqual(["127.0.0.1:50051:50051", "127.0.0.1:8090:8090"]);
   });
 
   test("keeps agents away from the backends", () => {

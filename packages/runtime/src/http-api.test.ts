@@ -63,8 +63,13 @@ test("a route gets names, query and body as they are meant, and the address as i
 });
 
 test.each<[string, string, RequestInit, string]>([
-  ["no route", "/nothing?x", {}, "GET ROUTE_NOT_FOUND: '/nothing' against 'GET' is not supported"],
-  ["another method", "/things/a/parts", { method: "PUT" }, "PUT ROUTE_NOT_FOUND: '/things/a/parts' against 'PUT' is"],
+  ["no route", "/nothing?x", {}, "GET PATH_NOT_SUPPORTED: '/nothing' against 'GET' is not supported"],
+  [
+    "another method",
+    "/things/a/parts",
+    { method: "PUT" },
+    "PUT PATH_NOT_SUPPORTED: '/things/a/parts' against 'PUT' is",
+  ],
   [
     "a large body",
     "/things/a/parts",

@@ -38,7 +38,7 @@ export interface HttpApi {
   readonly routes: readonly HttpRoute[];
   /** Larger bodies fail with `PAYLOAD_TOO_LARGE`. */
   readonly bodyBytesMax: number;
-  /** The answer to what a route throws, and to `ROUTE_NOT_FOUND`, `PAYLOAD_TOO_LARGE` and `MALFORMED_REQUEST`. */
+  /** The answer to what a route throws, and to `PATH_NOT_SUPPORTED`, `PAYLOAD_TOO_LARGE` and `MALFORMED_REQUEST`. */
   failed(cause: unknown, request: Pick<HttpHead, "method" | "url">): HttpAnswer;
 }
 
@@ -168,7 +168,7 @@ function send(reply: FastifyReply, { status, headers, body }: HttpAnswer) {
 
 function notFound({ method, url }: FastifyRequest): AppError {
   const path = url.split("?", 1)[0] ?? "";
-  return new AppError("not_found", "ROUTE_NOT_FOUND", `'${path}' against '${method}' is not supported`);
+  return new AppError("not_found", "PATH_NOT_SUPPORTED", `'${path}' against '${method}' is not supported`);
 }
 
 /** What the server below says of a request, as an error of ours. */

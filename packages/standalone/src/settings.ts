@@ -3,9 +3,11 @@ import { accessProblems, accessSettings, limitSettings, listenSettings } from "@
 import { type ConfigOf, type ConfigSpec, setting } from "@sluice/runtime";
 import { retentionSettings, throttleSettings } from "@sluice/scheduler/settings";
 
+const fcAddress = "127.0.0.1:8090";
+
 const settings = {
   ...listenSettings,
-  fcAddress: { ...listenSettings.fcAddress, default: "127.0.0.1:8090" },
+  fcAddress: { ...listenSettings.fcAddress, default: fcAddress, defaultText: fcAddress },
   dataDir: setting.text({
     default: ".sluice",
     pattern: /./,

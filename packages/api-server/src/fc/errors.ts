@@ -23,7 +23,7 @@ const formOfCode: Readonly<Record<ErrorCode, Form>> = {
 };
 
 const formOfReason: Readonly<Record<string, Form>> = {
-  ROUTE_NOT_FOUND: { status: 400, code: "PathNotSupported" },
+  PATH_NOT_SUPPORTED: { status: 400, code: "PathNotSupported" },
   PAYLOAD_TOO_LARGE: { status: 400, code: "EntityTooLarge" },
   INVALID_CREDENTIAL: { status: 403, code: "SignatureNotMatch" },
   INVALID_SIGNATURE: { status: 403, code: "SignatureNotMatch" },
