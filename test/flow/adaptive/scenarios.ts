@@ -18,6 +18,7 @@ export const scenarios: readonly Scenario[] = [
   { name: "1/s", downstream: () => bucket({ rate: 1, burst: 2 }), seconds: 600 },
   { name: "50/s", downstream: () => bucket({ rate: 50, burst: 10 }), seconds: 120 },
   { name: "50/s, no burst", downstream: () => bucket({ rate: 50, burst: 1 }), seconds: 120, isSteady: true },
+  { name: "5/s, no burst", downstream: () => bucket({ rate: 5, burst: 1 }), seconds: 300, isSteady: true },
   { name: "50/s, burst of 500", downstream: () => bucket({ rate: 50, burst: 500 }), seconds: 120 },
   { name: "50 in each second", downstream: () => quota(50, 1_000), seconds: 120 },
   { name: "50/s, tasks of 5 ms", downstream: () => bucket({ rate: 50, burst: 10 }), seconds: 120, taskMs: () => 5 },

@@ -57,6 +57,20 @@ test("past both thresholds it aims at what was accepted", () => {
   expect(flow.rate).toBeLessThan(1.05 * 5_000);
 });
 
+test("every other one refused right after windows without errors: back to what went well, then to what was accepted", () => {
+  const flow = createAdaptiveFlow(0);
+  const runOn = (from: number, seconds: number, refusedEvery: number) => {
+    flow.atMost(0);
+    run(flow, { from, seconds, refusedEvery });
+    return flow.rate ?? 0;
+  };
+  runOn(0, 1.1, 2);
+  const before = runOn(1_100, 4, Number.POSITIVE_INFINITY);
+  expect(runOn(5_100, 1, 2)).toBeGreaterThan(0.85 * before);
+  expect(flow.shrinks).toBe(2);
+  expect(runOn(6_100, 1, 2)).toBeLessThan(0.6 * before);
+});
+
 test("a retry-after holds the flow for its time, and for a minute at most", () => {
   const flow = createAdaptiveFlow(0);
   flow.started(0);

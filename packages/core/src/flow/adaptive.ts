@@ -19,8 +19,10 @@
 // drive the same downstream without talking rest a little below it: with 10 %, four of them had 6 % errors.
 // Where hardly anything was accepted (an outage) there is no limit to aim at: the rate falls to about one per window and
 // doubles every four, so that a recovery costs seconds, not the plateau of a rate of nearly 0.
-// Some downstreams take less when they are asked for more (a bucket that saves nothing up); so a slump right after windows
-// without errors falls back to their rate first, and only a second one to what was accepted.
+// Some downstreams take less when they are asked for more: a bucket that saves nothing up takes r / ⌈r / limit⌉ of calls
+// that come evenly at r, which is half as soon as r passes the limit. So a slump right after windows without errors falls
+// back to their rate first, and only a second one to what was accepted; and a limit that is expensive to pass is tried less
+// often.
 //
 // Errors lag: an attempt that is refused after 5 s says something about the rate of 5 s ago. So windows are made of the
 // attempts that *started* in them, and are judged when their errors must have come (`lag`); attempts from before a shrink
@@ -44,10 +46,13 @@ const beyondRatio = 1.15;
 /** A rate that met retry-afters falls by no more: while it is held, what was accepted says nothing. */
 const shrinkRatio = 0.7;
 const heldRatio = 0.95;
-/** Fewer refusals than this share do not show that the limit itself has fallen. */
-const cleanRatioMax = 0.5;
+/** Up to half is refused by one that saves nothing up and is asked for a little more; more shows that its limit has fallen. */
+const cleanRatioMax = 0.6;
 /** Less than this share of what went well just before is more than the growth since explains. */
 const slumpRatio = 0.93;
+/** Passing a limit that refuses such a share is expensive: tried each `plateauStarts`, one of 5/s has 9 % errors, so 4 %. */
+const costlyRatioMin = 0.3;
+const plateauPerCostlySlump = 3;
 /** So many times the pause that a retry-after asks for must pass before the limit is tried again: pauses cost about 6 %. */
 const plateauPerHold = 20;
 const plateauPerLag = 4;
@@ -309,7 +314,9 @@ class Adaptive implements AdaptiveFlow {
     // Of next to nothing it is not known whether it was one more.
     const goodput = ((accepted >= errorsMin ? accepted : accepted + 1) * 1_000) / (until - from);
     // Some downstreams take less when they are asked for more; then what went well just before says more.
-    const aim = errors < cleanRatioMax * starts && goodput < slumpRatio * this.#cleanRate ? this.#cleanRate : goodput;
+    const isSlump = errors < cleanRatioMax * starts && goodput < slumpRatio * this.#cleanRate;
+    const isCostly = isSlump && errors >= costlyRatioMin * starts;
+    const aim = isSlump ? this.#cleanRate : goodput;
     const rate = this.#pace?.rate;
     const isKnown = isHeld ? this.#pace?.isKnown === true : accepted >= errorsMin;
     const limit = Math.min(
@@ -322,19 +329,21 @@ class Adaptive implements AdaptiveFlow {
       rate: isKnown ? (1 - dip) * limit : limit,
       isKnown,
       ageMs: 0,
-      plateauMs: this.#plateauOf(limit),
+      plateauMs: this.#plateauOf(limit, isCostly ? plateauPerCostlySlump : 1),
       tokens: 0,
       boundUntil: now + Math.max(this.#config.windowMs, 2_000 / limit),
     };
     this.#windows = [openWindow(now, this.#pace.rate)];
     if (this.#runMs === 0) return;
-    const used = Math.ceil((concurrencyMargin * limit * this.#runMs) / 1_000);
+    // Refusals take slots as well: with room for what is accepted alone, two that take a second stop everything for it.
+    const slotMs = Math.max(this.#runMs, this.#lagMs);
+    const used = Math.ceil((concurrencyMargin * limit * slotMs) / 1_000);
     this.concurrency = Math.max(1, Math.min(this.concurrency, used));
   }
 
-  #plateauOf(limit: number): number {
+  #plateauOf(limit: number, cost = 1): number {
     const { plateauMs, plateauStarts, plateauMaxMs } = this.#config;
-    const slow = Math.min(plateauMaxMs, (plateauStarts * 1_000) / limit);
+    const slow = Math.min(plateauMaxMs, (cost * plateauStarts * 1_000) / limit);
     return Math.max(plateauMs, slow, plateauPerLag * this.#lagMs, plateauPerHold * this.#heldMs);
   }
 
