@@ -225,10 +225,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }
 
   const measuredTasks = measured(TaskServiceService, tasks, { clock, log, metrics });
+  const fcRandom = random.fork("fc");
   const fc = createFcApi({
-    ...{ log, metrics, tasks: measuredTasks, payloadBytesMax: config.payloadBytesMax },
-    authenticateHttp: createAuthenticateHttp({ ...config, clock, lookUpKey, authenticate }),
-    random: random.fork("fc"),
+    ...{ config, log, metrics, random: fcRandom, tasks: measuredTasks },
+    authenticateHttp: createAuthenticateHttp({ ...config, clock, random: fcRandom, lookUpKey, authenticate }),
   });
 
   return {

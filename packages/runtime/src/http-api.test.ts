@@ -1,5 +1,5 @@
 import { get } from "node:https";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { AppError, type TlsFiles } from "@sluice/core";
 import { createAuthority } from "@sluice/testbed/certificates";
@@ -38,7 +38,7 @@ const echo: HttpApi = {
           }),
     },
   ],
-  failed: (cause, { method }) => ({
+  failed: (cause, { method } = { method: "?", url: "" }) => ({
     status: cause instanceof AppError ? 418 : 500,
     headers: { "content-type": "text/plain" },
     body: `${method} ${cause instanceof AppError ? `${cause.reason}: ${cause.message}` : "failed"}`,
@@ -51,11 +51,12 @@ test("a route gets names, query and body as they are meant, and the address as i
   await using server = await open();
   const path = "/things/a%20b/parts?x=1%2B&y=2&y=3";
   for (const [body, type] of [
-    ["whole", undefined],
+    ["whole", "text/plain"],
     ["{", "application/json"],
-    ["", undefined],
+    ["odd", "no type"],
+    ["", ""],
   ] as const) {
-    const headers = type ? { "content-type": type } : {};
+    const headers = { "content-type": type };
     const answer = await fetch(server.url + path, { method: "POST", headers, body });
     expect([answer.status, answer.headers.get("x-url")]).toEqual([202, path]);
     expect(await answer.json()).toEqual({ params: { name: "a b" }, query: { x: "1+", y: "2" }, body });
@@ -90,12 +91,48 @@ test("a bug is answered by the API as well, whose word is all that the caller he
   expect([answer.status, await answer.text()]).toEqual([500, "POST failed"]);
 });
 
-test("who is not wanted is told so before the body was sent", async () => {
+test("who is not wanted is told so before the body was sent, and sends no more of it", async () => {
   await using server = await open();
+  const head = "POST /things/a/parts HTTP/1.1\r\nhost: x\r\nx-unwanted: 1\r\ncontent-length: 900\r\n\r\n";
+  expect(await everythingOf(server.port, head)).toMatch(/connection: close[\s\S]+POST UNWANTED: it is not wanted$/i);
+});
+
+test("who waits for leave to send the body gets it if it is wanted, and nobody else", async () => {
+  await using server = await open();
+  const head = (more = "") =>
+    `POST /things/a/parts HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n${more}content-length: 1\r\n\r\n`;
+  expect(await firstOf(server.port, head())).toMatch(/^HTTP\/1.1 100 Continue\r\n/);
+  expect(await everythingOf(server.port, head("x-unwanted: 1\r\n"))).toMatch(/^HTTP\/1.1 418 /);
+});
+
+test.each([
+  ["a method that is none", "FOO /hangs HTTP/1.1\r\nhost: x\r\n\r\n"],
+  ["no line of HTTP", "hello\r\n\r\n"],
+  ["two lengths", "POST /things/a/parts HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"],
+  ["a large head", `GET /nothing HTTP/1.1\r\nhost: x\r\nx: ${"x".repeat(20_000)}\r\n\r\n`],
+])("%s is answered by the API as well", async (_what, text) => {
+  await using server = await open();
+  expect(await everythingOf(server.port, text)).toMatch(/^HTTP\/1.1 418 [\s\S]+\? MALFORMED_REQUEST: no HTTP request/);
+});
+
+test("a request without a host, or with an expectation that nobody knows, is a request", async () => {
+  await using server = await open();
+  for (const header of ["", "expect: more\r\nhost: x\r\n"]) {
+    const text = `GET /nothing HTTP/1.1\r\n${header}connection: close\r\n\r\n`;
+    expect(await everythingOf(server.port, text)).toContain("GET PATH_NOT_SUPPORTED");
+  }
+});
+
+test("who goes away before the body was there is no failure of ours", async () => {
+  const causes: unknown[] = [];
+  const failed: HttpApi["failed"] = (cause, request) => {
+    causes.push(cause);
+    return echo.failed(cause, request);
+  };
+  await using server = await open({ ...echo, failed });
   const socket = connect(server.port, "127.0.0.1");
-  socket.write("POST /things/a/parts HTTP/1.1\r\nhost: x\r\nx-unwanted: 1\r\ncontent-length: 900\r\n\r\n");
-  expect(await firstOf(socket)).toContain("POST UNWANTED: it is not wanted");
-  socket.destroy();
+  socket.write("POST /things/a/parts HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf", () => socket.destroy());
+  await expect.poll(() => causes).toMatchObject([{ code: "cancelled", reason: "CALLER_GONE" }]);
 });
 
 test("who goes away ends the work for its answer", async () => {
@@ -146,6 +183,15 @@ test("its end waits for what is under way, and takes nothing new", async () => {
   await expect(fetch(`${server.url}/slow`)).rejects.toThrow();
 });
 
+test("its end does not wait for ever", async () => {
+  const server = await open();
+  const before = hanging.length;
+  const call = fetch(`${server.url}/hangs`).catch((cause: unknown) => cause);
+  await expect.poll(() => hanging.length).toBe(before + 1);
+  await server[Symbol.asyncDispose]();
+  expect(await call).toBeInstanceOf(Error);
+});
+
 test("with TLS it shows its certificate, the new one after a change, and asks for one if it must", async () => {
   const [own, other, client] = ["own", "other", "client"].map((name) => authority.issue(name));
   let changed: () => void = () => undefined;
@@ -178,10 +224,27 @@ function peerOf(url: string, files: TlsFiles): Promise<string> {
   });
 }
 
-/** What comes first. */
-function firstOf(socket: Socket): Promise<string> {
+/** What comes first for a text. */
+function firstOf(port: number, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    socket.once("data", (data) => resolve(data.toString()));
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    socket.once("data", (data) => {
+      resolve(data.toString());
+      socket.destroy();
+    });
+    socket.once("error", reject);
+  });
+}
+
+/** All that comes for a text until the server ends the connection. */
+function everythingOf(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = "";
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    socket.on("data", (data) => {
+      received += data.toString();
+    });
+    socket.once("close", () => resolve(received));
     socket.once("error", reject);
   });
 }

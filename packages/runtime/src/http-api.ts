@@ -1,9 +1,10 @@
-import type { IncomingHttpHeaders } from "node:http";
+import { type IncomingHttpHeaders, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { AppError } from "@sluice/core";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { systemClock } from "./clock.ts";
-import { hostAndPort } from "./grpc-server.ts";
+import { listen } from "./listen.ts";
 import type { Tls } from "./tls.ts";
 
 /** A request before its body was read. */
@@ -27,7 +28,7 @@ export interface HttpAnswer {
 }
 
 export interface HttpRoute {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT";
   /** Such as `/functions/:name`. */
   readonly path: string;
   /** Decides before the body is read whether it is wanted; the function that it returns answers once it is there. */
@@ -38,8 +39,11 @@ export interface HttpApi {
   readonly routes: readonly HttpRoute[];
   /** Larger bodies fail with `PAYLOAD_TOO_LARGE`. */
   readonly bodyBytesMax: number;
-  /** The answer to what a route throws, and to `PATH_NOT_SUPPORTED`, `PAYLOAD_TOO_LARGE` and `MALFORMED_REQUEST`. */
-  failed(cause: unknown, request: Pick<HttpHead, "method" | "url">): HttpAnswer;
+  /**
+   * The answer to what a route throws, and to `PATH_NOT_SUPPORTED`, `PAYLOAD_TOO_LARGE`, `MALFORMED_REQUEST` and `CALLER_GONE`, which
+   * nobody hears. The request is unknown where its head could not be read.
+   */
+  failed(cause: unknown, request?: Pick<HttpHead, "method" | "url">): HttpAnswer;
 }
 
 export interface HttpApiOptions {
@@ -50,7 +54,7 @@ export interface HttpApiOptions {
   readonly tls?: Tls | undefined;
 }
 
-/** Its end takes no request any more, and waits two seconds for those under way. */
+/** Its end takes no connection any more, and waits two seconds for those under way. */
 export interface HttpApiServer extends AsyncDisposable {
   readonly port: number;
   /** `http://host:port`, or `https://`. */
@@ -63,6 +67,7 @@ export interface HttpApiServer extends AsyncDisposable {
 const callsMs = 2_000;
 /** Head and body must be there so long after the first byte: who sends slowly does not hold a connection for ever. */
 const requestMsMax = 30_000;
+const checkEveryMs = 5_000;
 /** Names of functions and ids of tasks have up to 128 characters; longer ones are told what is wrong with them. */
 const paramLengthMax = 1_024;
 
@@ -70,22 +75,14 @@ const paramLengthMax = 1_024;
 export async function httpApiServer({ host, port, tls }: HttpApiOptions, api: HttpApi): Promise<HttpApiServer> {
   let isLeaving = false;
   const app = open(api, tls);
-  app.addHook("onSend", async (_request, reply) => {
-    if (isLeaving) reply.header("connection", "close");
+  app.addHook("onSend", async (request, reply) => {
+    // Who is refused in the middle of its body would go on sending it.
+    if (isLeaving || !request.raw.complete) reply.header("connection", "close");
   });
   const unwatch = tls?.watch(() => (app.server as unknown as TlsServer).setSecureContext(contextOf(tls)));
-  const scheme = tls ? "https" : "http";
-  try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    const message = `cannot listen on ${scheme}://${hostAndPort(host, port)}`;
-    throw new AppError("unavailable", "ADDRESS_UNAVAILABLE", message, { cause });
-  }
-  const bound = app.server.address();
-  const boundPort = typeof bound === "object" && bound !== null ? bound.port : port;
+  const bound = await listen(app, { scheme: tls ? "https" : "http", host, port });
   return {
-    port: boundPort,
-    url: `${scheme}://${hostAndPort(host, boundPort)}`,
+    ...bound,
     leave() {
       isLeaving = true;
     },
@@ -101,43 +98,71 @@ export async function httpApiServer({ host, port, tls }: HttpApiOptions, api: Ht
 }
 
 function open(api: HttpApi, tls: Tls | undefined): FastifyInstance {
-  const answerTo = (cause: unknown, { method, url }: FastifyRequest) => api.failed(typed(cause, api), { method, url });
+  const answerTo = (cause: unknown, request: FastifyRequest) => api.failed(typed(cause, request, api), request);
+  const ofServer = { requireHostHeader: false, connectionsCheckingInterval: checkEveryMs };
   const app: FastifyInstance = fastify({
     logger: false,
     bodyLimit: api.bodyBytesMax,
     requestTimeout: requestMsMax,
     // Idle connections must not hold up the end of the process.
     forceCloseConnections: "idle",
+    return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: paramLengthMax },
     frameworkErrors: (cause, request, reply) => void send(reply, answerTo(cause, request)),
-    ...(tls && {
-      https: {
-        ...contextOf(tls),
-        requestCert: tls.clientAuth !== "none",
-        rejectUnauthorized: tls.clientAuth === "require",
-      },
-    }),
+    clientErrorHandler: (cause, socket) => answerUnreadable(api, cause, socket),
+    ...(tls
+      ? {
+          https: {
+            ...ofServer,
+            ...contextOf(tls),
+            requestCert: tls.clientAuth !== "none",
+            rejectUnauthorized: tls.clientAuth === "require",
+          },
+        }
+      : { http: ofServer }),
   });
+  // Whoever waits for leave to send the body is given it by the route, not before.
+  for (const event of ["checkContinue", "checkExpectation"]) {
+    app.server.on(event, (request, response) => app.server.emit("request", request, response));
+  }
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.setErrorHandler((cause, request, reply) => send(reply, answerTo(cause, request)));
   app.setNotFoundHandler((request, reply) => send(reply, answerTo(notFound(request), request)));
-
-  for (const { method, path, begin } of api.routes) {
-    const answers = new WeakMap<FastifyRequest, (body: Buffer) => Promise<HttpAnswer>>();
-    app.route({
-      method,
-      url: path,
-      onRequest: async (request, reply) => void answers.set(request, await begin(headOf(request, reply))),
-      async handler(request, reply) {
-        const answer = answers.get(request);
-        if (!answer) throw new Error("a handler was called before its hook");
-        return send(reply, await answer((request.body as Buffer | undefined) ?? empty));
-      },
-    });
-  }
+  for (const route of api.routes) addRoute(app, route);
   return app;
+}
+
+function addRoute(app: FastifyInstance, { method, path, begin }: HttpRoute): void {
+  const answers = new WeakMap<FastifyRequest, (body: Buffer) => Promise<HttpAnswer>>();
+  app.route({
+    method,
+    url: path,
+    async onRequest(request, reply) {
+      answers.set(request, await begin(headOf(request, reply)));
+      if (request.headers.expect?.toLowerCase() === "100-continue") reply.raw.writeContinue();
+      // The body is bytes whatever it is called, also if that is no name of a type.
+      delete request.raw.headers["content-type"];
+    },
+    async handler(request, reply) {
+      const answer = answers.get(request);
+      if (!answer) throw new Error("a handler was called before its hook");
+      return send(reply, await answer((request.body as Buffer | undefined) ?? empty));
+    },
+  });
+}
+
+/** What never became a request: the API words the answer all the same. */
+function answerUnreadable(api: HttpApi, cause: Error & { readonly code?: string }, socket: Socket): void {
+  const isGone = cause.code === "ECONNRESET" || cause.code === "HPE_INVALID_EOF_STATE";
+  if (isGone || !socket.writable) return void socket.destroy();
+  const message =
+    cause.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "the request came too slowly" : `no HTTP request: ${cause.message}`;
+  const { status, headers, body } = api.failed(new AppError("invalid", "MALFORMED_REQUEST", message, { cause }));
+  const all = { ...headers, "content-length": Buffer.byteLength(body), connection: "close" };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${body}`);
 }
 
 const empty = Buffer.alloc(0);
@@ -172,11 +197,13 @@ function notFound({ method, url }: FastifyRequest): AppError {
 }
 
 /** What the server below says of a request, as an error of ours. */
-function typed(cause: unknown, { bodyBytesMax }: HttpApi): unknown {
-  const { code, statusCode = 500, message } = cause as { code?: unknown; statusCode?: number; message: string };
-  if (cause instanceof AppError || typeof code !== "string" || !code.startsWith("FST_") || statusCode >= 500) {
-    return cause;
+function typed(cause: unknown, { raw }: FastifyRequest, { bodyBytesMax }: HttpApi): unknown {
+  if (cause instanceof AppError) return cause;
+  if (raw.destroyed && !raw.complete) {
+    return new AppError("cancelled", "CALLER_GONE", "the caller went away before its body was there", { cause });
   }
+  const { code, statusCode = 500, message } = cause as { code?: unknown; statusCode?: number; message: string };
+  if (typeof code !== "string" || !code.startsWith("FST_") || statusCode >= 500) return cause;
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
     return new AppError("invalid", "PAYLOAD_TOO_LARGE", `the body has more than ${bodyBytesMax} bytes`, { cause });
   }

@@ -2,6 +2,7 @@ import { AppError, deadline } from "@sluice/core";
 import { fastify } from "fastify";
 import type { Registry } from "prom-client";
 import { systemClock } from "./clock.ts";
+import { listen } from "./listen.ts";
 
 /** What a probe found: whether the thing is there, and facts for whoever looks. */
 export type Finding = boolean | { readonly ok: boolean; readonly [fact: string]: unknown };
@@ -47,18 +48,8 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     return reply.code(readiness.notReady === undefined ? 200 : 503).send(readiness);
   });
   app.get("/metrics", async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
-  try {
-    await app.listen({ host: address, port });
-  } catch (cause) {
-    throw new AppError("unavailable", "ADDRESS_UNAVAILABLE", `cannot listen on http://${address}:${port}`, { cause });
-  }
-  const bound = app.server.address();
-  const boundPort = typeof bound === "object" && bound !== null ? bound.port : port;
-  return {
-    port: boundPort,
-    url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
-    [Symbol.asyncDispose]: () => app.close(),
-  };
+  const bound = await listen(app, { scheme: "http", host: address, port });
+  return { ...bound, [Symbol.asyncDispose]: () => app.close() };
 }
 
 interface Readiness {

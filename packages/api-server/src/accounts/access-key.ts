@@ -58,18 +58,14 @@ async function isTheSame(store: Store, masterKey: Uint8Array, wanted: Required<N
 /** The credential in the header `authorization: Bearer <key id>:<secret>`. */
 export function parseCredential(header: string | undefined): Credential {
   if (header === undefined || header === "") {
-    throw new AppError(
-      "unauthenticated",
-      "MISSING_CREDENTIAL",
-      "send metadata `authorization: Bearer <key id>:<secret>`",
-    );
+    throw new AppError("unauthenticated", "MISSING_CREDENTIAL", "send `authorization: Bearer <key id>:<secret>`");
   }
   const match = bearerPattern.exec(header);
   if (match === null) {
     throw new AppError(
       "unauthenticated",
       "MALFORMED_CREDENTIAL",
-      "metadata `authorization` must read `Bearer <key id>:<secret>`",
+      "`authorization` must read `Bearer <key id>:<secret>`",
     );
   }
   return { keyId: match[1] as string, secret: match[2] as string };

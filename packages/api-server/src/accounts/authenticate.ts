@@ -21,7 +21,7 @@ export function createAuthenticate({ auth, lookUpKey }: AuthenticateOptions): Au
     if (auth === "none") return localAccount;
     const credential = parseCredential(headers?.["authorization"]);
     const key = await lookUpKey(credential.keyId);
-    // The digest is made and compared in any case: the time tells nothing about which key ids exist.
+    // The digest is made and compared in any case, so that this does not tell which key ids exist.
     const isRight = timingSafeEqual(digest(credential.secret), key?.secretDigest ?? digest(""));
     if (key === undefined || !isRight) {
       throw new AppError(

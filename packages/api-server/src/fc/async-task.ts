@@ -2,12 +2,14 @@
 import { type AccountId, invalid, type TaskStatus, taskStatuses } from "@sluice/core";
 import { ListTasksRequest, TaskOrder, type Task as WireTask } from "@sluice/protocol";
 import { parseStatus, statusOnWire } from "../wire/task.ts";
-import { checkInteger } from "../wire/text.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Query = Readonly<Record<string, string | undefined>>;
 
 /** Of the service's regions; there is one. */
 const region = "local";
+/** Of a `Date`. */
+const timeMax = 8_640_000_000_000_000 - 1;
 const limit = { default: 20, max: 100 };
 
 export function toAsyncTask(accountId: AccountId, task: WireTask) {
@@ -37,20 +39,20 @@ export function toAsyncTask(accountId: AccountId, task: WireTask) {
 /** Undefined: nothing can fit, and nothing is wrong with the question. Throws `UNKNOWN_STATUS`, `UNKNOWN_ORDER` or `INVALID_…`. */
 export function parseList(functionName: string, query: Query): ListTasksRequest | undefined {
   const status = parseStatusName(query["status"]);
-  if (status === "Dequeued") return undefined;
   const until = parseMs(query, "startedTimeEnd");
-  return ListTasksRequest.fromPartial({
+  const list = ListTasksRequest.fromPartial({
     function: functionName,
-    ...(status !== undefined && { status: statusOnWire(status) }),
-    enqueuedFromMs: parseMs(query, "startedTimeBegin"),
-    // Ours is the first moment that is too late.
-    enqueuedUntilMs: until === 0 ? 0 : until + 1,
+    ...(status !== undefined && status !== "Dequeued" && { status: statusOnWire(status) }),
+    enqueuedFromMs: parseMs(query, "startedTimeBegin") ?? 0,
+    // Ours is the first moment that is too late; 0 is no bound.
+    enqueuedUntilMs: until === undefined ? 0 : until + 1,
     taskIdPrefix: query["prefix"] ?? "",
     order: parseOrder(query["sortOrderByTime"]),
     pageSize: parseLimit(query["limit"]),
     pageToken: query["nextToken"] ?? "",
     includePayload: query["includePayload"] === "true",
   });
+  return status === "Dequeued" ? undefined : list;
 }
 
 /** `Dequeued` is a step, in which no task stays. */
@@ -69,20 +71,11 @@ function parseOrder(order: string | undefined): TaskOrder {
 
 function parseLimit(text: string | undefined): number {
   if (text === undefined || text === "") return limit.default;
-  return checkInteger(numberOf(text), { field: "limit", reason: "INVALID_PAGE_SIZE", min: 1, max: limit.max });
+  return wholeNumber(text, { field: "limit", reason: "INVALID_PAGE_SIZE", min: 1, max: limit.max });
 }
 
-function parseMs(query: Query, name: "startedTimeBegin" | "startedTimeEnd"): number {
-  const text = query[name];
-  if (text === undefined || text === "") return 0;
-  return checkInteger(numberOf(text), {
-    field: name,
-    reason: "INVALID_TIME",
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER - 1,
-  });
-}
-
-function numberOf(text: string): number {
-  return /^\d{1,17}$/.test(text) ? Number(text) : Number.NaN;
+function parseMs(query: Query, field: "startedTimeBegin" | "startedTimeEnd"): number | undefined {
+  const text = query[field];
+  if (text === undefined || text === "") return undefined;
+  return wholeNumber(text, { field, reason: "INVALID_TIME", min: 0, max: timeMax });
 }

@@ -1,12 +1,13 @@
 import { timingSafeEqual } from "node:crypto";
-import { type AccountId, AppError, type Clock } from "@sluice/core";
+import { type AccountId, AppError, type Clock, type Random } from "@sluice/core";
 import type { Authenticate } from "../accounts/authenticate.ts";
 import { localAccount } from "../accounts/authenticate.ts";
 import type { LookUpKey } from "../accounts/known-keys.ts";
+import { isLoopback } from "../accounts/loopback.ts";
 import {
-  algorithm,
   bodyDigestHeader,
   dateHeader,
+  forms,
   parseAuthorization,
   type SignedHead,
   sha256,
@@ -27,6 +28,7 @@ export type AuthenticateHttp = (head: SignedHead) => Promise<Caller>;
 export interface AuthenticateHttpOptions {
   readonly auth: "keys" | "none";
   readonly clock: Clock;
+  readonly random: Random;
   readonly lookUpKey: LookUpKey;
   /** For `Bearer <key id>:<secret>`, as gRPC has it. */
   readonly authenticate: Authenticate;
@@ -37,15 +39,20 @@ const skewMsMax = 15 * 60_000;
 
 /** Accepts requests that an SDK signed, or with a bearer credential; throws with code `unauthenticated`. */
 export function createAuthenticateHttp(options: AuthenticateHttpOptions): AuthenticateHttp {
-  const { auth, clock, lookUpKey, authenticate } = options;
+  const { auth, clock, random, lookUpKey, authenticate } = options;
   const never = new AbortController().signal;
 
+  // Nobody's secret, for keys that are not there: what is signed with it is not known to anybody either.
+  const noSecret = random.hex(32);
+
   return async (head) => {
-    if (auth === "none") return { accountId: localAccount, ...unsigned };
-    const { authorization } = head.headers;
-    if (authorization === undefined) {
-      const message = `sign the request (${algorithm}), or send \`authorization: Bearer <key id>:<secret>\``;
-      throw new AppError("unauthenticated", "MISSING_CREDENTIAL", message);
+    if (auth === "none") {
+      checkHost(head.headers.host ?? "");
+      return { accountId: localAccount, ...unsigned };
+    }
+    const { authorization = "" } = head.headers;
+    if (authorization === "") {
+      throw new AppError("unauthenticated", "MISSING_CREDENTIAL", `send \`authorization\`: ${forms}`);
     }
     if (/^Bearer /i.test(authorization)) {
       return { accountId: await authenticate({ signal: never, headers: { authorization } }), ...unsigned };
@@ -53,8 +60,8 @@ export function createAuthenticateHttp(options: AuthenticateHttpOptions): Authen
     const { keyId, signedHeaders, signature } = parseAuthorization(authorization, head.headers);
     checkDate(String(head.headers[dateHeader]), clock.now());
     const key = await lookUpKey(keyId);
-    // Computed and compared in any case: the time tells nothing about which key ids exist.
-    const expected = signatureOf(key?.secret ?? "", head, signedHeaders);
+    // Computed and compared in any case, so that this does not tell which key ids exist.
+    const expected = signatureOf(key?.secret ?? noSecret, head, signedHeaders);
     const isRight = timingSafeEqual(Buffer.from(signature), Buffer.from(expected));
     if (key === undefined || !isRight) {
       throw refused(
@@ -72,6 +79,16 @@ export function createAuthenticateHttp(options: AuthenticateHttpOptions): Authen
 }
 
 const unsigned = { requestToken: "", checkBody: () => undefined };
+
+/**
+ * Without credentials whoever reaches the port may call. A web page does not, unless its own name is made to lead here (DNS rebinding);
+ * then this is the name that the browser sends.
+ */
+function checkHost(host: string): void {
+  if (isLoopback(host.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""))) return;
+  const message = `without keys only this machine may call, by the name localhost or 127.0.0.1, not ${host || "none"}`;
+  throw new AppError("forbidden", "FOREIGN_HOST", message);
+}
 
 function checkDate(text: string, now: number): void {
   const at = Date.parse(text);

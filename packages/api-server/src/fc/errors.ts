@@ -33,16 +33,29 @@ const formOfReason: Readonly<Record<string, Form>> = {
   TASK_EXISTS: { status: 409, code: "AsyncTaskAlreadyExists" },
 };
 
-/** `Reason` is ours: the one of docs/errors.md. */
+/** What the fields of a submission are called here. */
+const nameOfField: Readonly<Record<string, string>> = {
+  "task.function": "functionName",
+  "task.task_id": "x-fc-async-task-id",
+  "task.delay_ms": "x-fc-async-delay",
+  "task.payload": "body",
+  task_id: "taskId",
+  task_id_prefix: "prefix",
+  page_token: "nextToken",
+};
+
+/** `Reason`, that of docs/errors.md, and `Field` are ours. */
 export function answerToError(cause: unknown, requestId: string): HttpAnswer {
   // What is no `AppError` is a bug, and says nothing of its inside.
   const error =
     cause instanceof AppError ? cause : new AppError("internal", "INTERNAL", "an internal error; see the server's log");
+  const field = error.field === undefined ? undefined : (nameOfField[error.field] ?? error.field);
+  const message = field === undefined ? error.message : `${field}: ${error.message}`;
   const { status, code } = formOfReason[error.reason] ?? formOfCode[error.code];
   return {
     status,
     headers: { ...headersOf(requestId), ...retryHeaders(error.retryAfterMs) },
-    body: JSON.stringify({ Code: code, Message: error.message, RequestId: requestId, Reason: error.reason }),
+    body: JSON.stringify({ Code: code, Message: message, RequestId: requestId, Reason: error.reason, Field: field }),
   };
 }
 

@@ -1,15 +1,20 @@
 // The HTTP API as a caller meets it: real requests to an api-server on the embedded drivers.
+import { get } from "node:http";
 import { FunctionName, TaskId } from "@sluice/core";
-import { FakeClock } from "@sluice/core/testing";
+import { FakeClock, seededRandom } from "@sluice/core/testing";
 import { ListTasksRequest } from "@sluice/protocol";
-import { type HttpApiServer, httpApiServer } from "@sluice/runtime";
+import { type HttpApiServer, httpApiServer, silentLogger } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import { openPglite } from "@sluice/store/pglite";
+import { Registry } from "prom-client";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createAccessKey } from "../accounts/access-key.ts";
+import { defaultApiServerConfig } from "../config.ts";
+import { apiServerMetrics } from "../metrics.ts";
 import { finishTask } from "../testing/finish-task.ts";
 import { signedHeaders } from "../testing/signed.ts";
 import { anAccountWithEcho, masterKey, startTestApi, type TestAccount, type TestApi } from "../testing/test-api.ts";
+import { createFcApi } from "./fc-api.ts";
 
 const clock = new FakeClock({ wallStart: Date.parse("2026-11-21T00:00:00Z") });
 let store: Store;
@@ -82,23 +87,36 @@ describe("InvokeFunction", () => {
     expect(json.Message).toMatch(/the task taken exists already, its status is Enqueued/);
   });
 
-  test.each<[string, Record<string, string>, string, string, number]>([
-    ["of a function that is not there", {}, "none", "FunctionNotFound", 404],
-    ["of a name that none can have", {}, "1%20x", "InvalidArgument", 400],
-    ["with an answer at once", { "x-fc-invocation-type": "Sync" }, "echo", "InvalidArgument", 400],
-    ["with a delay that is none", { "x-fc-async-delay": "1.5" }, "echo", "InvalidArgument", 400],
-    ["with a delay that is too long", { "x-fc-async-delay": "99999999" }, "echo", "InvalidArgument", 400],
-    ["with an id that none can have", { "x-fc-async-task-id": "1 2" }, "echo", "InvalidArgument", 400],
-    ["of another version", {}, "echo/invocations?qualifier=1#", "VersionNotFound", 404],
-  ])("%s is refused", async (_what, headers, name, code, status) => {
+  test.each<[string, Record<string, string>, string, string]>([
+    ["of a function that is not there", {}, "none", "404 FunctionNotFound functionName"],
+    ["of a name that none can have", {}, "1%20x", "400 InvalidArgument functionName"],
+    ["with an answer at once", { "x-fc-invocation-type": "Sync" }, "echo", "400 InvalidArgument x-fc-invocation-type"],
+    ["with a delay that is none", { "x-fc-async-delay": "1.5" }, "echo", "400 InvalidArgument x-fc-async-delay"],
+    [
+      "with a delay of a month and a second",
+      { "x-fc-async-delay": "2592001" },
+      "echo",
+      "400 InvalidArgument x-fc-async-delay",
+    ],
+    [
+      "with an id that none can have",
+      { "x-fc-async-task-id": "1 2" },
+      "echo",
+      "400 InvalidArgument x-fc-async-task-id",
+    ],
+    ["of another version", {}, "echo/invocations?qualifier=1#", "404 VersionNotFound qualifier"],
+  ])("%s is refused", async (_what, headers, name, expected) => {
     const refusal = await invoke(headers, "x", name);
-    expect(refusal.status).toBe(status);
+    const [status, code, field = ""] = expected.split(" ");
+    expect(refusal.status).toBe(Number(status));
     expect(refusal.json).toEqual({
       Code: code,
       Message: expect.stringMatching(/\S/),
       RequestId: refusal.headers.get("x-fc-request-id"),
       Reason: expect.stringMatching(/^[A-Z_]+$/),
+      Field: field,
     });
+    expect(refusal.json.Message).toContain(`${field}: `);
   });
 
   test("with more than the payload may have is refused", async () => {
@@ -150,6 +168,14 @@ describe("a signed request", () => {
       "INVALID_SIGNATURE",
     ],
     ["of a key that is not there", () => sign(clock.now(), { ...key, keyId: "none" }), "signed", "INVALID_SIGNATURE"],
+    [
+      "of one signed with nothing",
+      () => sign(clock.now(), { keyId: "none", secret: "" }),
+      "signed",
+      "INVALID_SIGNATURE",
+    ],
+    ["without a date", () => sign(Number.NaN), "signed", "REQUEST_EXPIRED"],
+    ["with something else", () => ({ authorization: "Basic eDp5" }), "signed", "MALFORMED_CREDENTIAL"],
     ["with another body", () => sign(), "another", "INVALID_SIGNATURE"],
     ["of a quarter of an hour ago", () => sign(clock.now() - 901_000), "signed", "REQUEST_EXPIRED"],
     ["of the future", () => sign(clock.now() + 901_000), "signed", "REQUEST_EXPIRED"],
@@ -235,6 +261,8 @@ describe("tasks", () => {
     expect(idsOf(await list(`?startedTimeBegin=${from + 1_000}&startedTimeEnd=${from + 2_000}`))).toEqual(["a3", "a2"]);
     expect(idsOf(await list("?status=Running"))).toEqual([]);
     expect(idsOf(await list("?status=Dequeued"))).toEqual([]);
+    expect(idsOf(await list("?startedTimeEnd=0"))).toEqual([]);
+    expect((await list("?limit=1")).tasks[0]).toMatchObject({ taskId: "b1", taskPayload: "", events: [] });
     const first = await list("?limit=3&includePayload=true");
     expect(first.tasks[0]).toMatchObject({ taskId: "b1", taskPayload: "hello" });
     const last = await list(`?limit=3&includePayload=true&nextToken=${encodeURIComponent(first.nextToken)}`);
@@ -243,6 +271,7 @@ describe("tasks", () => {
   });
 
   test.each([
+    "status=Dequeued&limit=0",
     "limit=0",
     "limit=101",
     "limit=x",
@@ -265,4 +294,38 @@ test("what is not served is answered in JSON, with the words of the service", as
   expect(await api.registry.getSingleMetric("sluice_api_server_http_requests_total")?.get()).toMatchObject({
     values: expect.arrayContaining([{ labels: { status: "400" }, value: expect.any(Number) }]),
   });
+});
+
+test("a bug is logged, and says nothing of its inside", async () => {
+  const lines: unknown[] = [];
+  const log = { ...silentLogger, error: (...line: unknown[]) => void lines.push(line) };
+  const { failed } = createFcApi({
+    ...{ log, random: seededRandom(1), metrics: apiServerMetrics(new Registry()), tasks: api.tasks },
+    config: defaultApiServerConfig,
+    authenticateHttp: () => Promise.reject(new Error("unused")),
+  });
+  const { status, body } = failed(new Error("the secret is 42"), { method: "GET", url: "/x" });
+  expect([status, JSON.parse(body)]).toMatchObject([500, { Code: "InternalServerError", Reason: "INTERNAL" }]);
+  expect(body).not.toContain("42");
+  expect(lines).toHaveLength(1);
+});
+
+test("without keys only who calls this machine by its own name may call", async () => {
+  await using open = startTestApi({ store, clock, config: { auth: "none" } });
+  await using other = await httpApiServer({ host: "127.0.0.1", port: 0 }, open.fc);
+  const statusOf = (host: string) =>
+    new Promise<number>((resolve, reject) => {
+      const url = `${other.url}/2023-03-30/functions/echo/async-tasks`;
+      get(url, { headers: { host }, agent: false }, (answer) => resolve(answer.resume().statusCode ?? 0)).on(
+        "error",
+        reject,
+      );
+    });
+  const { port } = other;
+  for (const host of ["localhost", `localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]) {
+    expect(await statusOf(host), host).toBe(200);
+  }
+  for (const host of [`evil.example:${port}`, "localhost.evil.example", "10.0.0.1"]) {
+    expect(await statusOf(host), host).toBe(403);
+  }
 });

@@ -3,6 +3,7 @@
 import { AppError, type Random } from "@sluice/core";
 import type { Api, CallContext, TaskServiceService } from "@sluice/protocol";
 import type { HttpAnswer, HttpApi, HttpHead, HttpRoute, Logger } from "@sluice/runtime";
+import type { ApiServerConfig } from "../config.ts";
 import type { ApiServerMetrics } from "../metrics.ts";
 import { parseList, toAsyncTask } from "./async-task.ts";
 import type { AuthenticateHttp, Caller } from "./authenticate.ts";
@@ -12,13 +13,13 @@ import { checkQualifier, parseInvocation } from "./invocation.ts";
 export interface FcApiOptions {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly authenticateHttp: AuthenticateHttp;
-  readonly payloadBytesMax: number;
+  readonly config: Pick<ApiServerConfig, "payloadBytesMax" | "delayMsMax">;
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: ApiServerMetrics;
 }
 
-interface Request extends HttpHead {
+interface FcRequest extends HttpHead {
   readonly caller: Caller;
   readonly context: CallContext;
   readonly body: Buffer;
@@ -28,7 +29,7 @@ interface Operation {
   readonly method: HttpRoute["method"];
   readonly path: string;
   /** Status 200 with this as JSON, unless it says otherwise. */
-  answer(request: Request): Promise<Partial<HttpAnswer> & { readonly json?: unknown }>;
+  answer(request: FcRequest): Promise<Partial<HttpAnswer> & { readonly json?: unknown }>;
 }
 
 const functionPath = "/2023-03-30/functions/:functionName";
@@ -67,8 +68,8 @@ export function createFcApi(options: FcApiOptions): HttpApi {
 
   return {
     routes: operationsOf(options).map(toRoute),
-    bodyBytesMax: options.payloadBytesMax,
-    failed(cause, { method, url }) {
+    bodyBytesMax: options.config.payloadBytesMax,
+    failed(cause, { method, url } = { method: "", url: "" }) {
       const requestId = newRequestId();
       if (!(cause instanceof AppError)) log.error("an HTTP request failed", { method, url, requestId, cause });
       return counted(answerToError(cause, requestId));
@@ -76,16 +77,16 @@ export function createFcApi(options: FcApiOptions): HttpApi {
   };
 }
 
-function operationsOf({ tasks }: FcApiOptions): readonly Operation[] {
-  const nameOf = ({ params }: Request) => params["functionName"] ?? "";
-  const keyOf = (request: Request) => ({ function: nameOf(request), taskId: request.params["taskId"] ?? "" });
+function operationsOf({ tasks, config }: FcApiOptions): readonly Operation[] {
+  const nameOf = ({ params }: FcRequest) => params["functionName"] ?? "";
+  const keyOf = (request: FcRequest) => ({ function: nameOf(request), taskId: request.params["taskId"] ?? "" });
   return [
     {
       // InvokeFunction
       method: "POST",
       path: `${functionPath}/invocations`,
       async answer(request) {
-        const task = parseInvocation(request, request.body, request.caller.requestToken);
+        const task = parseInvocation(request, request.body, { ...config, requestToken: request.caller.requestToken });
         const { taskId } = await tasks.submitTask({ task }, request.context);
         return { status: 202, headers: { "x-fc-async-task-id": taskId }, body: "" };
       },

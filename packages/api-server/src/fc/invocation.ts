@@ -1,9 +1,20 @@
 import { AppError, invalid } from "@sluice/core";
 import { TaskSubmission } from "@sluice/protocol";
 import type { HttpHead } from "@sluice/runtime";
+import { wholeNumber } from "./whole-number.ts";
+
+interface InvocationContext {
+  readonly delayMsMax: number;
+  /** Empty: a repetition of the request is another submission. */
+  readonly requestToken: string;
+}
 
 /** An asynchronous InvokeFunction as a submission. Throws what is wrong with it; the rest is checked where all submissions are. */
-export function parseInvocation({ params, headers }: HttpHead, payload: Buffer, requestToken: string): TaskSubmission {
+export function parseInvocation(
+  { params, headers }: HttpHead,
+  payload: Buffer,
+  { delayMsMax, requestToken }: InvocationContext,
+): TaskSubmission {
   const header = (name: string): string | undefined => headers[name]?.toString();
   const type = header("x-fc-invocation-type") ?? "Sync";
   if (type.toLowerCase() !== "async") {
@@ -15,7 +26,7 @@ export function parseInvocation({ params, headers }: HttpHead, payload: Buffer, 
     // The second is how version 2.0 of the service called it.
     taskId: header("x-fc-async-task-id") ?? header("x-fc-stateful-async-invocation-id") ?? "",
     payload,
-    delayMs: parseDelayMs(header("x-fc-async-delay")),
+    delayMs: parseDelayMs(header("x-fc-async-delay"), delayMsMax),
     submissionToken: requestToken,
   });
 }
@@ -27,12 +38,8 @@ export function checkQualifier(qualifier: string | undefined): void {
   throw new AppError("not_found", "VERSION_NOT_FOUND", message, { field: "qualifier" });
 }
 
-function parseDelayMs(seconds: string | undefined): number {
+function parseDelayMs(seconds: string | undefined, delayMsMax: number): number {
   if (seconds === undefined) return 0;
-  if (/^\d{1,9}$/.test(seconds)) return Number(seconds) * 1_000;
-  throw invalid(
-    "INVALID_DELAY",
-    "x-fc-async-delay",
-    `x-fc-async-delay must be a whole number of seconds, not ${seconds}`,
-  );
+  const range = { field: "x-fc-async-delay", reason: "INVALID_DELAY", min: 0, max: Math.floor(delayMsMax / 1_000) };
+  return wholeNumber(seconds, range) * 1_000;
 }

@@ -11,7 +11,7 @@ export interface SignedHead {
   readonly headers: IncomingHttpHeaders;
 }
 
-export interface Authorization {
+interface Authorization {
   readonly keyId: string;
   /** Lower-case names, in their order. */
   readonly signedHeaders: readonly string[];
@@ -22,7 +22,10 @@ export interface Authorization {
 export const algorithm = "ACS3-HMAC-SHA256";
 export const bodyDigestHeader = "x-acs-content-sha256";
 export const dateHeader = "x-acs-date";
+/** What the header `authorization` may be. */
+export const forms = `\`${algorithm} Credential=<key id>,SignedHeaders=<names>,Signature=<64 hex digits>\`, or \`Bearer <key id>:<secret>\``;
 
+const queryNamePattern = /^[A-Za-z0-9_.-]{1,100}$/;
 /** What would make a signature worth nothing if it did not cover it. */
 const mustBeSigned = ["host", dateHeader, bodyDigestHeader, "x-acs-signature-nonce"];
 const pattern =
@@ -31,9 +34,7 @@ const pattern =
 /** Throws `MALFORMED_CREDENTIAL`, also if the signature leaves out what it must cover. */
 export function parseAuthorization(header: string, headers: IncomingHttpHeaders): Authorization {
   const [, keyId, names, signature] = pattern.exec(header) ?? [];
-  if (keyId === undefined || names === undefined || signature === undefined) {
-    throw malformed(`must read \`${algorithm} Credential=<key id>,SignedHeaders=<names>,Signature=<64 hex digits>\``);
-  }
+  if (keyId === undefined || names === undefined || signature === undefined) throw malformed(`must read ${forms}`);
   const signedHeaders = names.split(";");
   const unsigned = [...mustBeSigned, ...("content-type" in headers ? ["content-type"] : [])].filter(
     (name) => headers[name] === undefined || !signedHeaders.includes(name),
@@ -71,7 +72,10 @@ function canonicalQuery(query: string): string {
   const pairs = query.split("&").flatMap((part) => {
     if (part === "") return [];
     const [name = "", value = ""] = split(part, "=");
-    return [[decode(name), decode(value)] as const];
+    // Names are signed as they are: with others, one name could stand for two parameters.
+    if (!queryNamePattern.test(name))
+      throw malformed("belongs to a query with a name that is no letters, digits, _, - or .");
+    return [[name, decode(value)] as const];
   });
   pairs.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return pairs.map(([name, value]) => `${name}=${encode(value)}`).join("&");

@@ -7,8 +7,9 @@ function startServing(serve: (stop: AbortSignal) => Promise<void> = untilAborted
   const steps: string[] = [];
   const controller = new AbortController();
   const apiServer = { leave: () => void steps.push("the health says no") };
+  const http = { leave: () => void steps.push("answers over HTTP end their connections") };
   const grpc = { leave: () => void steps.push("callers are sent elsewhere") };
-  const run = serveUntilLeft({ clock, leaveMs: 500, apiServer, servers: [grpc] }, async (stop) => {
+  const run = serveUntilLeft({ clock, leaveMs: 500, apiServer, grpc, http }, async (stop) => {
     stop.addEventListener("abort", () => steps.push("calls end"));
     await serve(stop);
   });
@@ -19,14 +20,15 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
 }
 
-test("first the health says no, then callers are sent elsewhere, and only then calls end", async () => {
+test("first the health and the answers over HTTP say no, then callers are sent elsewhere, and only then calls end", async () => {
   const { clock, steps, controller, ended } = startServing();
   controller.abort();
   await clock.advance(499);
-  expect(steps).toEqual(["the health says no"]);
+  const first = ["the health says no", "answers over HTTP end their connections"];
+  expect(steps).toEqual(first);
   await clock.advance(1);
   await ended;
-  expect(steps).toEqual(["the health says no", "callers are sent elsewhere", "calls end"]);
+  expect(steps).toEqual([...first, "callers are sent elsewhere", "calls end"]);
 });
 
 test("a failure does not wait", async () => {

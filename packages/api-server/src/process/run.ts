@@ -74,10 +74,7 @@ export async function runApiServer(process: ServiceProcess<ApiServerProcessConfi
       (stop) => firstKey.run(stop),
       async (stop) => await tls?.run(stop),
     );
-  await serveUntilLeft(
-    { clock, leaveMs: config.leaveMs, apiServer, servers: [grpc, ...(fc ? [fc] : [])] },
-    serve,
-  )(signal);
+  await serveUntilLeft({ clock, leaveMs: config.leaveMs, apiServer, grpc, http: fc }, serve)(signal);
 }
 
 /** On a port of its own: who may ask for it need not reach the API. */

@@ -44,7 +44,16 @@ test("what every cluster must say is enough", () => {
 });
 
 test("without keys it serves loopback only", () => {
-  expect(() => parse({}, ["--auth", "none", "--grpc-host", "0.0.0.0"])).toThrow("must be a loopback address");
+  for (const [flag, value] of [
+    ["--grpc-host", "0.0.0.0"],
+    ["--http-host", "0.0.0.0"],
+    ["--fc-address", "0.0.0.0:8090"],
+    ["--fc-address", "[::]:8090"],
+  ] as const) {
+    expect(() => parse({}, ["--auth", "none", flag, value]), flag).toThrow(`${flag} must be a loopback address`);
+  }
+  expect(parse({}, ["--auth", "none", "--fc-address", "[::1]:0"]).fcAddress).toBe("[::1]:0");
+  expect(() => parse({}, ["--fc-address", "host:65536"])).toThrow("must have a port from 0 to 65535");
   expect(parse({}, ["--auth", "none"]).auth).toBe("none");
 });
 

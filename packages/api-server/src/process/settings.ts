@@ -1,5 +1,6 @@
 import { backendProblems, backendSettings } from "@sluice/backends/settings";
 import { type ConfigOf, type ConfigSpec, joinTokensSetting, setting, tlsProblems, tlsSettings } from "@sluice/runtime";
+import { isLoopback } from "../accounts/loopback.ts";
 import { defaultApiServerConfig } from "../config.ts";
 
 const MiB = 2 ** 20;
@@ -186,6 +187,9 @@ export function accessProblems(config: {
       problems.push(`--auth none lets everybody in: ${flag} must be a loopback address, not ${host}`);
     }
   }
+  if ((parseAddress(config.fcAddress)?.port ?? 0) > 65_535) {
+    problems.push(`--fc-address must have a port from 0 to 65535, not ${config.fcAddress}`);
+  }
   if ((config.accessKeyId === undefined) !== (config.accessKeySecret === undefined)) {
     problems.push("SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET must be given together");
   }
@@ -199,8 +203,4 @@ export function parseAddress(
   if (address === undefined || address === "none") return undefined;
   const colon = address.lastIndexOf(":");
   return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

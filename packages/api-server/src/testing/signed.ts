@@ -17,7 +17,7 @@ export function signedHeaders(
   const { host, pathname, search } = new URL(url);
   const headers = {
     host,
-    [dateHeader]: new Date(at).toISOString().replace(/\.\d+Z$/, "Z"),
+    [dateHeader]: Number.isNaN(at) ? "yesterday" : new Date(at).toISOString().replace(/\.\d+Z$/, "Z"),
     "x-acs-signature-nonce": randomUUID(),
     [bodyDigestHeader]: sha256(body),
     ...(body && { "content-type": "application/octet-stream" }),
