@@ -170,7 +170,9 @@ const empty = Buffer.alloc(0);
 function headOf(request: FastifyRequest, reply: FastifyReply): HttpHead {
   const gone = new AbortController();
   // That of the request comes as soon as its body was read.
-  reply.raw.once("close", () => gone.abort());
+  reply.raw.once("close", () => {
+    if (!reply.raw.writableFinished) gone.abort();
+  });
   return {
     method: request.method,
     url: request.raw.url ?? "",
