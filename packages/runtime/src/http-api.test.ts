@@ -146,6 +146,14 @@ test("who goes away ends the work for its answer", async () => {
   await expect.poll(() => hanging[0]?.aborted).toBe(true);
 });
 
+test("a connection is kept for the next request, also after one that was refused", async () => {
+  await using server = await open();
+  const kept = async (path: string, init: RequestInit) =>
+    (await fetch(server.url + path, init)).headers.get("connection");
+  expect(await kept("/nothing", {})).toBe("keep-alive");
+  expect(await kept("/things/a/parts", { method: "POST", body: "x" })).toBe("keep-alive");
+});
+
 test("a server that leaves ends each connection with its answer", async () => {
   await using server = await open();
   const post = () => fetch(`${server.url}/things/a/parts`, { method: "POST", body: "x" });

@@ -1,7 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { type AccountId, AppError, type Clock, type Random } from "@sluice/core";
-import type { Authenticate } from "../accounts/authenticate.ts";
-import { localAccount } from "../accounts/authenticate.ts";
+import { type Authenticate, localAccount } from "../accounts/authenticate.ts";
 import type { LookUpKey } from "../accounts/known-keys.ts";
 import { isLoopback } from "../accounts/loopback.ts";
 import {
@@ -41,7 +40,6 @@ const skewMsMax = 15 * 60_000;
 export function createAuthenticateHttp(options: AuthenticateHttpOptions): AuthenticateHttp {
   const { auth, clock, random, lookUpKey, authenticate } = options;
   const never = new AbortController().signal;
-
   // Nobody's secret, for keys that are not there: what is signed with it is not known to anybody either.
   const noSecret = random.hex(32);
 
