@@ -12,6 +12,7 @@ afterAll(() => authority[Symbol.dispose]());
 /** Answers with what it was sent, and failures with their reason. */
 const echo: HttpApi = {
   bodyBytesMax: 1_000,
+  bodiesBytesMax: 10_000,
   routes: [
     {
       method: "POST",
@@ -115,6 +116,33 @@ test.each([
   expect(await everythingOf(server.port, text)).toMatch(/^HTTP\/1.1 418 [\s\S]+\? MALFORMED_REQUEST: no HTTP request/);
 });
 
+test("what is unreadable behind a request is no answer to that request", async () => {
+  await using server = await open();
+  const before = hanging.length;
+  const received = everythingOf(server.port, "GET /hangs HTTP/1.1\r\nhost: x\r\n\r\nFOO");
+  await expect.poll(() => hanging.length).toBe(before + 1);
+  expect(await received).toBe("");
+});
+
+test("bodies that nobody has answered have a bound together, whatever their length turns out to be", async () => {
+  await using server = await open({ ...echo, bodiesBytesMax: 1_500 });
+  const half = (length: string) => {
+    const socket = connect(server.port, "127.0.0.1");
+    socket.write(`POST /things/a/parts HTTP/1.1\r\nhost: x\r\n${length}\r\n\r\n`);
+    return socket;
+  };
+  const post = async (bytes: number) =>
+    (await fetch(`${server.url}/things/a/parts`, { method: "POST", body: "x".repeat(bytes) })).text();
+  const chunked = half("transfer-encoding: chunked");
+  await expect.poll(() => post(501)).toContain("SERVER_BUSY");
+  const short = half("content-length: 400");
+  await expect.poll(() => post(101)).toContain("SERVER_BUSY");
+  expect(await post(1)).toContain('"body":"x"');
+  chunked.destroy();
+  short.destroy();
+  await expect.poll(() => post(1_000)).toContain('"body"');
+});
+
 test("a request without a host, or with an expectation that nobody knows, is a request", async () => {
   await using server = await open();
   for (const header of ["", "expect: more\r\nhost: x\r\n"]) {
@@ -138,12 +166,13 @@ test("who goes away before the body was there is no failure of ours", async () =
 test("who goes away ends the work for its answer", async () => {
   await using server = await open();
   const gone = new AbortController();
+  const before = hanging.length;
   const call = fetch(`${server.url}/hangs`, { signal: gone.signal }).catch((cause: unknown) => cause);
-  await expect.poll(() => hanging.length).toBe(1);
-  expect(hanging[0]?.aborted).toBe(false);
+  await expect.poll(() => hanging.length).toBe(before + 1);
+  expect(hanging[before]?.aborted).toBe(false);
   gone.abort();
   await call;
-  await expect.poll(() => hanging[0]?.aborted).toBe(true);
+  await expect.poll(() => hanging[before]?.aborted).toBe(true);
 });
 
 test("a connection is kept for the next request, also after one that was refused", async () => {

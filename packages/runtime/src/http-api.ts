@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, STATUS_CODES } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { AppError } from "@sluice/core";
@@ -39,6 +39,8 @@ export interface HttpApi {
   readonly routes: readonly HttpRoute[];
   /** Larger bodies fail with `PAYLOAD_TOO_LARGE`. */
   readonly bodyBytesMax: number;
+  /** Of all requests that are not answered yet, those of unknown length counted as the longest; more fail with `SERVER_BUSY`. */
+  readonly bodiesBytesMax: number;
   /**
    * The answer to what a route throws, and to `PATH_NOT_SUPPORTED`, `PAYLOAD_TOO_LARGE`, `MALFORMED_REQUEST` and `CALLER_GONE`, which
    * nobody hears. The request is unknown where its head could not be read.
@@ -77,7 +79,8 @@ export async function httpApiServer({ host, port, tls }: HttpApiOptions, api: Ht
   const app = open(api, tls);
   app.addHook("onSend", async (request, reply) => {
     // Who is refused in the middle of its body would go on sending it.
-    if (isLeaving || !request.raw.complete) reply.header("connection", "close");
+    const isUnread = bodyBytesOf(request.headers) !== 0 && !request.raw.complete;
+    if (isLeaving || isUnread) reply.header("connection", "close");
   });
   const unwatch = tls?.watch(() => (app.server as unknown as TlsServer).setSecureContext(contextOf(tls)));
   const bound = await listen(app, { scheme: tls ? "https" : "http", host, port });
@@ -110,7 +113,7 @@ function open(api: HttpApi, tls: Tls | undefined): FastifyInstance {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: paramLengthMax },
     frameworkErrors: (cause, request, reply) => void send(reply, answerTo(cause, request)),
-    clientErrorHandler: (cause, socket) => answerUnreadable(api, cause, socket),
+    clientErrorHandler: (cause, socket) => answerUnreadable(api, pending.get(socket) ?? [], cause, socket),
     ...(tls
       ? {
           https: {
@@ -122,6 +125,7 @@ function open(api: HttpApi, tls: Tls | undefined): FastifyInstance {
         }
       : { http: ofServer }),
   });
+  const pending = watchPending(app.server);
   // Whoever waits for leave to send the body is given it by the route, not before.
   for (const event of ["checkContinue", "checkExpectation"]) {
     app.server.on(event, (request, response) => app.server.emit("request", request, response));
@@ -130,17 +134,19 @@ function open(api: HttpApi, tls: Tls | undefined): FastifyInstance {
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.setErrorHandler((cause, request, reply) => send(reply, answerTo(cause, request)));
   app.setNotFoundHandler((request, reply) => send(reply, answerTo(notFound(request), request)));
-  for (const route of api.routes) addRoute(app, route);
+  const bodies = createBodies(api);
+  for (const route of api.routes) addRoute(app, route, bodies);
   return app;
 }
 
-function addRoute(app: FastifyInstance, { method, path, begin }: HttpRoute): void {
+function addRoute(app: FastifyInstance, { method, path, begin }: HttpRoute, bodies: Bodies): void {
   const answers = new WeakMap<FastifyRequest, (body: Buffer) => Promise<HttpAnswer>>();
   app.route({
     method,
     url: path,
     async onRequest(request, reply) {
       answers.set(request, await begin(headOf(request, reply)));
+      bodies.admit(request, reply);
       if (request.headers.expect?.toLowerCase() === "100-continue") reply.raw.writeContinue();
       // The body is bytes whatever it is called, also if that is no name of a type.
       delete request.raw.headers["content-type"];
@@ -153,10 +159,58 @@ function addRoute(app: FastifyInstance, { method, path, begin }: HttpRoute): voi
   });
 }
 
+interface Bodies {
+  /** Counts the body of a request until its answer is sent. Throws `SERVER_BUSY`. */
+  admit(request: FastifyRequest, reply: FastifyReply): void;
+}
+
+function createBodies({ bodyBytesMax, bodiesBytesMax }: HttpApi): Bodies {
+  let bytes = 0;
+  return {
+    admit({ headers }, reply) {
+      const taken = Math.min(bodyBytesOf(headers) ?? bodyBytesMax, bodyBytesMax);
+      if (bytes + taken > bodiesBytesMax) {
+        const message = "the server reads as many bodies of requests as it has room for; try again later";
+        throw new AppError("exhausted", "SERVER_BUSY", message, { retryAfterMs: 1_000 });
+      }
+      bytes += taken;
+      reply.raw.once("close", () => {
+        bytes -= taken;
+      });
+    },
+  };
+}
+
+/** Undefined: the sender does not say before. */
+function bodyBytesOf(headers: IncomingHttpHeaders): number | undefined {
+  return headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
+}
+
+/** Requests of each connection that are not answered yet. */
+type Pending = WeakMap<Socket, Set<IncomingMessage>>;
+
+function watchPending(server: FastifyInstance["server"]): Pending {
+  const pending: Pending = new WeakMap();
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const ofConnection = pending.get(request.socket) ?? new Set();
+    pending.set(request.socket, ofConnection.add(request));
+    response.once("close", () => ofConnection.delete(request));
+  });
+  return pending;
+}
+
 /** What never became a request: the API words the answer all the same. */
-function answerUnreadable(api: HttpApi, cause: Error & { readonly code?: string }, socket: Socket): void {
+function answerUnreadable(
+  api: HttpApi,
+  pending: Iterable<IncomingMessage>,
+  cause: Error & { readonly code?: string },
+  socket: Socket,
+): void {
   const isGone = cause.code === "ECONNRESET" || cause.code === "HPE_INVALID_EOF_STATE";
-  if (isGone || !socket.writable) return void socket.destroy();
+  const [request, ...others] = pending;
+  // It would be taken for the answer to a request that came before.
+  const isOfAnother = others.length > 0 || request?.complete === true;
+  if (isGone || isOfAnother || !socket.writable) return void socket.destroy();
   const message =
     cause.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "the request came too slowly" : `no HTTP request: ${cause.message}`;
   const { status, headers, body } = api.failed(new AppError("invalid", "MALFORMED_REQUEST", message, { cause }));

@@ -13,7 +13,7 @@ import { checkQualifier, parseInvocation } from "./invocation.ts";
 export interface FcApiOptions {
   readonly tasks: Api<typeof TaskServiceService>;
   readonly authenticateHttp: AuthenticateHttp;
-  readonly config: Pick<ApiServerConfig, "payloadBytesMax" | "delayMsMax">;
+  readonly config: Pick<ApiServerConfig, "payloadBytesMax" | "admissionBytesMax" | "delayMsMax">;
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: ApiServerMetrics;
@@ -69,6 +69,7 @@ export function createFcApi(options: FcApiOptions): HttpApi {
   return {
     routes: operationsOf(options).map(toRoute),
     bodyBytesMax: options.config.payloadBytesMax,
+    bodiesBytesMax: options.config.admissionBytesMax,
     failed(cause, { method, url } = { method: "", url: "" }) {
       const requestId = newRequestId();
       if (!(cause instanceof AppError)) log.error("an HTTP request failed", { method, url, requestId, cause });

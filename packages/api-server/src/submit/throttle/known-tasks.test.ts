@@ -45,10 +45,10 @@ test("messages that are refused while the store is asked share the next question
 
 test("a question has a bound, and what waits for one has another: beyond it nothing is said of what was submitted", async () => {
   const { clock, questions, tasks } = start();
-  const found = Array.from({ length: 12 }, (_, index) => tasks.find(drafts(999, { account: `a${index}` })));
+  const found = Array.from({ length: 42 }, (_, index) => tasks.find(drafts(999, { account: `a${index}` })));
   await clock.settle();
   expect(questions.map(({ size }) => size)).toEqual([2 * 999]);
-  for (let index = 0; index < 6; index++) {
+  for (let index = 0; index < questions.length; index++) {
     questions[index]?.answer();
     await clock.settle();
   }
@@ -56,7 +56,7 @@ test("a question has a bound, and what waits for one has another: beyond it noth
 
   expect(Math.max(...questions.map(({ size }) => size))).toBeLessThanOrEqual(draftsPerQuestion);
   expect(questions.reduce((sum, { size }) => sum + size, 0)).toBe(waitingMax);
-  expect(answers.map(({ unclear }) => unclear.size)).toEqual([...new Array(10).fill(0), 989, 999]);
+  expect(answers.map(({ unclear }) => unclear.size)).toEqual([...new Array(40).fill(0), 959, 999]);
 });
 
 test("a question that fails is the answer of everybody who shared it, and of nobody else", async () => {
@@ -73,4 +73,20 @@ test("a question that fails is the answer of everybody who shared it, and of nob
 
   expect(await Promise.all(failing)).toEqual([cause, cause]);
   expect((await later).known.size).toBe(1);
+});
+
+test("while the store is slow one account does not take the room of others", async () => {
+  const { clock, questions, tasks } = start();
+  const found: Promise<{ readonly unclear: ReadonlySet<Draft> }>[] = [];
+  for (let second = 0; second < 30; second++) {
+    found.push(tasks.find(drafts(2_000, { account: "greedy" })));
+    await clock.advance(1_000);
+  }
+  const other = tasks.find(drafts(2_000, { account: "other" }));
+  for (let index = 0; index < 2; index++) {
+    await clock.settle();
+    questions[index]?.answer();
+  }
+  expect((await other).unclear.size).toBe(0);
+  expect((await Promise.all(found)).map(({ unclear }) => unclear.size)).toEqual([0, ...new Array(29).fill(2_000)]);
 });

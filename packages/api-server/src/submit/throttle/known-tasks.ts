@@ -37,7 +37,7 @@ export function createKnownTasks({ store, clock }: KnownTasksOptions): KnownTask
     if (second !== secondOf) looks.clear();
     secondOf = second;
     const used = looks.get(accountId) ?? 0;
-    const taken = Math.min(wanted, looksPerSecond - used, lookUps.room);
+    const taken = Math.min(wanted, looksPerSecond - used, lookUps.roomOf(accountId));
     looks.set(accountId, used + taken);
     return taken;
   }
