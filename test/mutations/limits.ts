@@ -12,7 +12,7 @@ export const limits: readonly Mutation[] = [
         replace: "return { tokens: Number.MAX_SAFE_INTEGER, at: now };",
       },
     ],
-    proof: { breaks: ["I10"], from: 47, focus: ["scheduler hand-off", "scheduler crash"] },
+    proof: { breaks: ["I10"], from: 160, focus: ["scheduler hand-off", "scheduler crash"] },
   },
   {
     name: "one-home",
@@ -25,8 +25,8 @@ export const limits: readonly Mutation[] = [
       },
       {
         file: "packages/scheduler/src/partition/gates/limits.ts",
-        find: "if (!isHere(known) || roomOf(flow, known, others, reserved) <= 0) return false;",
-        replace: "if (isHere(known) && roomOf(flow, known, others, reserved) <= 0) return false;",
+        find: "if (!isHere(known) || roomOf(flow, known, facts) <= 0) return false;",
+        replace: "if (isHere(known) && roomOf(flow, known, facts) <= 0) return false;",
       },
     ],
     proof: { breaks: ["I10"], from: 7, focus: ["block late"], minutes: 1 },
@@ -90,7 +90,7 @@ export const limits: readonly Mutation[] = [
     without: ["running-unheard-of"],
     proof: {
       breaks: ["I10"],
-      from: 175,
+      from: 429,
       focus: ["scheduler hand-off", "partition", "instance hang"],
       isAlone: true,
       size: { schedulers: 2, agents: 3 },

@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import { claimsPrefix, leaderKey, moveWish, readWishes, writeWish } from "@sluice/coordination";
 import { AccountId, covers, firstQueueOf, type Prefix } from "@sluice/core";
 import type { SchedulerDeps } from "@sluice/scheduler";
+import type { FunctionSettings } from "@sluice/store";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createFunction } from "./functions.ts";
 import { encodeBehaviour } from "./model/behaviour.ts";
@@ -11,6 +12,8 @@ import { queues, World } from "./world.ts";
 
 /** Nobody dispatches from a partition that moves for less than this; a message takes 1 to 4 ms, and a call two of them. */
 const gapMaxMs = 300;
+/** Soon, where a partition is hot. */
+const splitting = { hotForMs: 3_000, backlogAgeMaxMs: 2_000, restMs: 5_000 };
 const never = { signal: new AbortController().signal };
 let store: StoreOfRuns;
 
@@ -95,7 +98,7 @@ test("when all schedulers leave together they do not wait for each other", async
 });
 
 test("a backlog that stays is shared by the rule; when it was quiet for long, the halves are merged", async () => {
-  const balancer = { hotForMs: 3_000, backlogAgeMaxMs: 2_000, quietForMs: 8_000, restMs: 5_000 };
+  const balancer = { ...splitting, quietForMs: 8_000 };
   await using scenario = await startScenario({ balancer, ms: 200 });
   const { world, queue } = scenario;
   await scenario.submit(1_200);
@@ -107,9 +110,28 @@ test("a backlog that stays is shared by the rule; when it was quiet for long, th
   scenario.expectEachRanOnce();
 });
 
+test("a backlog that its limit holds back is not split: its flow would not go faster", async () => {
+  await using scenario = await startScenario({ balancer: splitting, ms: 50, settings: { rateMax: 20 } });
+  const { world, queue } = scenario;
+  await scenario.submit(1_200);
+  await scenario.untilDispatched(50);
+  await world.clock.advance(20_000);
+  expect([...(await scenario.ownersOf(queue)).keys()]).toEqual([""]);
+  expect(world.ledger.executions.length).toBeLessThan(800);
+});
+
+test("a backlog that flow-control errors hold back is not split: more owners would only ask its downstream for more", async () => {
+  await using scenario = await startScenario({ balancer: splitting, ms: 50, refusedEvery: 4 });
+  const { world, queue } = scenario;
+  await scenario.submit(4_000);
+  await scenario.untilDispatched(50);
+  await world.clock.advance(20_000);
+  expect([...(await scenario.ownersOf(queue)).keys()]).toEqual([""]);
+  expect(world.ledger.executions.length).toBeLessThan(3_000);
+});
+
 test("while an agent does not answer nothing is split: the backlog would have to wait for it", async () => {
-  const balancer = { hotForMs: 3_000, backlogAgeMaxMs: 2_000, restMs: 5_000 };
-  await using scenario = await startScenario({ balancer, ms: 400 });
+  await using scenario = await startScenario({ balancer: splitting, ms: 400 });
   const { world, queue } = scenario;
   world.agent("a1").freeze(25_000);
   await world.clock.advance(6_000);
@@ -123,6 +145,10 @@ interface ScenarioOptions {
   /** Of each task; default 20. */
   readonly ms?: number;
   readonly balancer?: SchedulerDeps["balancer"];
+  /** Of the function. */
+  readonly settings?: Partial<FunctionSettings>;
+  /** The first attempt of so many meets flow control. Default: none does. */
+  readonly refusedEvery?: number;
 }
 
 const account = "red";
@@ -130,23 +156,31 @@ const agents = 4;
 const slots = agents * 8;
 
 /** Three schedulers that own what they were wished; all tasks are of one function, so of one queue. */
-async function startScenario({ shape = [""], ms = 20, balancer = {} }: ScenarioOptions = {}) {
+async function startScenario({
+  shape = [""],
+  ms = 20,
+  balancer = {},
+  settings = {},
+  refusedEvery = Number.POSITIVE_INFINITY,
+}: ScenarioOptions = {}) {
   const world = new World({ seed: 1, openStore: await store.reset(), agents, balancer });
   await world.start([account], { shape });
-  const name = await createFunction(world, { account });
+  const name = await createFunction(world, { account, settings });
   const queue = firstQueueOf(AccountId(account), queues);
   await world.clock.advance(5_000);
   const { tasks } = world.client("client", account);
-  const payload = encodeBehaviour({ steps: [{ kind: "ok", ms }], termMs: 0 });
+  const accepted = { kind: "ok", ms } as const;
+  const payload = encodeBehaviour({ steps: [accepted], termMs: 0 });
+  const refused = encodeBehaviour({ steps: [{ kind: "flow", ms: 1 }, accepted], termMs: 0 });
   const draft = {
     function: name,
     taskId: "",
-    payload,
     delayMs: 0,
     expiresAfterMs: 0,
     submissionToken: "",
-    tags: [],
-  } as const;
+    tags: [] as string[],
+    priority: 3 as const,
+  };
   let submitted = 0;
   const claims = async () =>
     (await world.coordinator.list(claimsPrefix)).map(({ key, value }) => {
@@ -187,7 +221,10 @@ async function startScenario({ shape = [""], ms = 20, balancer = {} }: ScenarioO
     /** In groups of 50, each of which goes to another lane. */
     async submit(count: number) {
       for (; submitted < count; submitted += 50) {
-        const group = new Array(Math.min(50, count - submitted)).fill({ ...draft, priority: 3 });
+        const group = Array.from({ length: Math.min(50, count - submitted) }, (_, index) => ({
+          ...draft,
+          payload: (index + 1) % refusedEvery === 0 ? refused : payload,
+        }));
         await done(tasks.submitTasks({ tasks: group }, never));
       }
       submitted = count;

@@ -6,6 +6,7 @@ import {
   type LoadReport,
   type PartitionLoad,
   readLoads,
+  readyOf,
   reportedPartitionsMax,
   writeLoads,
 } from "./loads.ts";
@@ -22,6 +23,8 @@ test("what members say of their partitions is read by everybody, and goes with t
     partitions: [
       { queue: "q0", prefix: "", ...load },
       { queue: "q1", prefix: "0110", ...load, parked: 900 },
+      { queue: "q2", prefix: "", ...load, ready: { waiting: 0, ageMs: 0 } },
+      { queue: "q3", prefix: "", ...load, parked: 900, ready: { waiting: 7, ageMs: 30 } },
     ],
     isCut: false,
   };
@@ -46,6 +49,25 @@ test("what cannot be read of a report is left out", async () => {
   expect(await readLoads(coordinator)).toEqual([{ memberId: "s4", partitions, isCut: false }]);
 });
 
+test("a report of a release that does not tell what is ready is read, and reads one that does", async () => {
+  await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
+  const lease = await coordinator.grant(1_000);
+  const ready = { waiting: 7, ageMs: 30 };
+  await writeLoads(
+    coordinator,
+    { memberId: "s1", partitions: [{ queue: "q0", prefix: "", ...load, ready }], isCut: false },
+    lease,
+  );
+  // What is parked has kept its place.
+  const { loads } = JSON.parse((await coordinator.get(loadsKey("s1")))?.value ?? "");
+  expect(loads).toEqual([["q0/-", 1_200, 3_400, 250.5, 0, 7, 30]]);
+  const value = JSON.stringify({ loads: [["q0/-", 1_200, 3_400, 250.5, 900]] });
+  await coordinator.commit([], [{ op: "put", key: loadsKey("s1"), value }]);
+  const [report] = await readLoads(coordinator);
+  expect(report?.partitions).toEqual([{ queue: "q0", prefix: "", ...load, parked: 900 }]);
+  expect(report?.partitions.map(readyOf)).toEqual([{ waiting: 1_200, ageMs: 3_400 }]);
+});
+
 test("the longest report is small", async () => {
   await using coordinator = createMemoryCoordinator({ clock: new FakeClock() });
   const lease = await coordinator.grant(1_000);
@@ -56,6 +78,7 @@ test("the longest report is small", async () => {
     backlogAgeMs: 86_400_000,
     dispatchedPerSecond: 20_000,
     parked: 1_000_000,
+    ready: { waiting: 1_000_000, ageMs: 86_400_000 },
   });
   const partitions = Array.from({ length: reportedPartitionsMax }, (_, index) => busy(index));
   await writeLoads(coordinator, { memberId: "s1", partitions, isCut: true }, lease);

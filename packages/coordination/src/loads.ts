@@ -23,6 +23,11 @@ export interface PartitionLoad extends Partition {
   readonly dispatchedPerSecond: number;
   /** Those that are parked. Absent: none, or its owner has an older release, which does not count them. */
   readonly parked?: number;
+  /**
+   * Those that no limit, adaptive window or pause holds back, and how long the oldest of them has waited since that is so. Absent: all
+   * of them, or its owner has an older release, which does not tell.
+   */
+  readonly ready?: { readonly waiting: number; readonly ageMs: number };
 }
 
 export interface LoadReport {
@@ -35,6 +40,11 @@ export interface LoadReport {
   readonly flows?: readonly FlowLoad[];
   /** Share of the time in which the thread of the owner was at work, 0 to 1, smoothed. Absent: it does not say. */
   readonly busy?: number;
+}
+
+/** Of its backlog, what another owner could work off. */
+export function readyOf({ waiting, backlogAgeMs, ready }: PartitionLoad): NonNullable<PartitionLoad["ready"]> {
+  return ready ?? { waiting, ageMs: backlogAgeMs };
 }
 
 /** What a flow does in all partitions of one owner. */
@@ -65,12 +75,13 @@ export async function writeLoads(
   { memberId, partitions, isCut, flows = [], busy }: LoadReport,
   lease: Lease,
 ): Promise<void> {
-  const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, parked, ...partition }) => [
+  const loads = partitions.map(({ waiting, backlogAgeMs, dispatchedPerSecond, parked = 0, ready, ...partition }) => [
     partitionKey(partition),
     waiting,
     backlogAgeMs,
     dispatchedPerSecond,
-    ...(parked ? [parked] : []),
+    ...(parked > 0 || ready ? [parked] : []),
+    ...(ready ? [ready.waiting, ready.ageMs] : []),
   ]);
   const hottest = flows.map(({ waiting, dispatchedPerSecond, asksFor, ...flow }) => [
     flowKey(flow),
@@ -93,9 +104,11 @@ function parseLoads({ key, value }: Entry): LoadReport | undefined {
   const partitions = parsed.loads.flatMap((item: unknown): PartitionLoad[] => {
     const [name, ...numbers]: unknown[] = Array.isArray(item) ? item : [];
     if (typeof name !== "string" || !/^.+\/(?:-|[01]{1,5})$/.test(name)) return [];
-    const [waiting, backlogAgeMs, dispatchedPerSecond, parked] = numbers.map(countIn);
+    const [waiting, backlogAgeMs, dispatchedPerSecond, parked, readyWaiting, ageMs] = numbers.map(countIn);
     if (waiting === undefined || backlogAgeMs === undefined || dispatchedPerSecond === undefined) return [];
-    return [{ ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond, ...(parked && { parked }) }];
+    const ready = readyWaiting !== undefined && ageMs !== undefined && { waiting: readyWaiting, ageMs };
+    const load = { ...parsePartitionKey(name), waiting, backlogAgeMs, dispatchedPerSecond };
+    return [{ ...load, ...(parked && { parked }), ...(ready && { ready }) }];
   });
   const flows = Array.isArray(parsed.flows) ? parsed.flows.slice(0, reportedFlowsMax).flatMap(flowIn) : [];
   const memberId = key.slice(loadsPrefix.length);

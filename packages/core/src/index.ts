@@ -4,7 +4,6 @@ export * from "./clock.ts";
 export * from "./errors.ts";
 export * from "./flow/adaptive.ts";
 export * from "./flow/adaptive-config.ts";
-export * from "./flow/aimd.ts";
 export * from "./flow/fair-share.ts";
 export * from "./flow/fairness.ts";
 export * from "./flow/sample-and-hold.ts";

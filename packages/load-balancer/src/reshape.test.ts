@@ -30,6 +30,19 @@ test("a partition is hot by the age of its backlog, or by the time that it takes
   expect(heatOf({ ...rate, waiting: 2_399, backlogAgeMs: 2_999 })).toBe("quiet");
 });
 
+test("what is held back does not make a partition hot, nor busy, nor quiet", () => {
+  const heatOf = (ready: PartitionLoad["ready"], load = hotLoad) =>
+    heats([wholeOn("a")], { "q0/-": { ...load, ...(ready && { ready }) } }).get("q0/-");
+  expect(heatOf(undefined)?.heat).toBe("hot");
+  expect(heatOf({ waiting: 0, ageMs: 0 })?.heat).toBe("held back");
+  expect(heatOf({ waiting: 100, ageMs: 2_900 })?.heat).toBe("held back");
+  expect(heatOf({ waiting: 100, ageMs: 3_000 })?.heat).toBe("busy");
+  expect(heatOf({ waiting: 100, ageMs: 10_001 })?.heat).toBe("hot");
+  expect(heatOf({ waiting: 8_001, ageMs: 0 })?.heat).toBe("hot");
+  expect(heatOf({ waiting: 0, ageMs: 0 }, { ...hotLoad, waiting: 10, backlogAgeMs: 500 })?.heat).toBe("quiet");
+  expect(heatOf({ waiting: 8_001, ageMs: 7 })?.load).toEqual({ ...hotLoad, waiting: 8_001, backlogAgeMs: 7 });
+});
+
 test("only the wished owner's report counts, and what a report that was cut leaves out is not known", () => {
   const wishes = [wholeOn("a")];
   const load = { queue: "q0", prefix: "", ...hotLoad };
@@ -76,6 +89,25 @@ test("nothing is split that waits for agents alone", () => {
   expect(decided([wholeOn("a")], { "q0/-": { ...hotLoad, dispatchedPerSecond: 0 } }, hotForMs)).toBeUndefined();
 });
 
+/** A million tasks behind 50/s. */
+const heldBackLoad = {
+  ...{ waiting: 1_000_000, backlogAgeMs: 3_600_000, dispatchedPerSecond: 50 },
+  ready: { waiting: 0, ageMs: 20 },
+};
+
+test("nothing is split that its limit, its adaptive window or a pause holds back", () => {
+  expect(decided([wholeOn("a")], { "q0/-": heldBackLoad }, hotForMs)).toBeUndefined();
+  const beside = { ...heldBackLoad, dispatchedPerSecond: 5_000, ready: { waiting: 9_000, ageMs: 11_000 } };
+  const why = { rule: "backlog", figures: { waiting: 9_000, backlogAgeMs: 11_000, dispatchedPerSecond: 5_000 } };
+  expect(decided([wholeOn("a")], { "q0/-": beside }, hotForMs)).toMatchObject({ kind: "split", why });
+});
+
+test("who has but a backlog that is held back may be given half of one that is not, also of the same queue", () => {
+  const [a, b] = members as [Member, Member];
+  const loads = { "q0/0": heldBackLoad, "q0/1": hotLoad };
+  expect(decided([halvesOn("a", "b")], loads, hotForMs, [a, b])).toMatchObject({ kind: "split", prefix: "1" });
+});
+
 test("as many members as there are get a part of a hot queue, and no more parts are made", () => {
   const quarters: Wish = {
     ...wholeOn("a"),
@@ -118,6 +150,7 @@ test("two halves that stay quiet become one, with the owner that has less to do"
 test("halves are not merged while one of them has a backlog, is not known, is split itself, or rests", () => {
   const halves = halvesOn("a", "b");
   expect(decided([halves], { "q0/0": { ...hotLoad, backlogAgeMs: 5_000, waiting: 1 } }, quietForMs)).toBeUndefined();
+  expect(decided([halves], { "q0/0": heldBackLoad }, quietForMs)).toBeUndefined();
   expect(decided([halves], {}, quietForMs, members, ["a"])).toBeUndefined();
   const rests = { ...halves, partitions: halves.partitions.map((half) => ({ ...half, restsUntil: wall + 1 })) };
   expect(decided([rests], {}, quietForMs)).toBeUndefined();

@@ -143,7 +143,7 @@ export function createOwnPartitions(deps: OwnPartitionsDeps): OwnPartitions {
     }
     metrics.partitions.set(owned.size);
     metrics.waiting.set([...owned.values()].reduce((sum, { partition }) => sum + partition.size, 0));
-    metrics.parked.set([...owned.values()].reduce((sum, { partition }) => sum + partition.backlog().parked, 0));
+    metrics.parked.set([...owned.values()].reduce((sum, { partition }) => sum + partition.parked, 0));
     const slowedDown = [...owned.values()].map(({ partition }) => partition.slowedDown());
     metrics.slowedDownFlows.set(slowedDown.reduce((sum, { flows }) => sum + flows, 0));
     metrics.slowedDownRate.set(slowedDown.reduce((sum, { rate }) => sum + rate, 0));

@@ -11,6 +11,7 @@ interface FakePartition {
   waiting: number;
   parked: number;
   ageMs: number;
+  ready?: { readonly waiting: number; readonly ageMs: number };
 }
 
 test("a scheduler that owns nothing says so", async () => {
@@ -33,6 +34,33 @@ test("what is parked is told beside what waits, of which it is a part", async ()
   await using world = startWorld([aPartition("q0", { waiting: 60_000, parked: 50_000, ageMs: 700 })]);
   await world.clock.advance(2_500);
   expect((await world.report())?.partitions).toMatchObject([{ waiting: 60_000, parked: 50_000 }]);
+});
+
+test("what is ready is told where some is held back, and again when that changes", async () => {
+  const slow = aPartition("q0", { waiting: 9_000, ageMs: 60_000, ready: { waiting: 0, ageMs: 0 } });
+  await using world = startWorld([slow]);
+  await world.clock.advance(2_500);
+  const load = { queue: "q0", prefix: "", waiting: 9_000, backlogAgeMs: 60_000, dispatchedPerSecond: 0 };
+  expect((await world.report())?.partitions).toEqual([{ ...load, ready: { waiting: 0, ageMs: 0 } }]);
+  for (const ready of [
+    { waiting: 9_000, ageMs: 0 },
+    { waiting: 9_000, ageMs: 2_000 },
+  ]) {
+    Object.assign(slow, { ready });
+    await world.clock.advance(2_000);
+    expect((await world.report())?.partitions).toEqual([{ ...load, ready }]);
+  }
+  Object.assign(slow, { ready: undefined });
+  await world.clock.advance(2_000);
+  expect((await world.report())?.partitions).toEqual([load]);
+});
+
+test("of more partitions than it may name, those are left out in which everything is held back", async () => {
+  const slow = { waiting: 9_000, ageMs: 60_000, ready: { waiting: 0, ageMs: 0 } };
+  const partitions = Array.from({ length: 40 }, (_, index) => aPartition(`q${index}`, slow));
+  await using world = startWorld([...partitions, aPartition("hot", { waiting: 1, ageMs: 11_000 })]);
+  await world.clock.advance(2_500);
+  expect((await world.report())?.partitions[0]?.queue).toBe("hot");
 });
 
 test("the rate follows what is dispatched, and falls to nothing when it ends", async () => {
@@ -116,7 +144,10 @@ function startWorld(partitions: readonly FakePartition[]) {
     get dispatched() {
       return partition.dispatched;
     },
-    backlog: () => ({ waiting: partition.waiting, parked: partition.parked, ageMs: partition.ageMs }),
+    backlog() {
+      const { waiting, parked, ageMs, ready = { waiting, ageMs } } = partition;
+      return { waiting, parked, ageMs, ready };
+    },
   }));
   const state: { busy: number | undefined } = { busy: undefined };
   const report = reportLoadsLoop({

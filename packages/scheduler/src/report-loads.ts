@@ -6,6 +6,7 @@ import {
   type FlowLoad,
   type LoadReport,
   type Membership,
+  readyOf,
   reportedPartitionsMax,
   writeLoads,
 } from "@sluice/coordination";
@@ -84,10 +85,12 @@ function createMeter(clock: Clock) {
         const perSecondNow = seconds > 0 ? (dispatched - known.dispatched) / seconds : 0;
         const perSecond = known.perSecond * (1 - newShare) + perSecondNow * newShare;
         after.set(key, { dispatched, perSecond });
-        const { waiting, parked, ageMs } = partition.backlog();
+        const { waiting, parked, ageMs, ready } = partition.backlog();
+        const isHeldBack = ready.waiting < waiting || ready.ageMs < ageMs;
         const { queue, prefix } = owner;
         const dispatchedPerSecond = Math.round(perSecond * 10) / 10;
-        return { queue, prefix, waiting, backlogAgeMs: ageMs, dispatchedPerSecond, ...(parked > 0 && { parked }) };
+        const load = { queue, prefix, waiting, backlogAgeMs: ageMs, dispatchedPerSecond };
+        return { ...load, ...(parked > 0 && { parked }), ...(isHeldBack && { ready }) };
       });
       before = after;
       return loads;
@@ -104,6 +107,7 @@ function reportOf(memberId: string, loads: readonly Load[]): LoadReport {
   const busy = loads.filter(({ waiting, dispatchedPerSecond }) => waiting > 0 || dispatchedPerSecond >= idlePerSecond);
   const busiest = [...busy].sort(
     (a, b) =>
+      readyOf(b).ageMs - readyOf(a).ageMs ||
       b.backlogAgeMs - a.backlogAgeMs ||
       b.waiting - a.waiting ||
       b.dispatchedPerSecond - a.dispatchedPerSecond ||
@@ -125,6 +129,8 @@ function saysMore(now: LoadReport, said: LoadReport): boolean {
       old === undefined ||
       isOther(load.waiting, old.waiting, 10) ||
       isOther(load.backlogAgeMs, old.backlogAgeMs, 500) ||
+      isOther(readyOf(load).waiting, readyOf(old).waiting, 10) ||
+      isOther(readyOf(load).ageMs, readyOf(old).ageMs, 500) ||
       isOther(load.dispatchedPerSecond, old.dispatchedPerSecond, 5)
     );
   });

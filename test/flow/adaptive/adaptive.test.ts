@@ -6,23 +6,26 @@ import { scenarios } from "./scenarios.ts";
 const settledAfter = 30;
 
 test.each(scenarios.filter(({ changesAt }) => !changesAt))(
-  "$name: 90 % of it is used, and less than 5 % refused",
+  "$name: as much of it is used, and as little refused, as is promised",
   (scenario) => {
+    const { goodputMin = 0.9, errorsMax = 0.05 } = scenario;
     const verdict = judge(drive("adaptive", scenario), settledAfter);
-    expect(verdict.goodput).toBeGreaterThanOrEqual(0.9);
-    expect(verdict.errors).toBeLessThan(0.05);
+    expect(verdict.goodput).toBeGreaterThanOrEqual(goodputMin);
+    expect(verdict.errors).toBeLessThan(errorsMax);
   },
 );
 
-test("one that saves nothing up is driven at 90 % whatever the phase of its windows", () => {
-  const scenario = scenarios.find(({ name }) => name === "50/s, no burst");
-  if (!scenario) throw new Error("no such scenario");
-  for (let seed = 1; seed <= 10; seed++) {
-    const verdict = judge(drive("adaptive", { ...scenario, seed }), settledAfter);
-    expect(verdict.goodput).toBeGreaterThanOrEqual(0.9);
-    expect(verdict.errors).toBeLessThan(0.05);
-  }
-});
+test.each(scenarios.filter(({ name }) => /^(50|200)\/s, (no burst|retry)/.test(name)))(
+  "$name: that holds whatever the phase of its windows",
+  (scenario) => {
+    const { goodputMin = 0.9, errorsMax = 0.05 } = scenario;
+    for (let seed = 2; seed <= 10; seed++) {
+      const verdict = judge(drive("adaptive", { ...scenario, seed }), settledAfter);
+      expect(verdict.goodput).toBeGreaterThanOrEqual(goodputMin);
+      expect(verdict.errors).toBeLessThan(errorsMax);
+    }
+  },
+);
 
 test("refusals that take long do not take the slots of what would be accepted", () => {
   const scenario = scenarios.find(({ name }) => name === "50/s, no burst");
@@ -35,22 +38,27 @@ test("refusals that take long do not take the slots of what would be accepted", 
 test.each(scenarios.filter(({ name }) => name.startsWith("50 to 500")))(
   "$name: the dispatch follows within 60 s, up and down",
   (scenario) => {
-    const samples = drive("adaptive", scenario);
-    expect(judge(samples, settledAfter, 60).goodput).toBeGreaterThanOrEqual(0.9);
-    expect(judge(samples, 120, 150).goodput).toBeGreaterThanOrEqual(0.9);
-    expect(judge(samples, 180).goodput).toBeGreaterThanOrEqual(0.9);
-    expect(judge(samples, 180).errors).toBeLessThan(0.05);
-    expect(recoverySeconds(samples, 60)).toBeLessThan(60);
+    for (let seed = 1; seed <= 5; seed++) {
+      const samples = drive("adaptive", { ...scenario, seed });
+      expect(judge(samples, settledAfter, 60).goodput).toBeGreaterThanOrEqual(0.9);
+      expect(judge(samples, 120, 150).goodput).toBeGreaterThanOrEqual(0.9);
+      expect(judge(samples, 180).goodput).toBeGreaterThanOrEqual(0.9);
+      expect(judge(samples, 180).errors).toBeLessThan(0.05);
+      expect(recoverySeconds(samples, 60)).toBeLessThan(60);
+    }
   },
 );
 
-test("an outage is probed about twice a second, and over in less than a minute", () => {
-  const scenario = scenarios.find(({ name }) => name.includes("nothing from 60"));
-  if (!scenario) throw new Error("no such scenario");
-  const samples = drive("adaptive", scenario);
-  expect(judge(samples, 75, 120).refusedPerSecond).toBeLessThan(5);
-  expect(recoverySeconds(samples, 120)).toBeLessThan(60);
-});
+test.each([0, 200])(
+  "an outage is probed about twice a second, and over in less than a minute, with rows read in %i ms",
+  (readMs) => {
+    const scenario = scenarios.find(({ name }) => name.includes("nothing from 60"));
+    if (!scenario) throw new Error("no such scenario");
+    const samples = drive("adaptive", { ...scenario, readMs });
+    expect(judge(samples, 75, 120).refusedPerSecond).toBeLessThan(5);
+    expect(recoverySeconds(samples, 120)).toBeLessThan(60);
+  },
+);
 
 test("plain AIMD and no control refuse many times more of a downstream with 50/s", () => {
   const scenario = { ...scenarios.find(({ name }) => name === "50/s"), seconds: 40 };

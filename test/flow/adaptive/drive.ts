@@ -1,7 +1,8 @@
 // One downstream, driven by the owners of some partitions that know nothing of each other, from a backlog without end: the
 // production policy in a closed loop of events on simulated time.
-import { createAdaptiveFlow, decideLimit, defaultAimdConfig, noteOutcomes, type Random, startAimd } from "@sluice/core";
+import { createAdaptiveFlow, type Random } from "@sluice/core";
 import { seededRandom } from "@sluice/core/testing";
+import { decideLimit, defaultAimdConfig, noteOutcomes, startAimd } from "./aimd.ts";
 import type { Downstream } from "./downstream.ts";
 import { createEvents } from "./events.ts";
 
@@ -15,6 +16,8 @@ export interface DriveOptions {
   readonly taskMs?: (random: Random) => number;
   /** How long it takes until a refusal comes back; default 5 ms. */
   readonly refusalMs?: number;
+  /** From the pick of a task until it is sent, while its row is read: uniform between half and three halves of it. Default 0. */
+  readonly readMs?: number;
   /** To the downstream and back, each; uniform between half and three halves of it. Default 2 ms. */
   readonly wayMs?: number;
   /** The way takes always the same time. */
@@ -43,16 +46,19 @@ interface Policy {
   room(now: number): number;
   /** When to ask again although nothing ends. */
   roomAt(now: number): number | undefined;
-  started(now: number): void;
-  ended(now: number, startedAt: number, throttled?: { retryAfterMs: number }): void;
+  started(now: number): Attempt;
   readonly rate: number | undefined;
+}
+
+interface Attempt {
+  ended(now: number, throttled?: { retryAfterMs: number }): void;
 }
 
 /** No timer of a process is finer. */
 const timerMs = 1;
 
 export function drive(policyName: PolicyName, options: DriveOptions): Sample[] {
-  const { seconds, taskMs = () => 10, refusalMs = 5, wayMs = 2, isSteady = false } = options;
+  const { seconds, taskMs = () => 10, refusalMs = 5, readMs = 0, wayMs = 2, isSteady = false } = options;
   const { partitions = 1, slots = 400, seed = 1 } = options;
   const random = seededRandom(seed);
   const downstream = options.downstream();
@@ -60,7 +66,8 @@ export function drive(policyName: PolicyName, options: DriveOptions): Sample[] {
   const samples: Sample[] = [];
   const counts = { taken: 0, refused: 0, inflight: 0, capacity: 0 };
   const owners = Array.from({ length: partitions }, () => createOwner(policyOf(policyName, 0, slots / partitions)));
-  const way = () => (isSteady ? wayMs : wayMs * (0.5 + random.next()));
+  const spread = (meanMs: number) => (isSteady || meanMs === 0 ? meanMs : meanMs * (0.5 + random.next()));
+  const way = () => spread(wayMs);
 
   function createOwner(policy: Policy) {
     let wakesAt = Number.POSITIVE_INFINITY;
@@ -79,17 +86,17 @@ export function drive(policyName: PolicyName, options: DriveOptions): Sample[] {
         });
       },
     };
-    function start(startedAt: number): void {
-      policy.started(startedAt);
+    function start(pickedAt: number): void {
+      const attempt = policy.started(pickedAt);
       counts.inflight++;
-      events.at(startedAt + way(), (now) => {
+      events.at(pickedAt + spread(readMs) + way(), (now) => {
         const retryAfterMs = downstream.refusal(now);
         counts[retryAfterMs === undefined ? "taken" : "refused"]++;
         const endedAt = now + (retryAfterMs === undefined ? taskMs(random) : refusalMs);
         if (retryAfterMs === undefined) events.at(endedAt, () => downstream.left?.());
         events.at(endedAt + way(), (end) => {
           counts.inflight--;
-          policy.ended(end, startedAt, retryAfterMs === undefined ? undefined : { retryAfterMs });
+          attempt.ended(end, retryAfterMs === undefined ? undefined : { retryAfterMs });
           owner.pump(end);
         });
       });
@@ -111,18 +118,35 @@ export function drive(policyName: PolicyName, options: DriveOptions): Sample[] {
 }
 
 function policyOf(name: PolicyName, now: number, slots: number): Policy {
-  if (name === "adaptive") return createAdaptiveFlow(now);
+  if (name === "adaptive") return adaptive(now);
   if (name === "aimd") return aimd(now, slots);
   let inflight = 0;
   return {
     rate: undefined,
     room: () => Math.max(0, Math.floor(slots) - inflight),
     roomAt: () => undefined,
-    started: () => {
+    started() {
       inflight++;
+      return {
+        ended: () => {
+          inflight--;
+        },
+      };
     },
-    ended: () => {
-      inflight--;
+  };
+}
+
+function adaptive(createdAt: number): Policy {
+  const flow = createAdaptiveFlow(createdAt);
+  return {
+    get rate() {
+      return flow.rate;
+    },
+    room: (now) => flow.room(now),
+    roomAt: (now) => flow.roomAt(now),
+    started(pickedAt) {
+      const start = flow.started(pickedAt);
+      return { ended: (now, throttled) => flow.ended(now, start, throttled) };
     },
   };
 }
@@ -142,13 +166,15 @@ function aimd(startedAt: number, slots: number): Policy {
       return Math.max(0, Math.floor(state.limit) - inflight);
     },
     roomAt: () => undefined,
-    started: () => {
+    started() {
       inflight++;
-    },
-    ended(now, _startedAt, throttled) {
-      state = noteOutcomes(state, { outcomes: 1, errors: throttled ? 1 : 0 });
-      decide(now);
-      inflight--;
+      return {
+        ended(now, throttled) {
+          state = noteOutcomes(state, { outcomes: 1, errors: throttled ? 1 : 0 });
+          decide(now);
+          inflight--;
+        },
+      };
     },
   };
 }

@@ -7,6 +7,10 @@ export interface Scenario extends DriveOptions {
   readonly name: string;
   /** Seconds at which its limit changes. */
   readonly changesAt?: readonly number[];
+  /** Of its capacity from the 30th second on, whatever the seed; default 0.9. */
+  readonly goodputMin?: number;
+  /** Share of its calls; default 0.05. */
+  readonly errorsMax?: number;
 }
 
 /** From 5 ms to 5 s, each decade as often as the other; 0.72 s on average. */
@@ -19,6 +23,17 @@ export const scenarios: readonly Scenario[] = [
   { name: "50/s", downstream: () => bucket({ rate: 50, burst: 10 }), seconds: 120 },
   { name: "50/s, no burst", downstream: () => bucket({ rate: 50, burst: 1 }), seconds: 120, isSteady: true },
   { name: "5/s, no burst", downstream: () => bucket({ rate: 5, burst: 1 }), seconds: 300, isSteady: true },
+  // Their way varies by ± 1 ms.
+  { name: "50/s, no burst, uneven", downstream: () => bucket({ rate: 50, burst: 1 }), seconds: 120, goodputMin: 0.85 },
+  { name: "200/s, no burst, uneven", downstream: () => bucket({ rate: 200, burst: 1 }), seconds: 120, goodputMin: 0.7 },
+  {
+    name: "50/s, no burst, uneven, 4 partitions",
+    downstream: () => bucket({ rate: 50, burst: 1 }),
+    seconds: 240,
+    partitions: 4,
+    goodputMin: 0.09,
+    errorsMax: 0.1,
+  },
   { name: "50/s, burst of 500", downstream: () => bucket({ rate: 50, burst: 500 }), seconds: 120 },
   { name: "50 in each second", downstream: () => quota(50, 1_000), seconds: 120 },
   { name: "50/s, tasks of 5 ms", downstream: () => bucket({ rate: 50, burst: 10 }), seconds: 120, taskMs: () => 5 },
@@ -39,6 +54,23 @@ export const scenarios: readonly Scenario[] = [
     name: "50/s, retry after 1 s",
     downstream: () => bucket({ rate: 50, burst: 10, retryAfterMs: 1_000 }),
     seconds: 240,
+  },
+  {
+    name: "5/s, retry after 1 s",
+    downstream: () => bucket({ rate: 5, burst: 3, retryAfterMs: 1_000 }),
+    seconds: 240,
+  },
+  {
+    name: "50/s, retry after 1 s, 4 partitions",
+    downstream: () => bucket({ rate: 50, burst: 10, retryAfterMs: 1_000 }),
+    seconds: 240,
+    partitions: 4,
+  },
+  {
+    name: "50/s, rows read in 200 ms",
+    downstream: () => bucket({ rate: 50, burst: 10 }),
+    seconds: 120,
+    readMs: 200,
   },
   { name: "50/s, 4 partitions", downstream: () => bucket({ rate: 50, burst: 10 }), seconds: 240, partitions: 4 },
   { name: "5,000/s", downstream: () => bucket({ rate: 5_000, burst: 100 }), seconds: 120 },

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { isBlockedVariable } from "./environment.ts";
 import { failureOf, resultOf, startPool } from "./testing.ts";
 
 const node = `
@@ -255,6 +256,20 @@ test("an instance sees the user's variables, the documented ones, and nothing of
   expect(path).toContain(`${place.cwd}/lib`);
   expect(place.cwd).toBe(place.dirname);
   expect(place.tmp).toContain(`${world.directory}/work/i-`);
+});
+
+test("the shell that starts an instance changes no variable of the user's, and none keeps the instance from starting", async () => {
+  await using world = startPool(files);
+  // What bash and dash know of; not what decides how a process is started, and is refused as well.
+  const ofShells =
+    "_ PPID OPTIND OPTARG OPTERR SHLVL PS1 PS2 PS3 UID EUID GROUPS RANDOM SRANDOM SECONDS LINENO HOSTNAME HOSTTYPE MACHTYPE OSTYPE TERM " +
+    "PIPESTATUS FUNCNAME FUNCNEST DIRSTACK HISTCMD HISTFILE HISTSIZE EPOCHSECONDS EPOCHREALTIME COMP_WORDBREAKS COLUMNS LINES MAIL MAILPATH " +
+    "CDPATH GLOBIGNORE IGNOREEOF POSIXLY_CORRECT TMOUT TIMEFORMAT COPROC REPLY MAPFILE CHILD_MAX LC_ALL LANGUAGE BASH BASHOPTS BASHPID file";
+  const mine = Object.fromEntries(ofShells.split(" ").map((name) => [name, "mine"]));
+
+  const seen = JSON.parse(resultOf(await world.run(world.spec({ handler: "index.environment", environment: mine }))));
+
+  for (const name of Object.keys(mine)) expect([name, seen[name] === "mine"]).toEqual([name, !isBlockedVariable(name)]);
 });
 
 test("the log has the platform's markers around what the handler printed", async () => {

@@ -41,9 +41,10 @@ export interface LaunchOptions {
 export const instanceVariable = "SLUICE_INSTANCE_ID";
 
 // The shell joins the cgroups before anything of the user's runs, then becomes the interpreter: the pid stays. When the
-// host's memory ends, instances are to die before the agent; core dumps would fill the disk with user data.
+// host's memory ends, instances are to die before the agent; core dumps would fill the disk with user data. Its variable has a name
+// that the user's cannot have: one that is in the environment would arrive with what the shell has put into it.
 const launchScript = `
-for file in $1; do echo $$ > "$file" || exit 125; done
+for SLUICE_PROCS in $1; do echo $$ > "$SLUICE_PROCS" || exit 125; done
 shift
 echo 500 2>/dev/null > /proc/self/oom_score_adj
 ulimit -c 0

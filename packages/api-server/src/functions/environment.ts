@@ -9,12 +9,14 @@ const field = "settings.environment";
 // same (`instances/environment.ts` there says why): a name that is accepted here is one that the function gets.
 const reservedNames = new Set([
   ...["PATH", "HOME", "TMPDIR", "SHELL", "SHELLOPTS", "IFS", "ENV", "PS4", "PWD", "OLDPWD"],
+  ...["_", "PPID", "OPTIND", "OPTERR", "SHLVL", "PS1", "PS2", "LINENO", "HISTCMD", "RANDOM", "SRANDOM"],
+  ...["EPOCHSECONDS", "EPOCHREALTIME", "COMP_WORDBREAKS", "POSIXLY_CORRECT"],
   ...["GCONV_PATH", "LOCPATH", "GLIBC_TUNABLES"],
   ...["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"],
   ...["PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"],
   "__proto__",
 ]);
-const reservedPrefix = /^(LD_|DYLD_|BASH_|SLUICE_|FC_)/i;
+const reservedPrefix = /^(LD_|DYLD_|BASH|SLUICE_|FC_)/i;
 
 /** The environment of a function. Throws `INVALID_ENVIRONMENT`, `RESERVED_ENVIRONMENT_NAME` or `INVALID_TEXT`. */
 export function parseEnvironment(variables: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

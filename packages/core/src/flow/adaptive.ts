@@ -24,14 +24,16 @@
 // back to their rate first, and only a second one to what was accepted; and a limit that is expensive to pass is tried less
 // often.
 //
-// Errors lag: an attempt that is refused after 5 s says something about the rate of 5 s ago. So windows are made of the
-// attempts that *started* in them, and are judged when their errors must have come (`lag`); attempts from before a shrink
-// count nowhere. Those that are still running count as accepted: what runs for minutes must not look like a refusal.
+// Errors lag, so windows are made of the attempts that *started* in them: `adaptive-windows.ts`.
 //
 // Not on latency (Vegas, Gradient2): the durations of tasks differ by five orders of magnitude, so a slow one says nothing.
 // Both thresholds: the share alone flaps when little happens (1 of 2), the number alone when much does (5 of 50,000).
 
+import { assert } from "../assert.ts";
 import { type AdaptiveConfig, defaultAdaptiveConfig } from "./adaptive-config.ts";
+import { type AdaptiveStart, type Window, Windows } from "./adaptive-windows.ts";
+
+export type { AdaptiveStart } from "./adaptive-windows.ts";
 
 /** Tokens of so many ms may be saved up, so that a late timer does not cost rate. */
 const slackMs = 20;
@@ -72,27 +74,17 @@ export interface AdaptiveFlow {
   room(now: number): number;
   /** When there is room again although nothing ends; undefined: there is now, or only when something ends. */
   roomAt(now: number): number | undefined;
-  started(now: number): void;
-  /** It did not run after all; `isBusy`: because an agent refused it. */
-  released(now: number, startedAt: number, options?: { readonly isBusy: boolean }): void;
-  ended(now: number, startedAt: number, throttled?: { readonly retryAfterMs: number }): void;
+  /** It takes its slot and its token from now on, however long it takes to be sent. */
+  started(now: number): AdaptiveStart;
+  /** It did not run after all; `isBusy`: because an agent refused it. Of each start either this is told or its end, once. */
+  released(now: number, start: AdaptiveStart, options?: { readonly isBusy: boolean }): void;
+  ended(now: number, start: AdaptiveStart, throttled?: { readonly retryAfterMs: number }): void;
   /** An attempt of which nobody knows when it started was refused; it counts as neither started nor ended. */
   hold(now: number, retryAfterMs: number): void;
   /** No more than so many can be running: some left without a word. */
   atMost(inflight: number): void;
   /** Whether a new one would do as well. */
   isIdle(now: number): boolean;
-}
-
-/** Of the attempts that started in it. */
-interface Window {
-  from: number;
-  /** Undefined: open. */
-  until: number | undefined;
-  starts: number;
-  errors: number;
-  /** When it began; 0: free. */
-  readonly rate: number;
 }
 
 interface Pace {
@@ -114,7 +106,7 @@ export function createAdaptiveFlow(now: number, options: Partial<AdaptiveConfig>
 
 class Adaptive implements AdaptiveFlow {
   readonly #config: AdaptiveConfig;
-  #windows: Window[];
+  readonly #windows: Windows;
   #pace: Pace | undefined;
   #advancedAt: number;
   /** From a start to its refusal: the longest of late. */
@@ -138,7 +130,7 @@ class Adaptive implements AdaptiveFlow {
   constructor(now: number, config: AdaptiveConfig) {
     this.#config = config;
     this.concurrency = config.concurrencyStart;
-    this.#windows = [openWindow(now, 0)];
+    this.#windows = new Windows(now);
     this.#tick = openTick(now, 0);
     this.#advancedAt = now;
     this.#boundAt = now;
@@ -164,32 +156,30 @@ class Adaptive implements AdaptiveFlow {
     return at > now ? at : undefined;
   }
 
-  started(now: number): void {
+  started(now: number): AdaptiveStart {
     this.#advance(now);
     this.#startedAt = now;
     this.inflight++;
     this.#tick.starts++;
     this.#tick.peak = Math.max(this.#tick.peak, this.inflight);
     if (this.inflight >= Math.floor(this.concurrency)) this.#tick.isBound = true;
-    const window = this.#windows.at(-1);
-    if (window) window.starts++;
     if (this.#pace) this.#pay(this.#pace, now);
+    return this.#windows.started(now);
   }
 
-  released(now: number, startedAt: number, { isBusy } = { isBusy: false }): void {
+  released(now: number, start: AdaptiveStart, { isBusy } = { isBusy: false }): void {
     this.inflight = Math.max(0, this.inflight - 1);
-    const window = this.#windowOf(startedAt);
-    if (window) window.starts = Math.max(window.errors, window.starts - 1);
+    this.#windows.released(start);
     if (this.#pace) this.#pace.tokens = Math.min(capOf(this.#pace), this.#pace.tokens + 1);
     if (isBusy) this.#tick.busy++;
-    else if (this.#tick.from <= startedAt) this.#tick.starts = Math.max(0, this.#tick.starts - 1);
+    else if (this.#tick.from <= start.at) this.#tick.starts = Math.max(0, this.#tick.starts - 1);
     this.#advance(now);
   }
 
-  ended(now: number, startedAt: number, throttled?: { readonly retryAfterMs: number }): void {
+  ended(now: number, start: AdaptiveStart, throttled?: { readonly retryAfterMs: number }): void {
     this.inflight = Math.max(0, this.inflight - 1);
-    if (throttled) this.#refused(now, startedAt, throttled.retryAfterMs);
-    else this.#runMs = this.#runMs === 0 ? now - startedAt : 0.9 * this.#runMs + 0.1 * (now - startedAt);
+    if (throttled) this.#refused(now, start, throttled.retryAfterMs);
+    else this.#runMs = this.#runMs === 0 ? now - start.at : 0.9 * this.#runMs + 0.1 * (now - start.at);
     this.#advance(now);
   }
 
@@ -208,31 +198,31 @@ class Adaptive implements AdaptiveFlow {
     return this.inflight === 0 && !this.#pace && now >= this.heldUntil && now - this.#startedAt >= quietMs;
   }
 
-  #refused(now: number, startedAt: number, retryAfterMs: number): void {
+  #refused(now: number, start: AdaptiveStart, retryAfterMs: number): void {
     const { holdMaxMs } = this.#config;
     this.#tick.errors++;
-    this.#lagMs = Math.max(this.#lagMs, Math.min(now - startedAt, holdMaxMs));
-    const window = this.#windowOf(startedAt);
-    if (window) window.errors++;
+    this.#lagMs = Math.max(this.#lagMs, Math.min(now - start.at, holdMaxMs));
+    const isCounted = this.#windows.refused(start);
     if (retryAfterMs <= 0) return;
     this.hold(now, retryAfterMs);
-    if (window && startedAt >= this.#touchedAt) this.#touch(now, window);
+    if (isCounted && start.at >= this.#touchedAt) this.#touch(now);
   }
 
-  /** A pause is expensive, so its rate is not tried again soon. It says where the limit is, unless nearly all is refused. */
-  #touch(now: number, window: Window): void {
+  /**
+   * A pause is expensive, so its rate is not tried again soon. It says where the limit is, unless nearly all is refused; past both
+   * thresholds a shrink says more. Its own window alone would not tell: one that is paused after every 20 starts closes its
+   * windows just before its refusals, so that each came in a new one, and it would be driven at twice its limit for minutes.
+   */
+  #touch(now: number): void {
     const pace = this.#pace;
+    if (!pace) return;
     const { errorsMin, errorRatioMin } = this.#config;
-    if (!pace || window.starts - window.errors < errorsMin || window.errors >= errorRatioMin * window.starts) return;
+    const { starts, errors } = this.#windows.ofLate;
+    if (starts - errors < errorsMin || (errors >= errorsMin && errors >= errorRatioMin * starts)) return;
     this.#touchedAt = now;
     const limit = heldRatio * pace.rate;
     const plateauMs = this.#plateauOf(limit);
     Object.assign(pace, { limit, rate: limit, isKnown: true, plateauMs, ageMs: plateauMs });
-  }
-
-  /** The one in which an attempt started; undefined: it was judged, or is from before a shrink. */
-  #windowOf(startedAt: number): Window | undefined {
-    return this.#windows.findLast(({ from }) => from <= startedAt);
   }
 
   #pay(pace: Pace, now: number): void {
@@ -249,10 +239,10 @@ class Adaptive implements AdaptiveFlow {
     }
     this.#endTick(now);
     this.#closeWindow(now);
-    for (let first = this.#windows[0]; first?.until !== undefined; first = this.#windows[0]) {
-      if (now < first.until + this.#lagMs) return;
-      this.#windows.shift();
-      this.#judge(first, now);
+    for (;;) {
+      const window = this.#windows.takeClosedBy(now - this.#lagMs);
+      if (!window) return;
+      this.#judge(window, now);
     }
   }
 
@@ -275,12 +265,11 @@ class Adaptive implements AdaptiveFlow {
 
   #closeWindow(now: number): void {
     const { windowMs, windowMaxMs, startsMin } = this.#config;
-    const open = this.#windows.at(-1);
-    if (!open || now - open.from < windowMs) return;
+    const { open } = this.#windows;
+    if (now - open.from < windowMs) return;
     if (open.starts === 0) open.from = now;
     else if (open.starts >= startsMin || now - open.from >= windowMaxMs) {
-      open.until = now;
-      this.#windows.push(openWindow(now, this.#pace?.rate ?? 0));
+      this.#windows.close(now, this.#pace?.rate ?? 0);
     }
   }
 
@@ -290,6 +279,7 @@ class Adaptive implements AdaptiveFlow {
     // Nobody asked for long: it says nothing about now.
     if (now - until >= this.#lagMs + this.#config.quietMs) return;
     this.#lagMs *= 0.98;
+    this.#windows.keep(window);
     this.#cleanStarts = errors === 0 ? this.#cleanStarts + starts : 0;
     if (this.#cleanStarts >= this.#config.plateauStarts) this.#cleanRate = window.rate;
     if (errors === 0 || errors < errorRatioMin * starts) return;
@@ -298,11 +288,7 @@ class Adaptive implements AdaptiveFlow {
       return;
     }
     // Too few to tell: the next window goes on with them.
-    const next = this.#windows[0];
-    if (!next || until - from >= windowMaxMs) return;
-    next.from = from;
-    next.starts += starts;
-    next.errors += errors;
+    if (until - from < windowMaxMs) this.#windows.goOnWith(window);
   }
 
   #shrink(now: number, { from, until = now, starts, errors }: Window): void {
@@ -323,6 +309,8 @@ class Adaptive implements AdaptiveFlow {
       rate ?? Number.POSITIVE_INFINITY,
       isHeld && rate !== undefined ? Math.max(aim, shrinkRatio * rate) : aim,
     );
+    // With 0 it would stand still for ever, and with less it would be free after a while.
+    assert(limit > 0, `what was accepted is a rate above 0: ${limit}`);
     this.#cleanRate = 0;
     this.#pace = {
       limit,
@@ -333,7 +321,7 @@ class Adaptive implements AdaptiveFlow {
       tokens: 0,
       boundUntil: now + Math.max(this.#config.windowMs, 2_000 / limit),
     };
-    this.#windows = [openWindow(now, this.#pace.rate)];
+    this.#windows.startAnew(now, this.#pace.rate);
     if (this.#runMs === 0) return;
     // Refusals take slots as well: with room for what is accepted alone, two that take a second stop everything for it.
     const slotMs = Math.max(this.#runMs, this.#lagMs);
@@ -370,10 +358,6 @@ class Adaptive implements AdaptiveFlow {
       ? Math.min(concurrencyStart, 2 * this.concurrency)
       : Math.floor(this.concurrency * (1 + growRatioMax));
   }
-}
-
-function openWindow(from: number, rate: number): Window {
-  return { from, until: undefined, starts: 0, errors: 0, rate };
 }
 
 function openTick(from: number, peak: number) {

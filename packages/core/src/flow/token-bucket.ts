@@ -32,9 +32,9 @@ export function tokensOf({ tokens }: TokenBucket): number {
   return Math.floor(tokens + roundOff);
 }
 
-/** In how many ms it has a whole token; 0: it has. */
+/** In how many ms it has a whole token; 0: it has. Not rounded up: a bucket for one is full meanwhile, and gets nothing more. */
 export function nextTokenInMs({ tokens }: TokenBucket, { rateMax }: RateLimit): number {
-  return tokens + roundOff >= 1 ? 0 : Math.ceil(((1 - tokens) * 1_000) / rateMax);
+  return tokens + roundOff >= 1 ? 0 : ((1 - tokens) * 1_000) / rateMax;
 }
 
 /** Takes one; may give one back with `-1`. */

@@ -16,7 +16,7 @@ function settle(partitions: readonly Assignable[], members: readonly Assignee[],
   let current = start;
   for (let round = 0; round < 500; round++) {
     const next = assignPartitions({ partitions, members, current });
-    if (movesBetween(current, next).length === 0 && current.size === next.size) return { current: next, round };
+    if ([...next].every(([key, owner]) => current.get(key) === owner)) return { current: next, round };
     current = next;
   }
   throw new Error("never comes to rest");

@@ -114,6 +114,11 @@ export interface PartitionContext extends PartitionDeps {
   payloadBytes: number;
   /** Before this time, monotonic, flows that had no room are not looked at again. Written by `pick`. */
   blockedUntil: number;
+  /**
+   * When each flow was last passed over because of its gates, whatever room its agents had: monotonic, by flow key. Written by
+   * `pick` and `backlog`.
+   */
+  readonly heldBackAt: Map<string, number>;
   /** When a flow whose shard is full may use more agents, monotonic; Infinity: none waits for that. Written by `pick`. */
   growsAt: number;
   readonly sights: Sights;

@@ -1,7 +1,7 @@
 // How many attempts a partition could have running if there were agents enough: what runs, and of what waits as much as
 // limits, pauses and adaptive windows let through. What lies beyond its look-ahead is not counted; it counts when its turn
 // is near, which is soon enough to start hosts.
-import { covers, flowKey } from "@sluice/core";
+import { covers, type Flow, flowKey } from "@sluice/core";
 import type { PartitionContext } from "./context.ts";
 import { flowLimits } from "./homes.ts";
 
@@ -12,15 +12,16 @@ export interface Demand {
 }
 
 /** Flows that wait beyond this many are counted with everything that they have. */
-const flowsAskedMax = 5_000;
+export const flowsAskedMax = 5_000;
 
-type Context = Pick<
+/** What it takes to ask the gates of a flow. */
+export type GatesContext = Pick<
   PartitionContext,
-  "memory" | "order" | "gates" | "functions" | "accounts" | "routes" | "queues" | "owner"
+  "memory" | "gates" | "functions" | "accounts" | "routes" | "queues" | "owner"
 >;
 
-export function demandOf(context: Context): Demand {
-  const { memory, order, gates, functions, owner } = context;
+export function demandOf(context: GatesContext & Pick<PartitionContext, "order">): Demand {
+  const { memory, order } = context;
   let running = 0;
   for (const { state } of memory.activeTasks()) if (state === "dispatched") running++;
   let wanted = running;
@@ -30,15 +31,20 @@ export function demandOf(context: Context): Demand {
       wanted += size;
       continue;
     }
-    const key = flowKey(flow);
-    const record = functions.peek(flow);
-    const home = flowLimits(context, flow, record)?.home;
-    // It waits to be moved there, and counts there.
-    if (home && (home.queue !== owner.queue || !covers(owner.prefix, home.lane))) continue;
-    // Of no task in particular. Limits count in the home only; for what else holds a whole flow back, any lane does.
-    const origin = { ...flow, lane: home?.lane ?? 0, priority: 2, enqueuedAt: 0 } as const;
-    const room = gates.room({ origin, flowKey: key, function: record, active: memory.activeOf(key) });
-    wanted += Math.min(size, Math.max(0, room));
+    // What waits to be moved to its home counts there.
+    wanted += Math.min(size, gatesRoom(context, flow) ?? 0);
   }
   return { running, wanted };
+}
+
+/** Attempts of the flow that its gates let through now, whatever room its agents have; undefined: its home is elsewhere. */
+export function gatesRoom(context: GatesContext, flow: Flow): number | undefined {
+  const { memory, gates, functions, owner } = context;
+  const key = flowKey(flow);
+  const record = functions.peek(flow);
+  const home = flowLimits(context, flow, record)?.home;
+  if (home && (home.queue !== owner.queue || !covers(owner.prefix, home.lane))) return undefined;
+  // Of no task in particular. Limits count in the home only; for what else holds a whole flow back, any lane does.
+  const origin = { ...flow, lane: home?.lane ?? 0, priority: 2, enqueuedAt: 0 } as const;
+  return Math.max(0, gates.room({ origin, flowKey: key, function: record, active: memory.activeOf(key) }));
 }

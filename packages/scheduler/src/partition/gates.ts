@@ -38,7 +38,7 @@ export interface Gate {
   /** How many more attempts of the flow may be picked now; `Infinity`: it does not mind. Pure but for its own clockwork. */
   room(flow: GatedFlow): number;
   /** One more attempt was picked. */
-  onPicked?(flow: GatedFlow): void;
+  onPicked?(flow: GatedFlow, task: ActiveTask): void;
   /**
    * Asked right before an attempt is sent, with the function as it was read just now; false: it waits again. Only limits that
    * must never be exceeded need it.
@@ -69,8 +69,8 @@ export function allGates(gates: readonly Gate[]): Required<Gate> {
       }
       return room;
     },
-    onPicked(flow) {
-      for (const gate of gates) gate.onPicked?.(flow);
+    onPicked(flow, task) {
+      for (const gate of gates) gate.onPicked?.(flow, task);
     },
     admits: (flow, task, others) => gates.every((gate) => gate.admits?.(flow, task, others) ?? true),
     onReleased(task) {

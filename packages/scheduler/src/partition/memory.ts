@@ -110,8 +110,11 @@ export interface Memory {
   takeAckable(): Delivery[];
   /** Every block of a priority that is not acked; for renewal. */
   openDeliveries(priority: Priority): Delivery[];
-  /** When the oldest block was enqueued that has a number which waits for its turn. */
-  oldestWaiting(): EpochMs | undefined;
+  /**
+   * When the oldest block was enqueued that has a number which waits for its turn.
+   * @param notBefore Blocks of a flow count from then on, if they are older. Default: none does.
+   */
+  oldestWaiting(notBefore?: (flow: Flow) => EpochMs): EpochMs | undefined;
 }
 
 /** A block with numbers that are not finished. It is acked when `open` is 0. */
@@ -290,16 +293,18 @@ export function createMemory(): Memory {
     },
     openDeliveries: (priority) =>
       blocks.flatMap((block) => (block?.block.priority === priority ? block.deliveries : [])),
-    oldestWaiting() {
+    oldestWaiting(notBefore) {
       const waits = (seq: Seq) => slots.has(seq) && !active.has(seq);
       let oldest: EpochMs | undefined;
       for (const block of blocks) {
         if (block === undefined) continue;
         const { enqueuedAt, seqs } = block.block;
         if (oldest !== undefined && enqueuedAt >= oldest) continue;
+        const from = notBefore === undefined ? enqueuedAt : Math.max(enqueuedAt, notBefore(block.block));
+        if (oldest !== undefined && from >= oldest) continue;
         // The last ones of a block are the last to have their turn. An older block in which none waits has a number that an
         // agent has: there are not more of these than slots.
-        if (seqs.findLast(waits) !== undefined) oldest = enqueuedAt;
+        if (seqs.findLast(waits) !== undefined) oldest = from;
       }
       return oldest;
     },

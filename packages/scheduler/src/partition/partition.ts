@@ -16,7 +16,7 @@ import type { Consumer } from "@sluice/queue";
 import type { PartitionPort } from "../agents/link.ts";
 import { usableMs } from "../functions.ts";
 import { createPort } from "./adopt.ts";
-import { type Backlog, backlogOf } from "./backlog.ts";
+import { type Backlog, backlogOf, parkedOf } from "./backlog.ts";
 import { createWakes, leaveAgent, type PartitionContext, type PartitionDeps, type Suspect } from "./context.ts";
 import { type Demand, demandOf } from "./demand.ts";
 import { dispatchLoop } from "./dispatch.ts";
@@ -51,6 +51,8 @@ export interface Partition {
   readonly dispatched: number;
   /** What waits now, as far as it is known. */
   backlog(): Backlog;
+  /** Those of it that are parked, as counted last. */
+  readonly parked: number;
   /** Flows of which anything waits, and how much. */
   flows(): Iterable<{ readonly flow: Flow; readonly size: number }>;
   /** What it could have running. */
@@ -118,6 +120,7 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
     overflown: new Map<string, Overflown>(),
     expiredAtTurn: undefined,
     blockedUntil: 0,
+    heldBackAt: new Map<string, number>(),
     growsAt: Number.POSITIVE_INFINITY,
     preempting: createPreempting(),
     dispatched: 0,
@@ -167,6 +170,9 @@ export function createPartition(deps: PartitionDeps, owner: OwnedPartition, cons
       return context.dispatched;
     },
     backlog: () => backlogOf(context),
+    get parked() {
+      return parkedOf(context);
+    },
     flows: () => context.order.flows(),
     demand: () => demandOf(context),
     slowedDown: () => adaptive.slowedDown(),

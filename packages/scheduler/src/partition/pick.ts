@@ -34,6 +34,8 @@ export function pick(context: PartitionContext): ActiveTask[] {
   const taken = takeKept(context);
   let room = freeUpTo(Math.min(config.batchSize, readMax), context);
   const roomOfFlow = new Map<string, number>();
+  /** Flows of which the gates let through no more than their agents could be given. */
+  const gated = new Set<string>();
   const picked: ActiveTask[] = [...taken];
   let passes = passesMax;
   const now = clock.now();
@@ -64,17 +66,19 @@ export function pick(context: PartitionContext): ActiveTask[] {
       context.wakeOverflow.notify();
       continue;
     }
-    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, room);
+    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, { max: room, gated });
     roomOfFlow.set(flowKey, left - 1);
     if (left <= 0) {
+      if (gated.has(flowKey)) context.heldBackAt.set(flowKey, startedAt);
       order.block(origin);
       continue;
     }
     const cost = context.costs.of(flowKey);
     order.take(cost);
     waiting.next++;
-    context.gates.onPicked(gatedFlow(context, waiting));
+    const flow = gatedFlow(context, waiting);
     const task = memory.activate(seq, waiting);
+    context.gates.onPicked(flow, task);
     task.dequeuedAt = now;
     task.cost = cost;
     if (parked) {
@@ -93,13 +97,21 @@ function isHeldBack({ unanswered, held }: PartitionContext, flowKey: string): bo
   return unanswered.size > 0 && held.count >= heldMax && held.flows.has(flowKey);
 }
 
-/** `max`: more is not asked for. */
-function flowRoom(context: PartitionContext, waiting: Waiting, max: number): number {
-  if (isHeldBack(context, waiting.flowKey)) return 0;
+/** `max`: more is not asked for. `gated`: it enters if its gates are the strictest. */
+function flowRoom(
+  context: PartitionContext,
+  waiting: Waiting,
+  { max, gated }: { readonly max: number; readonly gated: Set<string> },
+): number {
+  const { flowKey } = waiting;
+  if (isHeldBack(context, flowKey)) return 0;
   const flow = gatedFlow(context, waiting);
-  const room = Math.min(max, context.gates.room(flow));
-  if (room <= 0 || flow.function === undefined) return room;
-  return shardRoom(context, waiting.flowKey, placingOf(context, flow.function), room);
+  const letThrough = context.gates.room(flow);
+  let room = Math.min(max, letThrough);
+  if (room > 0 && flow.function !== undefined)
+    room = shardRoom(context, flowKey, placingOf(context, flow.function), room);
+  if (letThrough <= room) gated.add(flowKey);
+  return room;
 }
 
 function gatedFlow({ functions, memory }: PartitionContext, { origin, flowKey }: Waiting): GatedFlow {

@@ -90,7 +90,7 @@ export function takeKept(context: PartitionContext): ActiveTask[] {
     if (gates.room(flow) <= 0) return [];
     // It stays in order, where it has no turn any more: its flow pays for it here.
     const task = memory.activate(next.seq, next.waiting);
-    gates.onPicked(flow);
+    gates.onPicked(flow, task);
     task.cost = costs.of(task.flowKey);
     order.charge(task.origin, task.cost);
     task.dequeuedAt = context.clock.now();

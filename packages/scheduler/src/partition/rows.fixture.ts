@@ -212,6 +212,7 @@ export async function rowsWorld({
     held: { count: 0, flows: new Set<string>() },
     payloadBytes: 0,
     blockedUntil: 0,
+    heldBackAt: new Map<string, number>(),
     agents: { links: [{ isAttached: () => true, free: Number.POSITIVE_INFINITY }] },
     functions: { peek: () => undefined },
     unanswered: new Set(unanswered),

@@ -145,6 +145,7 @@ export function startDispatching(options: DispatchOptions = {}) {
     overflown: new Map<string, Overflown>(),
     expiredAtTurn: undefined,
     blockedUntil: 0,
+    heldBackAt: new Map<string, number>(),
     growsAt: Number.POSITIVE_INFINITY,
     key: "q0/-",
     batchControl: options.batchControl ?? nothingPaused,

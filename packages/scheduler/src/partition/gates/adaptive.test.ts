@@ -12,24 +12,35 @@ const others = { ofFlow: 0, ofAccount: 0, activeOf: () => 0 };
 
 function startGate() {
   const clock = new FakeClock();
-  const gate = adaptiveGate({ clock, log: silentLogger, metrics: schedulerMetrics(new Registry()) });
+  const metrics = schedulerMetrics(new Registry());
+  const gate = adaptiveGate({ clock, log: silentLogger, metrics });
   const active = new Map<string, number>();
   const flowOf = (name: string): GatedFlow => {
     const origin = { ...aFlow({ function: name }), lane: 0, priority: 2 as const, enqueuedAt: 0 };
     return { origin, flowKey: name, function: undefined, active: active.get(name) ?? 0 };
   };
   const count = (name: string, change: number) => active.set(name, (active.get(name) ?? 0) + change);
+  /** An agent has it, and it was not picked here. */
+  function adopt(name = "f"): ActiveTask {
+    count(name, 1);
+    return { flowKey: name, origin: flowOf(name).origin } as ActiveTask;
+  }
+  function pick(name = "f"): ActiveTask {
+    const flow = flowOf(name);
+    const task = adopt(name);
+    gate.onPicked?.(flow, task);
+    return task;
+  }
+  /** Its row was read. */
+  function admit(task: ActiveTask): ActiveTask {
+    gate.admits?.(flowOf(task.flowKey), task, others);
+    return task;
+  }
   return {
-    ...{ clock, gate },
+    ...{ clock, gate, adopt, pick, admit },
+    shrinks: async () => (await metrics.slowedFlows.get()).values[0]?.value ?? 0,
     room: (name = "f") => gate.room(flowOf(name)),
-    send(name = "f"): ActiveTask {
-      const flow = flowOf(name);
-      const task = { flowKey: name, origin: flow.origin } as ActiveTask;
-      gate.onPicked?.(flow);
-      gate.admits?.(flow, task, others);
-      count(name, 1);
-      return task;
-    },
+    send: (name = "f") => admit(pick(name)),
     end(task: ActiveTask, kind: OutcomeKind, { retryAfterMs = 0, errorType = "" } = {}) {
       gate.onEnded?.(task, { kind, retryAfterMs, errorType });
       count(task.flowKey, -1);
@@ -103,4 +114,90 @@ test("flows that are idle are forgotten, and never more than a bound are remembe
   for (let index = 1_000; index < 25_000; index++) send(`f${index}`);
   expect(room("f1000")).toBe(Number.POSITIVE_INFINITY);
   expect(gate.slowedDown().flows).toBe(0);
+});
+
+/** A flow that shrinks while the rows of some of its attempts are read; those are refused as well. */
+async function shrinkWhileReading(readCount: number) {
+  const started = startGate();
+  const { clock, pick, admit, send, end } = started;
+  const first = Array.from({ length: 40 }, () => send());
+  await clock.advance(900);
+  for (const task of first.splice(0, 20)) end(task, OutcomeKind.FLOW_CONTROL);
+  await clock.advance(950);
+  const read = Array.from({ length: readCount }, () => pick());
+  expect(await started.shrinks()).toBe(0);
+  await clock.advance(910);
+  for (const task of first) end(task, OutcomeKind.SUCCEEDED);
+  expect(await started.shrinks()).toBe(1);
+  await clock.advance(10);
+  for (const task of read) admit(task);
+  await clock.advance(10);
+  for (const task of read) end(task, OutcomeKind.FLOW_CONTROL);
+  return started;
+}
+
+test.each([1, 2, 5, 20])(
+  "an outage that %i attempts meet between a shrink and the end of their reads leaves a rate, and ends when it is over",
+  async (readCount) => {
+    const { clock, gate, room, send, end } = await shrinkWhileReading(readCount);
+    const run = async (seconds: number, kind: OutcomeKind) => {
+      let ends = 0;
+      for (let ms = 0; ms < 1_000 * seconds; ms += 50) {
+        await clock.advance(50);
+        for (let left = room(); left > 0; left--, ends++) end(send(), kind);
+        const { flows, rate } = gate.slowedDown();
+        expect(flows === 0 || rate > 0).toBe(true);
+      }
+      return ends;
+    };
+    await run(30, OutcomeKind.FLOW_CONTROL);
+    // It is tried about once a second, and no surge comes after it.
+    const refused = await run(60, OutcomeKind.FLOW_CONTROL);
+    expect(refused).toBeGreaterThan(20);
+    expect(refused).toBeLessThan(300);
+    await run(60, OutcomeKind.SUCCEEDED);
+    expect(await run(10, OutcomeKind.SUCCEEDED)).toBeGreaterThan(100);
+  },
+);
+
+test("refusals of what was being read at a shrink are no reason for a second one", async () => {
+  const { clock, room, send, end, shrinks } = await shrinkWhileReading(10);
+  for (let ms = 0; ms < 10_000; ms += 50) {
+    await clock.advance(50);
+    for (let left = room(); left > 0; left--) end(send(), OutcomeKind.SUCCEEDED);
+  }
+  expect(await shrinks()).toBe(1);
+});
+
+test("what an agent has from an earlier owner counts neither as started nor as refused, also when it was picked here", async () => {
+  const { clock, gate, adopt, pick, end } = startGate();
+  for (let index = 0; index < 30; index++) {
+    end(adopt(), OutcomeKind.FLOW_CONTROL);
+    end(pick(), OutcomeKind.FLOW_CONTROL);
+  }
+  await clock.advance(2_000);
+  expect(gate.slowedDown()).toEqual({ flows: 0, rate: 0 });
+});
+
+test("what was not picked here frees no slot of what was", () => {
+  const { adopt, send, release, room } = startGate();
+  const adopted = [adopt(), adopt()];
+  for (let index = 0; index < 100; index++) send();
+  for (const task of adopted) release(task);
+  expect(room()).toBe(0);
+});
+
+test.each(["is put back", "an agent turns out to have"])("an attempt that %s was not started here", async (fate) => {
+  const { clock, pick, send, end, release, shrinks } = startGate();
+  for (let index = 0; index < 5; index++) end(send(), OutcomeKind.FLOW_CONTROL);
+  const read = Array.from({ length: 95 }, () => pick());
+  await clock.advance(100);
+  for (const task of read) {
+    if (fate === "is put back") release(task);
+    else end(task, OutcomeKind.SUCCEEDED);
+  }
+  for (let index = 0; index < 20; index++) end(send(), OutcomeKind.SUCCEEDED);
+  await clock.advance(1_100);
+  end(send(), OutcomeKind.SUCCEEDED);
+  expect(await shrinks()).toBe(1);
 });

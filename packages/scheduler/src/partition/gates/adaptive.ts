@@ -1,6 +1,6 @@
 // Adaptive dispatch: each flow of the partition is given what its downstream takes, by explicit flow-control errors alone
 // (`core/flow/adaptive.ts` has the formulas). Flows of other partitions are not known here: each owner finds its share.
-import { type AdaptiveFlow, type Clock, createAdaptiveFlow, type Flow } from "@sluice/core";
+import { type AdaptiveFlow, type AdaptiveStart, type Clock, createAdaptiveFlow, type Flow } from "@sluice/core";
 import { OutcomeKind } from "@sluice/protocol";
 import type { Logger } from "@sluice/runtime";
 import type { SchedulerMetrics } from "../../metrics.ts";
@@ -29,14 +29,25 @@ interface Entry {
   told: number;
 }
 
+/** Of an attempt that was picked here. */
+interface Picked {
+  readonly entry: Entry;
+  readonly start: AdaptiveStart;
+  /** False: its row is being read, or it is held. */
+  isSent: boolean;
+}
+
 export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): AdaptiveGate {
   const entries = new Map<string, Entry>();
   /** Flows without room, and when time gives them some. */
   const waits = new Map<string, { readonly flow: Flow; readonly at: number }>();
   let firstAt = Number.POSITIVE_INFINITY;
   let sweepAt = sweepMin;
-  /** Monotonic; attempts that an agent reported without having been sent from here are not in it. */
-  const sentAt = new WeakMap<ActiveTask, number>();
+  /**
+   * Attempts that an agent reported without having been picked here are not in it. Each counts from its pick on, as the flow
+   * shrinks by the ends of others while its row is read: by the time of its sending it would belong to a later window.
+   */
+  const picks = new WeakMap<ActiveTask, Picked>();
   const busy = new WeakSet<ActiveTask>();
 
   function entryOf({ origin, flowKey }: Pick<GatedFlow, "origin" | "flowKey">): Entry {
@@ -58,6 +69,12 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
     }
     // Twice what must be kept, so that looking through them costs nothing per attempt.
     sweepAt = Math.min(flowsMax, Math.max(sweepMin, 2 * entries.size));
+  }
+
+  function takePick(task: ActiveTask): Picked | undefined {
+    const picked = picks.get(task);
+    picks.delete(task);
+    return picked;
   }
 
   function tell(entry: Entry): void {
@@ -84,36 +101,37 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
       }
       return 0;
     },
-    onPicked(flow) {
-      entryOf(flow).state.started(clock.monotonic());
+    onPicked(flow, task) {
+      const entry = entryOf(flow);
+      picks.set(task, { entry, start: entry.state.started(clock.monotonic()), isSent: false });
     },
     admits(_flow, task) {
-      sentAt.set(task, clock.monotonic());
+      const picked = picks.get(task);
+      if (picked) picked.isSent = true;
       return true;
     },
     onBusy: (task) => {
       busy.add(task);
     },
     onReleased(task) {
-      const now = clock.monotonic();
       const isBusy = busy.delete(task);
-      entries.get(task.flowKey)?.state.released(now, sentAt.get(task) ?? now, { isBusy });
-      sentAt.delete(task);
+      const picked = takePick(task);
+      picked?.entry.state.released(clock.monotonic(), picked.start, { isBusy });
     },
     onEnded(task, { kind, retryAfterMs, errorType }) {
       // An agent that shuts down hands its attempts back in the same way; that says nothing about their downstream.
       const isThrottled = kind === OutcomeKind.FLOW_CONTROL && errorType !== "AgentDraining";
       if (isThrottled) metrics.flowControlErrors.inc();
-      const startedAt = sentAt.get(task);
-      sentAt.delete(task);
       const now = clock.monotonic();
-      if (startedAt === undefined) {
-        if (isThrottled && retryAfterMs > 0) entryOf(task).state.hold(now, retryAfterMs);
+      const picked = takePick(task);
+      if (picked?.isSent && picked.entry === entries.get(task.flowKey)) {
+        picked.entry.state.ended(now, picked.start, isThrottled ? { retryAfterMs } : undefined);
+        tell(picked.entry);
         return;
       }
-      const entry = entries.get(task.flowKey);
-      entry?.state.ended(now, startedAt, isThrottled ? { retryAfterMs } : undefined);
-      if (entry) tell(entry);
+      // An agent had it from an earlier owner, or its flow was forgotten: nobody here knows when it started.
+      picked?.entry.state.released(now, picked.start);
+      if (isThrottled && retryAfterMs > 0) entryOf(task).state.hold(now, retryAfterMs);
     },
     dueAt: () => firstAt,
     due() {

@@ -1,9 +1,10 @@
 import { AccountId, FunctionName, flowKey } from "@sluice/core";
+import { seededRandom } from "@sluice/core/testing";
 import { expect, test } from "vitest";
-import type { GatedFlow } from "../gates.ts";
+import { allGates, type GatedFlow } from "../gates.ts";
 import type { FlowLimits, Limit } from "../limits.ts";
 import type { ActiveTask } from "../memory.ts";
-import { unrouted } from "../testing.ts";
+import { startDispatching, unrouted } from "../testing.ts";
 import { limitsGate } from "./limits.ts";
 
 const home = { queue: "q0", lane: 3 };
@@ -170,4 +171,118 @@ test("a token of an attempt that found no agent comes back; one of an attempt th
   sent.state = "dispatched";
   gate.onReleased?.(sent);
   expect(gate.room(flow())).toBe(0);
+});
+
+interface Pace {
+  readonly rateMax: number;
+  readonly rateBurst: number;
+  /** How long a read of rows takes. */
+  readonly readMs: () => number;
+  /** By how much a timer is late. */
+  readonly lateMs: () => number;
+  readonly forMs?: number;
+}
+
+/** When attempts of a flow that always has something waiting are sent, by a loop such as that of `dispatch.ts`. */
+function sendsOf({ rateMax, rateBurst, readMs, lateMs, forMs = 60_000 }: Pace) {
+  const { world, gate, admits } = start([limit({ rateMax, rateBurst })]);
+  const sends: number[] = [];
+  let reads = 0;
+  while (world.now < forMs) {
+    gate.due?.();
+    const picked = Math.min(100, gate.room(flow()));
+    if (picked <= 0) {
+      world.now += Math.max(1, (gate.dueAt?.() ?? 0) - world.now) + lateMs();
+      continue;
+    }
+    for (let pick = 0; pick < picked; pick++) gate.onPicked?.(flow(), aTask());
+    world.now += readMs();
+    reads += picked;
+    for (let pick = 0; pick < picked; pick++) if (admits(0)) sends.push(world.now);
+  }
+  return { sends, perSecond: (sends.length * 1_000) / forMs, readsPerSend: reads / sends.length };
+}
+
+/** By how many attempts the worst of all windows has more than the burst and what the rate gives. */
+function excessOf(sends: readonly number[], { rateMax, rateBurst }: Pick<Pace, "rateMax" | "rateBurst">): number {
+  let worst = Number.NEGATIVE_INFINITY;
+  // The most that a window that ends here has: that of the one that ends before, or one that begins here.
+  let most = Number.NEGATIVE_INFINITY;
+  sends.forEach((at, index) => {
+    const before = index === 0 ? 0 : ((at - (sends[index - 1] as number)) * rateMax) / 1_000;
+    most = Math.max(1, most + 1 - before);
+    worst = Math.max(worst, most);
+  });
+  return worst - rateBurst;
+}
+
+const random = seededRandom(1);
+const upTo = (ms: number) => () => random.next() * ms;
+const always = (ms: number) => () => ms;
+
+test("a rate without burst is used up although rows take time to be read, and no window has more of it than it may", () => {
+  for (const [rateMax, lateMs, share] of [
+    [50, always(0), 0.999],
+    [200, always(0), 0.999],
+    [50, upTo(1), 0.97],
+    // Two that are closer than the rate allows would be too many, so what a timer is late is lost: here 0.5 of 5.5 ms.
+    [200, upTo(1), 0.9],
+  ] as const) {
+    const { sends, perSecond, readsPerSend } = sendsOf({ rateMax, rateBurst: 1, readMs: always(3), lateMs });
+    expect(perSecond / rateMax).toBeGreaterThanOrEqual(share);
+    expect(excessOf(sends, { rateMax, rateBurst: 1 })).toBeLessThan(1e-6);
+    expect(readsPerSend).toBeLessThan(1.01);
+  }
+});
+
+test("what a burst of two saves up makes good for late timers and reads", () => {
+  for (const rateMax of [50, 200, 500]) {
+    const { sends, perSecond } = sendsOf({ rateMax, rateBurst: 2, readMs: always(3), lateMs: upTo(1) });
+    expect(perSecond / rateMax).toBeGreaterThan(0.99);
+    expect(excessOf(sends, { rateMax, rateBurst: 2 })).toBeLessThan(1e-6);
+  }
+});
+
+test("a row that was read too early waits for its token: few are, however long reads take", () => {
+  const readMs = () => 2 + random.next() * 4;
+  for (const rateBurst of [1, 2]) {
+    const { sends, perSecond, readsPerSend } = sendsOf({ rateMax: 50, rateBurst, readMs, lateMs: upTo(1) });
+    expect(perSecond).toBeGreaterThan(44);
+    expect(excessOf(sends, { rateMax: 50, rateBurst })).toBeLessThan(1e-6);
+    expect(readsPerSend).toBeLessThan(1.15);
+  }
+});
+
+test("a read that took long once does not have rows read in vain for long", () => {
+  let reads = 0;
+  const readMs = () => (reads++ % 100 === 50 ? 300 : 3);
+  const { sends, readsPerSend } = sendsOf({ rateMax: 50, rateBurst: 1, readMs, lateMs: always(0) });
+  expect(excessOf(sends, { rateMax: 50, rateBurst: 1 })).toBeLessThan(1e-6);
+  expect(readsPerSend).toBeLessThan(1.1);
+});
+
+test("the dispatch loop sends at the rate, one by one, while a read takes 3 ms", async () => {
+  for (const rateMax of [50, 200]) {
+    const { clock, context, frames, deliver } = startDispatching({ readMs: 3, slots: 10_000 });
+    const gate = limitsGate({
+      ...{ now: () => clock.monotonic(), queue: "q0", prefix: "", activeOf: () => 0, activeOfAccount: () => 0 },
+      limitsOf: () => ({
+        home: { queue: "q0", lane: 0 },
+        limits: [limit({ rateMax, rateBurst: 1 })],
+        version: [],
+        route: unrouted,
+      }),
+      reservedOf: () => new Map(),
+      runningElsewhere: () => 0,
+      allAnswered: () => true,
+    });
+    Object.assign(context, { gates: allGates([gate]) });
+    deliver(10 * rateMax);
+    await clock.advance(9_900);
+    expect(frames.flat().length).toBeGreaterThanOrEqual(0.97 * 9.9 * rateMax);
+    expect(frames.flat().length).toBeLessThanOrEqual(9.9 * rateMax);
+    await clock.advance(1_000);
+    expect(frames.flat().length).toBe(10 * rateMax);
+    expect(Math.max(...frames.map(({ length }) => length))).toBe(1);
+  }
 });

@@ -6,8 +6,11 @@
 // While an agent has not answered a new owner nothing of a limited flow is started: it may be running some.
 //
 // `room` looks at what was read last and keeps rows from being read in vain; `admits` decides, with what was read just now.
+// A token is taken when its attempt is sent, so that none are closer than the rate allows, however long rows take to be read. But a
+// small bucket would be full, and get nothing more, while they are: so a row is read as much ahead of its token as that takes.
 import {
   type AccountId,
+  capacityOf,
   covers,
   emptyBucket,
   type Flow,
@@ -46,6 +49,17 @@ const nothingReserved: Reserved = new Map();
 /** Buckets that are remembered; beyond it the one that was made first starts empty again. */
 const bucketsMax = 100_000;
 
+/** What a read takes is believed at once if it was less, and by this share if it was more: too early, it is made in vain. */
+const slowerShare = 1 / 16;
+
+interface RoomFacts {
+  /** Attempts that count already. */
+  readonly others: Others;
+  /** Of its account. */
+  readonly reserved: Reserved;
+  readonly tokensOf: (limit: Limit) => number;
+}
+
 export function limitsGate(deps: LimitsGateDeps): Gate {
   const buckets = new Map<string, TokenBucket>();
   /** Flows that wait for a token, and when it comes. */
@@ -53,32 +67,52 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
   let firstAt = Number.POSITIVE_INFINITY;
   /** Attempts that took tokens, and of which limits. */
   const takers = new WeakMap<ActiveTask, readonly Limit[]>();
+  /** Of the rows that are being read; undefined: it is known what that took. */
+  let pickedAt: number | undefined;
+  /** From the pick to the sending, as a rule at least; undefined: not known yet. */
+  let readMs: number | undefined;
 
   const isHere = ({ home }: FlowLimits): boolean =>
     home !== undefined && home.queue === deps.queue && covers(deps.prefix, home.lane);
 
   function bucketOf(limit: Limit): TokenBucket {
     const key = keyOf(limit);
-    const known = buckets.get(key) ?? emptyBucket(deps.now());
-    const bucket = refilled(known, limit, deps.now());
+    const now = deps.now();
+    const bucket = refilled(buckets.get(key) ?? emptyBucket(now), limit, now);
     buckets.set(key, bucket);
     const [oldest] = buckets;
     if (oldest && buckets.size > bucketsMax) buckets.delete(oldest[0]);
     return bucket;
   }
 
-  function waitForToken({ origin, flowKey }: GatedFlow, limit: Limit, bucket: TokenBucket): void {
+  /** How long before its token a row may be picked; a bucket that does not get full meanwhile loses nothing by waiting. */
+  function aheadMs(limit: Limit): number {
+    const ms = readMs ?? 0;
+    return capacityOf(limit) < 2 + (ms * limit.rateMax) / 1_000 ? ms : 0;
+  }
+
+  function learnReadMs(): void {
+    if (pickedAt === undefined) return;
+    const ms = deps.now() - pickedAt;
+    pickedAt = undefined;
+    readMs = readMs === undefined || ms < readMs ? ms : readMs + (ms - readMs) * slowerShare;
+  }
+
+  function waitForToken({ origin, flowKey }: GatedFlow, at: number): void {
     const { accountId, functionName } = origin;
-    const at = deps.now() + nextTokenInMs(bucket, limit);
     waits.set(flowKey, { flow: { accountId, functionName }, at });
     firstAt = Math.min(firstAt, at);
   }
 
-  /**
-   * @param others Attempts that count already.
-   * @param reserved Of its account.
-   */
-  function roomOf(flow: GatedFlow, known: FlowLimits, others: Others, reserved: Reserved): number {
+  /** Tokens that there will be in so many ms. */
+  function tokensIn(ms: number, flow: GatedFlow, limit: Limit): number {
+    const bucket = bucketOf(limit);
+    const tokens = tokensOf(refilled(bucket, limit, bucket.at + ms));
+    if (tokens === 0) waitForToken(flow, bucket.at + nextTokenInMs(bucket, limit) - aheadMs(limit));
+    return tokens;
+  }
+
+  function roomOf(flow: GatedFlow, known: FlowLimits, { others, reserved, ...facts }: RoomFacts): number {
     if (known.home === undefined || !deps.allAnswered()) return 0;
     const elsewhere = deps.runningElsewhere(flow.origin, known, known.home);
     if (elsewhere === Number.POSITIVE_INFINITY) return 0;
@@ -91,11 +125,7 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
           scope === "account" ? keptForOthers(flow.flowKey, { reserved, concurrencyMax }, others.activeOf) : 0;
         room = Math.min(room, concurrencyMax - count - elsewhere - kept);
       }
-      if (limit.rateMax > 0) {
-        const bucket = bucketOf(limit);
-        if (tokensOf(bucket) === 0) waitForToken(flow, limit, bucket);
-        room = Math.min(room, tokensOf(bucket));
-      }
+      if (limit.rateMax > 0) room = Math.min(room, facts.tokensOf(limit));
     }
     return room;
   }
@@ -109,7 +139,11 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       const { accountId } = flow.origin;
       const others = { ofFlow: flow.active, ofAccount: deps.activeOfAccount(accountId), activeOf: deps.activeOf };
       // What is too old is not heeded: its account may have nothing running, and is read again for those that are picked.
-      return roomOf(flow, known, others, deps.reservedOf(accountId, ageMaxMs) ?? nothingReserved);
+      const reserved = deps.reservedOf(accountId, ageMaxMs) ?? nothingReserved;
+      return roomOf(flow, known, { others, reserved, tokensOf: (limit) => tokensIn(aheadMs(limit), flow, limit) });
+    },
+    onPicked() {
+      pickedAt = deps.now();
     },
     admits(flow, task, others) {
       const known = deps.limitsOf(flow);
@@ -118,9 +152,15 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       const isReservable = known.limits.some(({ scope, concurrencyMax }) => scope === "account" && concurrencyMax > 0);
       const reserved = isReservable ? deps.reservedOf(flow.origin.accountId, usableMs) : nothingReserved;
       if (reserved === undefined) return false;
-      if (!isHere(known) || roomOf(flow, known, others, reserved) <= 0) return false;
       const rates = known.limits.filter(({ rateMax }) => rateMax > 0);
-      for (const limit of rates) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, 1));
+      if (rates.length > 0) learnReadMs();
+      const facts = { others, reserved, tokensOf: (limit: Limit) => tokensIn(0, flow, limit) };
+      if (!isHere(known) || roomOf(flow, known, facts) <= 0) return false;
+      for (const limit of rates) {
+        buckets.set(keyOf(limit), taken(bucketOf(limit), limit, 1));
+        // The loop passes a flow without room over for a while, but for those of which it is told that they have some.
+        tokensIn(0, flow, limit);
+      }
       if (rates.length > 0) takers.set(task, rates);
       return true;
     },
