@@ -57,7 +57,7 @@ export const bulk: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4"], from: 49, ...unheard },
+    proof: { breaks: ["I3", "I4"], from: 266, ...unheard },
   },
   {
     name: "expiry-barrier",
@@ -81,6 +81,6 @@ export const bulk: readonly Mutation[] = [
         replace: 'return !memory.has(seq) || (memory.active(seq)?.state ?? "leaving") !== "leaving";',
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 363, ...crowded, focus: ["store slow", "store slow for a while"] },
+    proof: { breaks: ["I3", "I8"], from: 529, ...crowded, focus: ["store slow", "store slow for a while"] },
   },
 ];

@@ -57,7 +57,7 @@ export const limits: readonly Mutation[] = [
     ],
     proof: {
       breaks: ["I10"],
-      from: 601,
+      from: 1_359,
       focus: ["coordinator wiped", "scheduler crash", "instance hang"],
       isAlone: true,
       size: { schedulers: 2, agents: 2 },

@@ -61,8 +61,13 @@ export const promises: readonly Mutation[] = [
     edits: [
       {
         file: "packages/api-server/src/accounts/authenticate.ts",
+        find: "return async ({ accountId, headers }) => {",
+        replace: "let before; return async ({ accountId, headers }) => {",
+      },
+      {
+        file: "packages/api-server/src/accounts/authenticate.ts",
         find: "return key.accountId;",
-        replace: "return (await [...cache.values()].at(-1)?.key)?.accountId ?? key.accountId;",
+        replace: "const own = key.accountId; const taken = before ?? own; before = own; return taken;",
       },
     ],
     proof: { breaks: ["I13"], focus: [] },
