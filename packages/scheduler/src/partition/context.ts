@@ -188,10 +188,15 @@ export function putInOrder(context: PartitionContext, waiting: Waiting): void {
 /** Back in order after it could not be dispatched; its row will be read again. */
 export function putBack(context: PartitionContext, task: ActiveTask): void {
   leaveAgent(task);
-  context.gates.onReleased(task);
-  settleCost(context, task, 0);
+  takePickBack(context, task);
   putInOrder(context, context.memory.deactivate(task));
   context.wakeDispatch.notify();
+}
+
+/** Nothing of it was sent: neither its flow nor a gate is charged for it. */
+export function takePickBack(context: PartitionContext, task: ActiveTask): void {
+  context.gates.onReleased(task);
+  settleCost(context, task, 0);
 }
 
 /** Makes good what its flow was charged for an attempt when it was picked. */

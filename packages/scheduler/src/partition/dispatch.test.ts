@@ -4,6 +4,7 @@ import type { DispatchAttempt } from "@sluice/protocol";
 import type { SettleWrite } from "@sluice/store";
 import { expect, test } from "vitest";
 
+import { allGates, type Gate } from "./gates.ts";
 import { epoch, startDispatching } from "./testing.ts";
 
 const KiB = 1024;
@@ -55,6 +56,25 @@ test("a row that was read before the last agent had answered is read again", asy
   await clock.advance(100);
   expect(reads).toEqual([[1], [1]]);
   expect(frames.flat()).toHaveLength(1);
+});
+
+test.each([
+  ["whose row is gone", null],
+  ["that was stopped", { stopRequested: true }],
+  ["that has expired", { expiresAt: -1 }],
+])("a task %s counts for no gate as one that was sent", async (_which, row) => {
+  const { clock, context, deliver } = startDispatching();
+  const told: string[] = [];
+  const spy: Gate = {
+    room: () => Number.POSITIVE_INFINITY,
+    onPicked: () => void told.push("picked"),
+    onReleased: () => void told.push("released"),
+  };
+  Object.assign(context, { gates: allGates([spy]) });
+  deliver(1, { row });
+  await clock.advance(1);
+  expect(told).toEqual(["picked", "released"]);
+  expect(context.order.size).toBe(0);
 });
 
 test("nothing more is dispatched while outcomes cannot be written as fast as they come", async () => {

@@ -2,7 +2,7 @@
 // gate, in `gates/`; the dispatch loop asks all of them once per flow and batch, and tells them what became of attempts.
 //
 //   pick ──room()──▶ picked ──onPicked──▶ read, sent ──onEnded──▶ settled
-//                       └─────────put back: onReleased──────┘
+//                       └───────not to be sent: onReleased────┘
 import type { Flow } from "@sluice/core";
 import type { OutcomeKind } from "@sluice/protocol";
 import type { FunctionRecord } from "@sluice/store";
@@ -44,7 +44,7 @@ export interface Gate {
    * must never be exceeded need it.
    */
   admits?(flow: GatedFlow, task: ActiveTask, others: Others): boolean;
-  /** A picked attempt was not sent after all, and waits again. */
+  /** A picked attempt was not sent after all, or not taken: it waits again, or there is nothing to be sent. */
   onReleased?(task: ActiveTask): void;
   /** An agent had no room for the attempt; `onReleased` follows. */
   onBusy?(task: ActiveTask): void;

@@ -186,11 +186,12 @@ export function startDispatching(options: DispatchOptions = {}) {
       attempt = 1,
       retries = 0,
       priority = 2 as Priority,
+      row = {} as Partial<TaskRow> | null,
     } = {},
   ): void {
     const seqs = Array.from({ length: count }, () => ++lastSeq);
-    for (const seq of seqs)
-      rows.set(seq, { ...aRow(seq), ...flow, stamp, lostAttempts, attempt, retries, payload: new Uint8Array(bytes) });
+    const own = { ...flow, stamp, lostAttempts, attempt, retries, payload: new Uint8Array(bytes) };
+    if (row) for (const seq of seqs) rows.set(seq, { ...aRow(seq), ...own, ...row });
     const block = { ...flow, queue: "q0", lane: 0, priority, seqs, enqueuedAt: lastSeq };
     const waiting = context.memory.enter({ block, deliveryCount: 1 });
     if (waiting) putInOrder(context, waiting);

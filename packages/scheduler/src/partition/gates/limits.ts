@@ -158,8 +158,9 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       if (!isHere(known) || roomOf(flow, known, facts) <= 0) return false;
       for (const limit of rates) {
         buckets.set(keyOf(limit), taken(bucketOf(limit), limit, 1));
-        // The loop passes a flow without room over for a while, but for those of which it is told that they have some.
-        tokensIn(0, flow, limit);
+        // The loop passes a flow without room over for a while, but for those of which it is told that they have some: now, if
+        // the read took long enough for another token.
+        if (tokensIn(0, flow, limit) > 0) waitForToken(flow, deps.now());
       }
       if (rates.length > 0) takers.set(task, rates);
       return true;
