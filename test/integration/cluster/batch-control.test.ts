@@ -3,7 +3,7 @@ import { eventually } from "@sluice/core/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ledgerNow } from "./ledger.ts";
 import { startLoad } from "./load.ts";
-import { openWorld, type World, wrongInLedger } from "./world.ts";
+import { openWorld, unsuccessful, type World, wrongInLedger } from "./world.ts";
 
 /** Nothing is dispatched so long after the answer; an instance takes a while to start what was. */
 const promisedMs = 5_000;
@@ -34,10 +34,7 @@ test("nothing of a paused function starts five seconds after the answer, and all
   await load.stop();
   expect(started("pause-").filter(({ startedAt }) => startedAt > pausedAt + promisedMs + startMs)).toEqual([]);
   expect(await operations.resume({ function: "work" })).toEqual({ resumed: true, stillHeld: undefined });
-  await eventually(() => new Set(started("pause-").map(({ taskId }) => taskId)).size === load.accepted.length, {
-    timeoutMs: 90_000,
-    everyMs: 200,
-  });
+  expect(await unsuccessful(world, load.accepted, 90_000)).toEqual([]);
   expect(wrongInLedger(world, load.accepted)).toEqual([]);
 }, 300_000);
 

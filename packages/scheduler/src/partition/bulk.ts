@@ -26,9 +26,14 @@ export async function untilKnown<T>(
 
 /** Back in order, those that a block has brought. */
 export function restoreAll(context: PartitionContext, seqs: Iterable<Seq>): void {
+  restoreUnnoticed(context, seqs);
+  context.wakeDispatch.notify();
+}
+
+/** The same, of what was set aside in this same turn of the event loop: nobody has missed it, and nobody is woken. */
+export function restoreUnnoticed(context: PartitionContext, seqs: Iterable<Seq>): void {
   for (const seq of seqs) {
     const waiting = context.memory.restore(seq);
     if (waiting) putInOrder(context, waiting);
   }
-  context.wakeDispatch.notify();
 }

@@ -1,9 +1,11 @@
-import type { Flow } from "@sluice/core";
+import { type Flow, flowKey, type Seq } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
 import type { Consumer } from "@sluice/queue";
 import type { Announcement } from "@sluice/store";
 import { expect, test } from "vitest";
+import type { Load } from "./look-ahead.ts";
 import { overflowLoop } from "./overflow.ts";
+import { pick } from "./pick.ts";
 import { pullLoop } from "./pull.ts";
 import { type RowsOptions, rowsWorld } from "./rows.fixture.ts";
 
@@ -308,6 +310,36 @@ test("a flow does not wait for ever for what does not come back", async () => {
   expect(world.settledOf(noisy)).toBe(before);
   await world.settleFor(3_000);
   expect(world.settledOf(noisy)).toBe(before + 1);
+});
+
+test("the loops do not wake each other for ever over a flow that must wait, while nothing can be parked", async () => {
+  const world = await startOverflown();
+  const { context } = world;
+  world.store.failing.add("unparkOverflow");
+  await world.settleFor(3_000);
+  Object.assign(context, { gates: { ...context.gates, room: () => 0 } });
+  // How everything has ended that comes now is known, and not written yet: so nothing of it may leave.
+  const last = Math.max(...world.store.rows.keys());
+  for (let seq = last + 1; seq <= last + 300; seq++) {
+    context.suspects.set(seq as Seq, { attempt: 0, witnesses: new Set(), end: undefined });
+  }
+  await world.submit(quiet, 300, oneByOne);
+  await world.clock.advance(1_000);
+  expect(context.lookAhead.isTight(world.memory.loads[2] as Load)).toBe(true);
+
+  await world.submit(noisy, 1, { ...oneByOne, priority: 3 });
+  world.run(pullLoop(context, context.consumers[3] as Consumer, 3));
+  let picks = 0;
+  world.run(async (signal) => {
+    while (!signal.aborted && picks < 1_000) {
+      await context.wakeDispatch.wait(signal);
+      expect(pick(context)).toEqual([]);
+      picks++;
+    }
+  });
+  await world.clock.advance(2_000);
+  expect(context.overflown.get(flowKey(noisy))?.passedSince).toBeDefined();
+  expect(picks).toBeLessThan(50);
 });
 
 test("before anything is known of what an earlier owner has parked, the flow does not wait for it", async () => {

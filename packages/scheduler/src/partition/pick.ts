@@ -61,9 +61,10 @@ export function pick(context: PartitionContext): ActiveTask[] {
     }
     const parked = context.overflown.size > 0 ? context.overflown.get(flowKey) : undefined;
     if (parked && goesBehindParked(parked, urgency(origin), startedAt)) {
+      // Once: while nothing can be done for it, the two loops would wake each other for ever.
+      if (parked.passedSince === undefined) context.wakeOverflow.notify();
       parked.passedSince ??= startedAt;
       order.block(origin);
-      context.wakeOverflow.notify();
       continue;
     }
     const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, { max: room, gated });

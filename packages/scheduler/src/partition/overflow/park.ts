@@ -1,7 +1,7 @@
 // The way out of memory: a flow's least urgent numbers are parked in the store, and their blocks are acked.
 import { type Flow, flowKey, type Seq, urgency } from "@sluice/core";
 import type { Stale } from "@sluice/store";
-import { restoreAll, untilKnown } from "../bulk.ts";
+import { restoreAll, restoreUnnoticed, untilKnown } from "../bulk.ts";
 import type { PartitionContext } from "../context.ts";
 import type { Waiting } from "../memory.ts";
 import { ackFinished } from "../pull.ts";
@@ -43,7 +43,7 @@ function take(
   const aside = memory.setAside(parkable);
   if (parkable.length === seqs.length) return aside;
   // How the others ended is known, but not written yet.
-  restoreAll(context, memory.setAside(seqs.filter((seq) => context.suspects.has(seq))));
+  restoreUnnoticed(context, memory.setAside(seqs.filter((seq) => context.suspects.has(seq))));
   return aside;
 }
 
