@@ -110,25 +110,21 @@ test("a backlog that stays is shared by the rule; when it was quiet for long, th
   scenario.expectEachRanOnce();
 });
 
-test("a backlog that its limit holds back is not split: its flow would not go faster", async () => {
-  await using scenario = await startScenario({ balancer: splitting, ms: 50, settings: { rateMax: 20 } });
-  const { world, queue } = scenario;
-  await scenario.submit(1_200);
-  await scenario.untilDispatched(50);
-  await world.clock.advance(20_000);
-  expect([...(await scenario.ownersOf(queue)).keys()]).toEqual([""]);
-  expect(world.ledger.executions.length).toBeLessThan(800);
-});
-
-test("a backlog that flow-control errors hold back is not split: more owners would only ask its downstream for more", async () => {
-  await using scenario = await startScenario({ balancer: splitting, ms: 50, refusedEvery: 4 });
-  const { world, queue } = scenario;
-  await scenario.submit(4_000);
-  await scenario.untilDispatched(50);
-  await world.clock.advance(20_000);
-  expect([...(await scenario.ownersOf(queue)).keys()]).toEqual([""]);
-  expect(world.ledger.executions.length).toBeLessThan(3_000);
-});
+test.each([
+  { by: "its limit", options: { settings: { rateMax: 20 } }, tasks: 1_200, runsMax: 800 },
+  { by: "flow-control errors", options: { refusedEvery: 4 }, tasks: 4_000, runsMax: 3_000 },
+])(
+  "a backlog that is held back by $by is not split: its flow would not go faster",
+  async ({ options, tasks, runsMax }) => {
+    await using scenario = await startScenario({ balancer: splitting, ms: 50, ...options });
+    const { world, queue } = scenario;
+    await scenario.submit(tasks);
+    await scenario.untilDispatched(50);
+    await world.clock.advance(20_000);
+    expect([...(await scenario.ownersOf(queue)).keys()]).toEqual([""]);
+    expect(world.ledger.executions.length).toBeLessThan(runsMax);
+  },
+);
 
 test("while an agent does not answer nothing is split: the backlog would have to wait for it", async () => {
   await using scenario = await startScenario({ balancer: splitting, ms: 400 });

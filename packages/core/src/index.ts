@@ -23,6 +23,7 @@ export * from "./placement/route.ts";
 export * from "./placement/route-of.ts";
 export * from "./placement/shuffle-shard.ts";
 export * from "./random.ts";
+export * from "./task/environment.ts";
 export * from "./task/retry.ts";
 export * from "./task/task.ts";
 export * from "./task/transition.ts";

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { isReservedVariable } from "@sluice/core";
 import { expect, test } from "vitest";
-import { isBlockedVariable } from "./environment.ts";
 import { failureOf, resultOf, startPool } from "./testing.ts";
 
 const node = `
@@ -269,7 +269,8 @@ test("the shell that starts an instance changes no variable of the user's, and n
 
   const seen = JSON.parse(resultOf(await world.run(world.spec({ handler: "index.environment", environment: mine }))));
 
-  for (const name of Object.keys(mine)) expect([name, seen[name] === "mine"]).toEqual([name, !isBlockedVariable(name)]);
+  for (const name of Object.keys(mine))
+    expect([name, seen[name] === "mine"]).toEqual([name, !isReservedVariable(name)]);
 });
 
 test("the log has the platform's markers around what the handler printed", async () => {
