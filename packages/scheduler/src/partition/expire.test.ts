@@ -33,6 +33,15 @@ test("a backlog that has expired is ended in bulk, acked and forgotten, and no r
   expect([...world.store.rows.values()].filter(({ isFinal }) => isFinal)).toHaveLength(30_000);
 });
 
+test("what expires together ends at once, also what comes before the page that was first to have some", async () => {
+  const world = await startExpiring();
+  await world.submit(echo, 50_000, { expiresInMs: 3_500 });
+  world.run(expireLoop(world.context));
+  // By then it has looked at the empty priorities and at the first pages.
+  await world.clock.advance(5_000);
+  expect([world.store.calls.expire > 0, world.memory.size]).toEqual([true, 0]);
+});
+
 test("what somebody is at work on is left alone", async () => {
   const world = await startExpiring();
   await world.submit(echo, 3, { expiresInMs: 1_000 });
