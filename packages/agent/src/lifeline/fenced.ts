@@ -9,7 +9,7 @@ export type FenceReason =
   /** The watchdog is gone, and with it the host lock. */
   | "WATCHDOG";
 
-/** The incarnation is over and everything it ran was killed. The process exits; a new incarnation starts from nothing. */
+/** The incarnation is over and everything it ran was killed. A new one starts from nothing, in the same process. */
 export class Fenced extends AppError {
   override readonly name = "Fenced";
   readonly fenceReason: FenceReason;
