@@ -132,6 +132,6 @@ export const agents: readonly Mutation[] = [
         replace: "",
       },
     ],
-    proof: { breaks: ["I3", "I4"], focus: ["frame repeated"] },
+    proof: { breaks: ["I4"], focus: ["frame repeated"] },
   },
 ];

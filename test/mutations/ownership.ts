@@ -131,6 +131,6 @@ export const ownership: readonly Mutation[] = [
         replace: "isMine && isOpen && attempt > 0 && row.lane === lane",
       },
     ],
-    proof: { breaks: ["I2", "I3", "I5"], from: 18, focus: ["store late", "store ambiguous"] },
+    proof: { breaks: ["I5"], from: 18, focus: ["store late", "store ambiguous"] },
   },
 ];

@@ -11,7 +11,7 @@ const runsPerProcess = 20;
 /** The first run of each. */
 const broken: { readonly mutation: Mutation; readonly run: SimulateOptions }[] = [];
 
-/** The first run that breaks one of the invariants, and how many were tried. */
+/** The first run that breaks one of the invariants, up to seed `seedsMax`, and how many were tried. */
 async function search({
   name,
   proof,
@@ -22,7 +22,7 @@ async function search({
   let tried = 0;
   let found: SimulateOptions | undefined;
   await runSeeds({
-    runs: Array.from({ length: seedsMax }, (_, index) => ({ ...options, seed: from + index })),
+    runs: Array.from({ length: seedsMax - from + 1 }, (_, index) => ({ ...options, seed: from + index })),
     processes: 1,
     control: name,
     signal: stop.signal,

@@ -146,6 +146,17 @@ test("an agent that comes back while what it lost runs elsewhere forgets that wh
   expect(leftIn(await findRest(world))).toEqual([]);
 });
 
+test("what forgets a timer for each task leaves more of them than a process has loops", async () => {
+  await using scenario = await startWorld({ ms: 300 });
+  const { world, settledCount } = scenario;
+  await world.clock.runUntil(() => settledCount() === taskCount, { withinMs: 60_000 });
+  const timers = async () => (await findRest(world)).found.filter(({ kind }) => kind === "timer");
+  expect(await timers()).toEqual([]);
+  const node = world.nodes.find(({ host }) => host === "a1");
+  for (let count = 0; count < taskCount; count++) node?.clock.timer(3_600_000, () => {});
+  expect(await timers()).toMatchObject([{ holder: node?.name }]);
+});
+
 /**
  * What an agent runs comes to its end, and nobody hears of it: the agent is cut off, and gone before those come back who
  * knew of it. Returns how to let the agent come back.

@@ -261,6 +261,11 @@ export class World {
     this.#processes.set(name, process);
   }
 
+  /** Of the processes that are up. */
+  get nodes(): readonly SimNode[] {
+    return [...this.#processes.values()].flatMap(({ node }) => node ?? []);
+  }
+
   #ports(node: SimNode) {
     const { server, coordinator, queue, signals, network, onBug } = this;
     return nodePorts({ server, coordinator, queue, signals, network, onBug }, node);

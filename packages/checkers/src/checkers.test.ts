@@ -155,6 +155,9 @@ describe("I6", () => {
     expect(i6.check(history({ store: [...raises, inserted(), written(settle())] }))).toHaveLength(1);
     const unparked = { kind: "unparked", at: 60, by: "s1.1", owner, seqs: [1] } as const;
     expect(i6.check(history({ store: [...raises, inserted(), unparked] }))).toHaveLength(1);
+    const batch = { ...unparked, kind: "batch", operationId: "o1", did: "deleted" } as const;
+    expect(i6.check(history({ store: [...raises, inserted(), batch] }))).toHaveLength(1);
+    expect(i6.check(history({ store: [raises[0], inserted(), batch] }))).toEqual([]);
   });
   test("the store takes nothing from the owner of other lanes", () => {
     const other = { ...owner, prefix: "1" };

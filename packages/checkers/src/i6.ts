@@ -53,6 +53,7 @@ function storeRefuses(store: readonly StoreEvent[]): Violation[] {
     if (event.kind === "raised") floors.raise(event.owner);
     if (event.kind === "unparked") return late(floors.highest(event.owner), event, "unparked tasks");
     if (event.kind === "overflown") return late(floors.highest(event.owner), event, "parked tasks that overflowed");
+    if (event.kind === "batch") return late(floors.highest(event.owner), event, `${event.did} tasks for an operation`);
     if (event.kind !== "written" || !event.applied) return [];
     const { write, owner, by } = event;
     const row = inserts.get(write.seq);

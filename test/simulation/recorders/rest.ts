@@ -6,8 +6,8 @@ import type { Gauge, Registry } from "prom-client";
 import type { World } from "../world.ts";
 import { lifeOf } from "./claims.ts";
 
-const timersPerLifeMax = 30;
-const timersPerPartitionMax = 20;
+/** Seen: 5 at most; of a scheduler 19, and 13 for each partition that it owns. */
+const timersMax = { scheduler: 24, other: 8, partition: 13 };
 
 export async function findRest(world: World): Promise<Rest> {
   const { ledger, clock } = world;
@@ -37,13 +37,14 @@ function aliveIn(world: World): string[] {
   return [...known, ...living.map(({ agentId, incarnation }) => `${agentId}/${incarnation()}`)];
 }
 
-/** Every loop of every process has a few, also of those that are no more; what forgets one per task has hundreds. */
-function timers({ clock, registries, claims }: World): Leftover[] {
-  const count = clock.pendingTimers;
-  // Of these there are more when functions have queues of their own.
-  const partitions = claims.filter(({ until }) => until === undefined).length;
-  if (count <= registries.length * timersPerLifeMax + partitions * timersPerPartitionMax) return [];
-  return [{ kind: "timer", what: `(${count})`, holder: undefined }];
+/** Every loop of a process has one or two. What forgets one per task has more of them than there are loops. */
+function timers({ names, nodes, claims }: World): Leftover[] {
+  return nodes.flatMap(({ name, host, clock }): Leftover[] => {
+    const partitions = claims.filter(({ until, ownerId }) => until === undefined && ownerId === name).length;
+    const own = names.schedulers.includes(host) ? timersMax.scheduler : timersMax.other;
+    if (clock.pendingTimers <= own + partitions * timersMax.partition) return [];
+    return [{ kind: "timer", what: `(${clock.pendingTimers})`, holder: name }];
+  });
 }
 
 /** Blocks that nobody has acked, and consumers; one belongs to whoever owns its lanes under its epoch. */

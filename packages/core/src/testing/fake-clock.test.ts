@@ -78,6 +78,25 @@ test("a sleep ends when its signal aborts, and leaves no timer", async () => {
   expect([clock.pendingTimers, clock.monotonic()]).toEqual([0, 0]);
 });
 
+test("a view counts its own timers, also those that came due while it was frozen", async () => {
+  const clock = new FakeClock();
+  const view = clock.view();
+  const counts = () => [clock.pendingTimers, view.pendingTimers];
+  clock.timer(10, () => {});
+  const cancel = view.timer(10, () => {});
+  view.timer(20, () => {});
+  expect(counts()).toEqual([3, 2]);
+  cancel();
+  cancel();
+  expect(counts()).toEqual([2, 1]);
+  view.freeze();
+  await clock.advance(30);
+  expect(counts()).toEqual([0, 1]);
+  view.thaw();
+  await clock.advance(30);
+  expect(counts()).toEqual([0, 0]);
+});
+
 test("it runs until a condition holds, and no further", async () => {
   const clock = new FakeClock();
   let count = 0;

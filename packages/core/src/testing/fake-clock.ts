@@ -10,6 +10,8 @@ export interface ClockView extends Clock {
   /** What came due while it was frozen fires now, in order. */
   thaw(): void;
   readonly isFrozen: boolean;
+  /** Its timers and sleeps that have yet to fire; those that came due while it is frozen are among them. */
+  readonly pendingTimers: number;
   /** The wall clock jumps by `ms`; monotonic time and timers do not notice. */
   jump(ms: number): void;
 }
@@ -157,6 +159,7 @@ class View implements ClockView {
   #isFrozen = false;
   /** Due while frozen, in order. */
   #held: Timer[] = [];
+  readonly #pending = new Set<Timer>();
 
   constructor({ time, heap, wallStart, rate }: ViewParts) {
     this.wallStart = wallStart;
@@ -167,6 +170,9 @@ class View implements ClockView {
 
   get isFrozen(): boolean {
     return this.#isFrozen;
+  }
+  get pendingTimers(): number {
+    return this.#pending.size;
   }
 
   now(): EpochMs {
@@ -197,11 +203,17 @@ class View implements ClockView {
     // that a deadline computed on this clock has passed when its timer fires.
     const at = Math.ceil(this.#time() + Math.max(1, ms) / this.#rate);
     const timer: Timer = this.#heap.add(at, () => {
-      if (this.#isFrozen) this.#held.push(timer);
-      else callback();
+      if (this.#isFrozen) {
+        this.#held.push(timer);
+        return;
+      }
+      this.#pending.delete(timer);
+      callback();
     });
+    this.#pending.add(timer);
     return () => {
       this.#heap.cancel(timer);
+      this.#pending.delete(timer);
       if (this.#held.length > 0) this.#held = this.#held.filter((held) => held !== timer);
     };
   }

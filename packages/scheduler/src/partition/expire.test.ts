@@ -42,6 +42,25 @@ test("what expires together ends at once, also what comes before the page that w
   expect([world.store.calls.expire > 0, world.memory.size]).toEqual([true, 0]);
 });
 
+test("a trickle of tasks that expire is looked at once in a while, however short a page takes", async () => {
+  const world = await startExpiring();
+  const { lanes } = world.store;
+  const read = lanes.expired.bind(lanes);
+  let pages = 0;
+  lanes.expired = async (...page) => {
+    pages++;
+    await world.clock.sleep(5);
+    return await read(...page);
+  };
+  await world.submit(echo, 100);
+  for (let n = 0; n < 1_000; n++) await world.submit(echo, 1, { expiresInMs: 1_000 + n * 10 });
+  world.run(expireLoop(world.context));
+  await world.clock.advance(20_000);
+  expect(world.memory.size).toBe(100);
+  // One of each second finds some, if it is not of an empty priority.
+  expect(pages).toBeLessThan(60);
+});
+
 test("what somebody is at work on is left alone", async () => {
   const world = await startExpiring();
   await world.submit(echo, 3, { expiresInMs: 1_000 });

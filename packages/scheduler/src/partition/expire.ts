@@ -2,9 +2,9 @@
 // announcement, one priority after the other; parked ones are found exactly. What is found is ended by number, thousands at a
 // time, and forgotten, its rows unread: some 35,000 per second on two cores (`bench/flow/expiry.ts`).
 //
-//   page ──nothing has expired──▶ pause ──▶ next page, from the first one again behind the last
-//    ▲ └──some have: they end, and the next pages are looked at at once, until several in a row had none: what
-//    │     expires together may be before the page that was first to have some, behind priorities of which nothing waits
+//   page ──few have expired──▶ they end ──▶ pause ──▶ next page, from the first one again behind the last
+//    ▲ └──many have: they end, and the next pages are looked at at once, until several in a row had few: what expires
+//    │     together may be before the page that was first to have some, behind priorities of which nothing waits
 //    └── a task had expired when its turn came: the first page of its priority, at once
 //
 // A page is 10,000 rows and 5 ms of the database. So a task that expires among a million is ended within two minutes, or at its
@@ -21,6 +21,8 @@ import { dropFinished } from "./turn.ts";
 const pageMax = 10_000;
 /** Of one statement: some 150 ms, for which it holds the floor. */
 const endMax = 5_000;
+/** So many of a page are worth looking at the next ones at once. A trickle that is spread over the pages is not. */
+const manyMin = 100;
 /** Numbers in one hint. */
 const hintMax = 1_000;
 
@@ -41,10 +43,10 @@ export function expireLoop(context: PartitionContext): Loop {
     (signal) => context.wakeExpire.wait(signal, context.config.marksEveryMs),
     async (signal) => {
       let total = 0;
-      let pagesWithout = 0;
+      let pagesToGo = 1;
       if (context.expiredAtTurn !== undefined) begin(context.expiredAtTurn);
       context.expiredAtTurn = undefined;
-      while (!signal.aborted && !context.draining) {
+      while (pagesToGo > 0 && !signal.aborted && !context.draining) {
         const found = await context.store.lanes.expired(context.owner, { priority, after, limit: pageMax });
         if (found === "stale") return found;
         const ended = await endAll(context, found.seqs, signal);
@@ -52,8 +54,7 @@ export function expireLoop(context: PartitionContext): Loop {
         total += ended;
         if (found.last) after = found.last;
         else begin(priority + 1);
-        pagesWithout = ended === 0 ? pagesWithout + 1 : 0;
-        if (pagesWithout > (total === 0 ? 0 : priorities.length)) break;
+        pagesToGo = ended < manyMin ? pagesToGo - 1 : priorities.length + 1;
       }
       if (total * 4 > context.order.size) dropFinished(context);
       return undefined;
