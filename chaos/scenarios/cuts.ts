@@ -1,8 +1,8 @@
 // Partitions: what is sent on a link vanishes, in both directions or in one, while both ends live.
 import type { Direction, Scenario, Stage } from "../contract.ts";
-import { fencing, fencingNobody, losingLease } from "./effects.ts";
+import { fencing, fencingNobody, losingLease, refusingWrites } from "./effects.ts";
 import { namesOf, partitionsOf, untilOwned, untilSpread } from "./ownership.ts";
-import { cut, dropPackets, type Way } from "./steps.ts";
+import { cut, dropPackets, slow, type Way } from "./steps.ts";
 import { tasksRun, tasksRunOn } from "./workloads.ts";
 
 /** The lease of the default profile and 5 s more. */
@@ -65,6 +65,22 @@ export const cuts: readonly Scenario[] = [
       await stage.workload.started(100);
     },
   },
+  {
+    name: "scheduler-late-writes",
+    about:
+      "writes of a scheduler are on their way to PostgreSQL when others take its partitions over: the floor refuses them",
+    repeats: true,
+    async run(stage, repeat) {
+      for (let n = 0; n < repeat; n += 1) {
+        await refusingWrites(stage, async () => {
+          await untilSpread(stage);
+          await tasksRun(stage);
+          await replacedWhileWriting(stage, `scheduler-${n % 3}`);
+        });
+        await stage.workload.started(40);
+      }
+    },
+  },
   ...packetsInEveryDirection("packets-agent", 11_000, "nobody is fenced", { fences: false }),
   ...packetsInEveryDirection("packets-agent-long", 45_000, "it stops itself before its tasks run elsewhere", {
     fences: true,
@@ -124,6 +140,16 @@ function packetsInEveryDirection(
       await stage.workload.started(100);
     },
   }));
+}
+
+/** It is cut off from etcd, and what it writes takes so long that some of it was sent before its successor came. */
+async function replacedWhileWriting(stage: Stage, victim: string): Promise<void> {
+  const partitions = await partitionsOf(stage, victim);
+  await losing(stage, victim, (replaced) => {
+    const meanwhile = () => replaced().then(() => stage.workload.started(20));
+    const cutOff = () => cut(stage, [[victim, "etcd"]], { ms: 0, partitions, meanwhile });
+    return slow(stage, [[victim, "postgres"]], { ms: 0, delayMs: 400, meanwhile: cutOff });
+  });
 }
 
 /** Its lease must end, and others must own everything, while it is cut off. */

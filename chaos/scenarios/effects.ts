@@ -9,6 +9,7 @@ import { namesOf } from "./ownership.ts";
 /** Far more than anything here takes on a machine that is busy. */
 const generousMs = 60_000;
 const stillMs = 5_000;
+const triesMax = 8;
 
 /** Throws when an agent ended its own incarnation meanwhile, and so what it ran. */
 export async function fencingNobody(stage: Stage, work: () => Promise<void>): Promise<void> {
@@ -106,6 +107,20 @@ export async function untilCounted(
 ): Promise<void> {
   const isHigher = async () => (await counted(stage, kind, counter)) > than;
   await until(isHigher, { what: `${counter} is still ${than}`, timeoutMs, everyMs: 250 });
+}
+
+/**
+ * The work must make the store refuse a write of an owner that was replaced. It may have none on its way just then, so the work is
+ * done again, some times.
+ */
+export async function refusingWrites(stage: Stage, work: () => Promise<void>): Promise<void> {
+  const refused = () => counted(stage, "scheduler", "sluice_scheduler_stale_writes_total");
+  const before = await refused();
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    await work();
+    if ((await refused()) > before) return;
+  }
+  throw new Error(`no write was refused in ${triesMax} tries`);
 }
 
 /** How often each has ended an incarnation, in which process. Waits for those that do not answer just now. */

@@ -14,7 +14,7 @@ export const freezes: readonly Scenario[] = [
   {
     name: "scheduler-freeze",
     about:
-      "a scheduler stands still for longer than its lease and goes on: its successor's writes stand, its own are refused",
+      "a scheduler stands still for longer than its lease and goes on: it gives up what others own, and nothing runs twice",
     isFast: true,
     repeats: true,
     async run(stage, repeat) {
