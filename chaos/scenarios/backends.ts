@@ -6,7 +6,7 @@ import type { Arena, Scenario, Stage } from "../contract.ts";
 import { defaultMix } from "../workload/plan.ts";
 import { counted, losingLease, untilCounted } from "./effects.ts";
 import { namesOf, ownedQueues, untilOwned } from "./ownership.ts";
-import { crash, freezeAll, restart, wipe } from "./steps.ts";
+import { crash, freeze, freezeAll, restart, wipe } from "./steps.ts";
 import { tasksRun } from "./workloads.ts";
 
 export const backends: readonly Scenario[] = [
@@ -30,6 +30,15 @@ export const backends: readonly Scenario[] = [
     async run(stage) {
       await tasksRun(stage);
       await crash(stage, "nats-0", { downMs: 30_000, meanwhile: () => stage.workload.accepted(300) });
+      await stage.workload.started(100);
+    },
+  },
+  {
+    name: "nats-freeze",
+    about: "nats-server stands still for 20 s: submissions go on, and what was sent to it meanwhile runs once",
+    async run(stage) {
+      await tasksRun(stage);
+      await freeze(stage, "nats-0", { ms: 20_000, meanwhile: () => stage.workload.accepted(300) });
       await stage.workload.started(100);
     },
   },

@@ -21,6 +21,19 @@ export const disks: readonly Scenario[] = [
     },
   },
   {
+    name: "postgres-disk-full",
+    about: "the disk of PostgreSQL is full for 20 s, as if it were away for writes: results wait at their agents",
+    needs: ["tmpfs"],
+    arena: { smallDisks: { postgres: 256 } },
+    async run(stage) {
+      await tasksRun(stage);
+      await fillDisk(stage, "postgres", { kind: "api-server", counter: "sluice_postgres_errors_total" });
+      // It ends by itself when there is no room for its log.
+      await stage.arena.part("postgres").start();
+      await stage.workload.started(100);
+    },
+  },
+  {
     name: "agent-disk-full",
     about: "the disk of an agent is full for 20 s: it takes nothing new that it could not remember, others go on",
     needs: ["tmpfs"],
