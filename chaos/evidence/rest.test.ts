@@ -1,3 +1,4 @@
+import { leftIn } from "@sluice/checkers";
 import { expect, test } from "vitest";
 import type { LedgerExecution } from "../workload/ledger.ts";
 import { type InstanceFacts, leftInJetStream, leftInstances } from "./rest.ts";
@@ -14,12 +15,23 @@ test("a consumer is held by the owner of its partition, if it is of the owner's 
     ["q1", lower.map(() => 4)],
   ]);
   const names = ["q0-0-2-7", "q0-0-2-6", "q0-1-2-9", "q0-all-2-7", "q1-all-0-4", "q2-all-0-4", "foreign"];
-  expect(leftInJetStream(names, { entries: claims, floors }).map(({ holder }) => holder)).toEqual([
+  const streams = [{ name: "SLUICE", messages: 0, consumers: names }];
+  expect(leftInJetStream(streams, { entries: claims, floors }).map(({ holder }) => holder)).toEqual([
     "scheduler-0-aaaaaa",
     ...[undefined, undefined, undefined],
     "scheduler-1-bbbbbb",
     ...[undefined, undefined],
   ]);
+});
+
+test("a message is held by nobody, whoever it was delivered to", () => {
+  const streams = [
+    { name: "SLUICE", messages: 2, consumers: [] },
+    { name: "empty", messages: 0, consumers: [] },
+  ];
+  const found = leftInJetStream(streams, { entries: claims, floors: new Map() });
+  expect(found).toEqual([{ kind: "block", what: "(2 in stream SLUICE)", holder: undefined }]);
+  expect(leftIn({ at: 0, alive: ["scheduler-0-aaaaaa"], found })).toEqual(found);
 });
 
 const warm = { pid: 50, instanceId: "i-1", ancestors: [40, 1] };

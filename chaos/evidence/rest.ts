@@ -1,4 +1,4 @@
-// What is left when everything accepted is final, and whose it is: instances, consumers of JetStream. `I14` says
+// What is left when everything accepted is final, and whose it is: instances, messages and consumers of JetStream. `I14` says
 // what of it may be there.
 import type { Leftover } from "@sluice/checkers";
 import { claimsPrefix } from "@sluice/coordination";
@@ -12,11 +12,28 @@ export interface Ownership {
   readonly floors: ReadonlyMap<string, readonly Epoch[]>;
 }
 
+/** A stream of JetStream. */
+export interface StreamFacts {
+  readonly name: string;
+  /** Those that were delivered and not acked, too. */
+  readonly messages: number;
+  /** Names. */
+  readonly consumers: readonly string[];
+}
+
+/** A message must be gone: nothing is left that it could announce. */
+export function leftInJetStream(streams: readonly StreamFacts[], ownership: Ownership): Leftover[] {
+  return streams.flatMap(({ name, messages, consumers }) => [
+    ...(messages > 0 ? [{ kind: "block", what: `(${messages} in stream ${name})`, holder: undefined } as const] : []),
+    ...leftConsumers(consumers, ownership),
+  ]);
+}
+
 /** `<queue>-<prefix, or all>-<priority>-<epoch>` */
 const consumerPattern = /^(.+)-(all|[01]+)-[0-3]-(\d+)$/;
 
 /** A consumer belongs to who claims its partition, if its epoch is the floor of every lane of it. */
-export function leftInJetStream(consumers: readonly string[], { entries, floors }: Ownership): Leftover[] {
+function leftConsumers(consumers: readonly string[], { entries, floors }: Ownership): Leftover[] {
   return consumers.map((name): Leftover => {
     const [, queue = "", bits = "", epoch] = consumerPattern.exec(name) ?? [];
     const prefix = bits === "all" ? "" : bits;

@@ -10,7 +10,7 @@ import { silentLogger, systemClock, systemRandom } from "@sluice/runtime";
 import type { Store } from "@sluice/store";
 import { connect, type NatsConnection } from "nats";
 import { Registry } from "prom-client";
-import { type InstanceFacts, leftInJetStream, leftInstances } from "../evidence/rest.ts";
+import { type InstanceFacts, leftInJetStream, leftInstances, type StreamFacts } from "../evidence/rest.ts";
 import { ledgerNow } from "./clock.ts";
 import { pause } from "./pace.ts";
 
@@ -60,7 +60,7 @@ async function look(
   nats: NatsConnection,
 ): Promise<Rest> {
   // A consumer goes before the claim of its owner does, and is made after it.
-  const consumers = await consumersOf(nats);
+  const streams = await streamsOf(nats);
   const entries = await coordinator.list("/");
   const floors = await store.lanes.allFloors();
   const running = cluster.services.filter(({ pid }) => pid !== undefined);
@@ -74,18 +74,20 @@ async function look(
         agents: running.flatMap(({ kind, pid }) => (kind === "agent" && pid !== undefined ? [pid] : [])),
       }),
       ...heldKeys(entries),
-      ...leftInJetStream(consumers, { entries, floors }),
+      ...leftInJetStream(streams, { entries, floors }),
     ],
   };
 }
 
-async function consumersOf(nats: NatsConnection): Promise<string[]> {
+async function streamsOf(nats: NatsConnection): Promise<StreamFacts[]> {
   const { streams, consumers } = await nats.jetstreamManager();
-  const names: string[] = [];
-  for await (const { config } of streams.list()) {
+  const found: StreamFacts[] = [];
+  for await (const { config, state } of streams.list()) {
+    const names: string[] = [];
     for await (const { name } of consumers.list(config.name)) names.push(name);
+    found.push({ name: config.name, messages: state.messages, consumers: names });
   }
-  return names;
+  return found;
 }
 
 /** Of the life that wrote last; it is another one in each. */

@@ -194,7 +194,7 @@ class RunningWorkload implements Workload {
     };
   }
 
-  /** Instances, keys of etcd and consumers that are there after everything has finished. */
+  /** Instances, keys of etcd, messages and consumers that are there after everything has finished. */
   #rest(): Promise<Rest> {
     const { store, ledger, ledgerPath } = this.#ground;
     const sources: RestSources = {
