@@ -8,7 +8,7 @@ import type { AttemptEnded, AttemptRef, AttemptRefused, InventoryEntry } from "@
 import { OutcomeKind, RefusalReason } from "@sluice/protocol";
 import type { FunctionRecord, TaskRow } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, takePickBack } from "./context.ts";
+import { joinAgent, leaveAgent, type PartitionContext, passBy, pushWrite, putBack } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
 import { rememberRow } from "./memory.ts";
 import { refusedWrite } from "./outcome.ts";
@@ -250,7 +250,7 @@ function refusedAttempt(
   switch (refused.reason) {
     case RefusalReason.EXPIRED:
       leaveAgent(task);
-      takePickBack(context, task);
+      passBy(context, task);
       task.state = "settling";
       pushWrite(context, {
         write: refusedWrite(

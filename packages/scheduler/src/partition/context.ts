@@ -10,6 +10,7 @@ import {
   type Priority,
   type Random,
   type Seq,
+  slotCost,
   urgency,
   type Wake,
 } from "@sluice/core";
@@ -185,18 +186,22 @@ export function putInOrder(context: PartitionContext, waiting: Waiting): void {
   context.wakePreempt.notify();
 }
 
-/** Back in order after it could not be dispatched; its row will be read again. */
+/** Back in order after it could not be dispatched; its row will be read again. Neither its flow nor a gate is charged for it. */
 export function putBack(context: PartitionContext, task: ActiveTask): void {
   leaveAgent(task);
-  takePickBack(context, task);
+  context.gates.onReleased(task);
+  settleCost(context, task, 0);
   putInOrder(context, context.memory.deactivate(task));
   context.wakeDispatch.notify();
 }
 
-/** Nothing of it was sent: neither its flow nor a gate is charged for it. */
-export function takePickBack(context: PartitionContext, task: ActiveTask): void {
+/**
+ * It was read and will not run: no gate is charged for it, but its flow is, for its way through the scheduler. Thousands that
+ * have expired, are paused or move would else all go before the next one of anybody else.
+ */
+export function passBy(context: PartitionContext, task: ActiveTask): void {
   context.gates.onReleased(task);
-  settleCost(context, task, 0);
+  settleCost(context, task, Math.min(slotCost(0), task.cost));
 }
 
 /** Makes good what its flow was charged for an attempt when it was picked. */

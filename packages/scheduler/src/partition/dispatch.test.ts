@@ -1,11 +1,11 @@
 import { FunctionName, homeOf } from "@sluice/core";
 import { aFlow } from "@sluice/core/testing";
 import type { DispatchAttempt } from "@sluice/protocol";
-import type { SettleWrite } from "@sluice/store";
+import type { PauseRecord, SettleWrite } from "@sluice/store";
 import { expect, test } from "vitest";
-
+import type { BatchControl } from "../batch-control.ts";
 import { allGates, type Gate } from "./gates.ts";
-import { epoch, startDispatching } from "./testing.ts";
+import { epoch, nothingPaused, startDispatching } from "./testing.ts";
 
 const KiB = 1024;
 const bytesOf = (attempts: readonly DispatchAttempt[]) =>
@@ -107,6 +107,39 @@ test("thousands of flows without room are not looked at for every attempt that e
   await clock.advance(500);
   expect(dispatching.looks).toBe(2_020);
 });
+
+const pauseOf: BatchControl["pauseOf"] = ({ accountId }) =>
+  accountId === "passed" ? ({ number: 1 } as PauseRecord) : undefined;
+test.each([
+  { as: "paused", options: { batchControl: { ...nothingPaused, pauseOf } }, row: {} },
+  { as: "expired", options: {}, row: { expiresAt: 1 } },
+  { as: "ended", options: {}, row: { endedAt: 1 } },
+  { as: "gone", options: {}, row: null },
+])(
+  "thousands that are read only to be found $as take their share of the reads, and no more",
+  async ({ options, row }) => {
+    const { clock, context, frames, deliver } = startDispatching({ slots: 1_000_000, readMs: 10, ...options });
+    const quiet = aFlow({ account: "quiet" });
+    for (let block = 0; block < 100; block++) deliver(250, { flow: aFlow({ account: "passed" }), row });
+    for (let block = 0; block < 20; block++) deliver(250, { flow: quiet });
+    const writesMax = 100_000;
+    await clock.runUntil(
+      () => {
+        for (const { write } of context.pending.take(writesMax)) context.memory.forget(write.seq);
+        context.wakeDispatch.notify();
+        return context.order.sizeOf(quiet) === 0;
+      },
+      { withinMs: 10_000 },
+    );
+    // No read is under way any more.
+  Object.assign(context, { draining: true });
+  await clock.advance(1_000);
+  const passed = 25_000 - context.order.sizeOf(aFlow({ account: "passed" }));
+    expect(frames.flat()).toHaveLength(5_000);
+    expect(passed).toBeGreaterThan(3_000);
+    expect(passed).toBeLessThan(7_000);
+  },
+);
 
 const flowNamed = (name: string) => aFlow({ function: FunctionName(name) });
 

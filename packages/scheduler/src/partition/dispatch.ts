@@ -12,7 +12,7 @@ import {
 } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
 import { type Placing, place } from "../agents/place.ts";
-import { joinAgent, leaveAgent, type PartitionContext, pushWrite, putBack, takePickBack } from "./context.ts";
+import { joinAgent, leaveAgent, type PartitionContext, passBy, pushWrite, putBack } from "./context.ts";
 import { endTask, loseTask } from "./ends.ts";
 import type { Others } from "./gates.ts";
 import { flowLimits, routesKnownAt } from "./homes.ts";
@@ -153,7 +153,7 @@ function act(
         const ref = { seq: task.seq, attempt: suspect.attempt, queue: owner.queue, lane };
         for (const link of suspect.witnesses) link.confirm(port, [ref]);
       }
-      takePickBack(context, task);
+      passBy(context, task);
       memory.forget(task.seq);
       continue;
     }
@@ -219,7 +219,7 @@ function parkUntilResumed(
   row: TaskRow,
   pause: PauseRecord | undefined,
 ): void {
-  takePickBack(context, task);
+  passBy(context, task);
   task.state = "settling";
   context.metrics.paused.inc();
   const write = parkAsItIs(row, { reason: "pause", dueAt: pausedUntil(pause?.number ?? 0) });
@@ -228,7 +228,7 @@ function parkUntilResumed(
 
 /** To the one lane of its flow, in one write; the owner of that lane takes it out of its parking. */
 function move(context: PartitionContext, task: ActiveTask, row: TaskRow, moveTo: Home | undefined): void {
-  takePickBack(context, task);
+  passBy(context, task);
   task.state = "settling";
   context.metrics.moved.inc();
   const write = { ...parkAsItIs(row, { reason: "throttle", dueAt: context.clock.now() }), moveTo };
@@ -366,13 +366,16 @@ function send(context: PartitionContext, port: PartitionPort, { link, tasks, att
     return;
   }
   // Nothing of it was sent, so nothing can be running.
-  for (const task of tasks) putBack(context, task);
+  for (const task of tasks) {
+    task.state = "reading";
+    putBack(context, task);
+  }
 }
 
 function refuse(context: PartitionContext, task: ActiveTask, kind: "stop" | "expire" | "invalid"): void {
   const now = context.clock.now();
   leaveAgent(task);
-  takePickBack(context, task);
+  passBy(context, task);
   task.state = "settling";
   const write =
     kind === "stop"
