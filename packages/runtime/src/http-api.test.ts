@@ -1,52 +1,14 @@
 import { get } from "node:https";
 import { connect } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { AppError, type TlsFiles } from "@sluice/core";
+import type { TlsFiles } from "@sluice/core";
 import { createAuthority } from "@sluice/testbed/certificates";
 import { afterAll, expect, test } from "vitest";
 import { type HttpApi, httpApiServer } from "./http-api.ts";
+import { echo, everythingOf, firstOf, hanging, open } from "./testing/echo-api.ts";
 
 const authority = createAuthority();
 afterAll(() => authority[Symbol.dispose]());
-
-/** Answers with what it was sent, and failures with their reason. */
-const echo: HttpApi = {
-  bodyBytesMax: 1_000,
-  bodiesBytesMax: 10_000,
-  routes: [
-    {
-      method: "POST",
-      path: "/things/:name/parts",
-      async begin({ params, query, url, headers }) {
-        if (headers["x-unwanted"]) throw new AppError("forbidden", "UNWANTED", "it is not wanted");
-        return async (body) => {
-          if (body.toString() === "fail") throw new Error("a bug");
-          return { status: 202, headers: { "x-url": url }, body: JSON.stringify({ params, query, body: `${body}` }) };
-        };
-      },
-    },
-    {
-      method: "GET",
-      path: "/hangs",
-      begin:
-        async ({ signal }) =>
-        () =>
-          new Promise((_resolve, reject) => {
-            hanging.push(signal);
-            signal.addEventListener("abort", () => reject(new AppError("cancelled", "GONE", "it went")), {
-              once: true,
-            });
-          }),
-    },
-  ],
-  failed: (cause, { method } = { method: "?", url: "" }) => ({
-    status: cause instanceof AppError ? 418 : 500,
-    headers: { "content-type": "text/plain" },
-    body: `${method} ${cause instanceof AppError ? `${cause.reason}: ${cause.message}` : "failed"}`,
-  }),
-};
-const hanging: AbortSignal[] = [];
-const open = (api = echo) => httpApiServer({ host: "127.0.0.1", port: 0 }, api);
 
 test("a route gets names, query and body as they are meant, and the address as it was sent", async () => {
   await using server = await open();
@@ -62,6 +24,22 @@ test("a route gets names, query and body as they are meant, and the address as i
     expect([answer.status, answer.headers.get("x-url")]).toEqual([202, path]);
     expect(await answer.json()).toEqual({ params: { name: "a b" }, query: { x: "1+", y: "2" }, body });
   }
+});
+
+test("a body of which the length is not said is what was sent, part by part", async () => {
+  await using server = await open({ ...echo, bodyBytesMax: 20_000, bodiesBytesMax: 20_000 });
+  const parts = ["x", "é".repeat(10), "y".repeat(5_000), "", "z".repeat(14_979)];
+  const body = new ReadableStream({
+    pull(stream) {
+      const part = parts.shift();
+      if (part === undefined) stream.close();
+      else stream.enqueue(Buffer.from(part));
+    },
+  });
+  const whole = parts.join("");
+  const answer = await fetch(`${server.url}/things/a/parts`, { method: "POST", body, duplex: "half" });
+  expect(await answer.json()).toMatchObject({ body: whole });
+  expect(Buffer.byteLength(whole)).toBe(20_000);
 });
 
 test.each<[string, string, RequestInit, string]>([
@@ -258,31 +236,6 @@ function peerOf(url: string, files: TlsFiles): Promise<string> {
       response.resume();
     });
     request.on("error", reject);
-  });
-}
-
-/** What comes first for a text. */
-function firstOf(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    socket.once("data", (data) => {
-      resolve(data.toString());
-      socket.destroy();
-    });
-    socket.once("error", reject);
-  });
-}
-
-/** All that comes for a text until the server ends the connection. */
-function everythingOf(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let received = "";
-    const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    socket.on("data", (data) => {
-      received += data.toString();
-    });
-    socket.once("close", () => resolve(received));
-    socket.once("error", reject);
   });
 }
 
