@@ -53,8 +53,15 @@ test("without keys it serves loopback only", () => {
     expect(() => parse({}, ["--auth", "none", flag, value]), flag).toThrow(`${flag} must be a loopback address`);
   }
   expect(parse({}, ["--auth", "none", "--fc-address", "[::1]:0"]).fcAddress).toBe("[::1]:0");
-  expect(() => parse({}, ["--fc-address", "host:65536"])).toThrow("must have a port from 0 to 65535");
   expect(parse({}, ["--auth", "none"]).auth).toBe("none");
+});
+
+test("an address that could not be listened on is told before anything starts", () => {
+  for (const flag of ["--fc-address", "--scaler-address"]) {
+    expect(() => parse({}, [flag, "host:65536"])).toThrow(`${flag} must have a port from 0 to 65535, not host:65536`);
+    expect(() => parse({}, [flag, "host"])).toThrow(`${flag} must be host:port`);
+    expect(() => parse({}, [flag, "[::1]:65535"])).not.toThrow();
+  }
 });
 
 test("half an access key, and one that could not be created, are told before anything starts", () => {

@@ -56,6 +56,9 @@ export const accessSettings = {
   }),
 };
 
+/** Whether the port is one, `accessProblems` says. */
+const hostAndPort = String.raw`(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):\d{1,5}`;
+
 /** Where an api-server listens; in standalone, too. */
 export const listenSettings = {
   grpcHost: setting.text({ default: "127.0.0.1", why: "Address that the gRPC API listens on." }),
@@ -69,7 +72,7 @@ export const listenSettings = {
   }),
   fcAddress: setting.text({
     default: "none",
-    pattern: /^(none|(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):\d{1,5})$/,
+    pattern: new RegExp(`^(none|${hostAndPort})$`),
     form: "host:port, with an IPv6 address in brackets, or none",
     why: "Address of the HTTP API, which is that of Function Compute; port 0 takes a free one.",
   }),
@@ -139,7 +142,7 @@ const settings = {
     default: defaultApiServerConfig.admissionBytesMax,
     min: 4 * MiB,
     max: 2 ** 40,
-    why: "Submissions in memory that are not answered yet, of all callers; more wait, then are refused.",
+    why: "Submissions in memory that are not answered yet, of all callers; more wait, then are refused. Bodies at the HTTP API have as much of their own, where nothing waits.",
   }),
   leaveMs: setting.durationMs({
     default: 1_000,
@@ -151,7 +154,7 @@ const settings = {
   scalerAddress: setting.text({
     default: undefined,
     defaultText: "none",
-    pattern: /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):\d{1,5}$/,
+    pattern: new RegExp(`^${hostAndPort}$`),
     form: "host:port, with an IPv6 address in brackets",
     why: "Address on which KEDA may ask how many slots of agents are needed; port 0 takes a free one.",
   }),
@@ -168,12 +171,13 @@ export const apiServerSpec: ConfigSpec<typeof settings> = {
 };
 export type ApiServerProcessConfig = ConfigOf<typeof settings>;
 
-/** What is wrong with who may call. */
+/** What is wrong with where it listens and who may call. */
 export function accessProblems(config: {
   readonly auth: "keys" | "none";
   readonly grpcHost: string;
   readonly httpHost: string;
   readonly fcAddress: string;
+  readonly scalerAddress?: string | undefined;
   readonly accessKeyId: string | undefined;
   readonly accessKeySecret: string | undefined;
 }): string[] {
@@ -187,8 +191,13 @@ export function accessProblems(config: {
       problems.push(`--auth none lets everybody in: ${flag} must be a loopback address, not ${host}`);
     }
   }
-  if ((parseAddress(config.fcAddress)?.port ?? 0) > 65_535) {
-    problems.push(`--fc-address must have a port from 0 to 65535, not ${config.fcAddress}`);
+  for (const [flag, address] of [
+    ["--fc-address", config.fcAddress],
+    ["--scaler-address", config.scalerAddress],
+  ] as const) {
+    if ((parseAddress(address)?.port ?? 0) > 65_535) {
+      problems.push(`${flag} must have a port from 0 to 65535, not ${address}`);
+    }
   }
   if ((config.accessKeyId === undefined) !== (config.accessKeySecret === undefined)) {
     problems.push("SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET must be given together");
