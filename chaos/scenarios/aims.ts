@@ -5,7 +5,7 @@ import type { Aim } from "../contract.ts";
 export const failover: Aim = { figure: "failover", fault: "crash", p99Ms: { default: 9_000, fast: 4_000 } };
 
 /** Of an owner that hands over in order, whatever its lease. */
-export function handOff(fault: "stop" | "upgrade"): Aim {
+export function handOff(fault: "stop" | "upgrade" | "move"): Aim {
   return { figure: "failover", fault, p99Ms: { default: 1_000, fast: 1_000 } };
 }
 

@@ -10,6 +10,7 @@ import { freezes } from "./freezes.ts";
 import { herds } from "./herds.ts";
 import { links } from "./links.ts";
 import { poison } from "./poison.ts";
+import { reshape } from "./reshape.ts";
 import { stops } from "./stops.ts";
 
 export { randomFaults } from "./random.ts";
@@ -19,6 +20,7 @@ export const scenarios: readonly Scenario[] = [
   ...crashes,
   ...freezes,
   ...stops,
+  reshape,
   ...cuts,
   ...links,
   ...blocked,
