@@ -9,6 +9,7 @@ import {
   admissibleRate,
   createFairOrder,
   type FairOrder,
+  type Flow,
   FunctionName,
   isThrottled,
   type Random,
@@ -34,6 +35,10 @@ export interface BackpressureOptions {
   readonly order?: "fair" | "fifo";
   /** Default: true. False: the same without the two noisy accounts. */
   readonly isNoisy?: boolean;
+  /** Among how many functions A divides what it submits. Default: 1. */
+  readonly functionsOfA?: number;
+  /** Default: 50 accounts at 40/s, A at 16,000/s from second 20 to 100, and B at 4,000/s from second 50 to 100. */
+  readonly rates?: Readonly<Record<Group, (second: number) => number>>;
   /** Default: 120. */
   readonly seconds?: number;
   /** Tasks that can be dispatched per second. Default: 5,000. */
@@ -69,14 +74,18 @@ export interface BackpressureRun {
 }
 
 const stepMs = 10;
-const functionName = FunctionName("f");
 const queue = "q0";
+const goodAccounts = 50;
+const between = (from: number, until: number, rate: number) => (second: number) =>
+  second >= from && second < until ? rate : 0;
+const defaultRates = { "well-behaved": () => 40, A: between(20, 100, 16_000), B: between(50, 100, 4_000) };
 const wish: Wish = { queue, partitions: [{ prefix: "", ownerId: "s1" }], modRevision: 1 };
 
 interface Sender {
   readonly id: AccountId;
   readonly group: Group;
   readonly perSecond: (second: number) => number;
+  readonly functions: readonly FunctionName[];
   sent: number;
   refused: number;
   waiting: number;
@@ -85,12 +94,13 @@ interface Waiting {
   readonly sender: Sender;
   readonly at: number;
 }
+type Submission = Flow & { readonly queue: string };
 
 export async function simulateBackpressure(options: BackpressureOptions): Promise<BackpressureRun> {
-  const { seed, refuses = "fair", order = "fair", isNoisy = true, seconds = 120, capacityPerSecond = 5_000 } = options;
+  const { seed, refuses = "fair", order = "fair", seconds = 120, capacityPerSecond = 5_000 } = options;
   const config = { ...defaultSolveConfig, backlogMin: 10_000, drainTargetMs: 2_000, ...options.config };
   const random = seededRandom(seed);
-  const senders = sendersOf(isNoisy);
+  const senders = sendersOf(options);
   await using system = await startSystem({ refuses, config, random, senders });
   const waiting = order === "fair" ? createFairOrder<Waiting>() : createFifo<Waiting>();
   const delays: number[] = [];
@@ -101,14 +111,15 @@ export async function simulateBackpressure(options: BackpressureOptions): Promis
     const [perServer, now] = [Math.ceil(count / system.servers), system.clock.monotonic()];
     for (let left = count; left > 0; left -= perServer) {
       const part = Math.min(left, perServer);
-      const refused = system.refused(sender, part);
-      for (let at = refused; at < part; at++) {
+      const admitted = system.admitted(sender, submissionsOf(sender, part, random));
+      for (const submission of admitted) {
         const submittedAt = now - random.next() * stepMs;
-        waiting.add({ accountId: sender.id, functionName }, submittedAt, { sender, at: submittedAt });
+        waiting.add(submission, submittedAt, { sender, at: submittedAt });
       }
+      const refused = part - admitted.length;
       sender.sent += part;
       sender.refused += refused;
-      sender.waiting += part - refused;
+      sender.waiting += admitted.length;
       tally.sent[sender.group] += part;
       tally.refused[sender.group] += refused;
     }
@@ -170,16 +181,21 @@ export async function compareBackpressure(options: Omit<BackpressureOptions, "re
   };
 }
 
-function sendersOf(isNoisy: boolean): Sender[] {
-  const sender = (name: string, group: Group, perSecond: Sender["perSecond"]): Sender => ({
-    ...{ id: AccountId(name), group, perSecond },
+function sendersOf({ isNoisy = true, functionsOfA = 1, rates = defaultRates }: BackpressureOptions): Sender[] {
+  const sender = (name: string, group: Group, functions = 1): Sender => ({
+    ...{ id: AccountId(name), group, perSecond: rates[group] },
+    functions: Array.from({ length: functions }, (_, index) => FunctionName(`f${index}`)),
     ...{ sent: 0, refused: 0, waiting: 0 },
   });
-  const between = (from: number, until: number, rate: number) => (second: number) =>
-    second >= from && second < until ? rate : 0;
-  const good = Array.from({ length: 50 }, (_, index) => sender(`good-${index}`, "well-behaved", () => 40));
+  const good = Array.from({ length: goodAccounts }, (_, index) => sender(`good-${index}`, "well-behaved"));
   if (!isNoisy) return good;
-  return [...good, sender("noisy-a", "A", between(20, 100, 16_000)), sender("noisy-b", "B", between(50, 100, 4_000))];
+  return [...good, sender("noisy-a", "A", functionsOfA), sender("noisy-b", "B")];
+}
+
+/** So many, each of any of its functions. */
+function submissionsOf({ id: accountId, functions }: Sender, count: number, random: Random): Submission[] {
+  const any = () => (functions.length === 1 ? 0 : Math.floor(random.next() * functions.length));
+  return Array.from({ length: count }, () => ({ accountId, functionName: functions[any()] as FunctionName, queue }));
 }
 
 interface SystemOptions {
@@ -227,22 +243,18 @@ async function startSystem({ refuses, config, random, senders }: SystemOptions) 
   return {
     clock,
     servers: servers.length,
-    /** How many of so many submissions are refused. */
-    refused({ id }: Sender, count: number): number {
-      alike = { ...alike, sent: alike.sent + count };
-      if (refuses === "nobody") return 0;
-      if (refuses === "alike") {
-        let refused = 0;
-        for (let at = 0; at < count; at++) if (dice.next() < alike.drop) refused += 1;
-        return refused;
-      }
+    /** Those that are not refused. */
+    admitted({ id }: Sender, submissions: readonly Submission[]): readonly Submission[] {
+      alike = { ...alike, sent: alike.sent + submissions.length };
+      if (refuses === "nobody") return submissions;
+      if (refuses === "alike") return submissions.filter(() => dice.next() >= alike.drop);
       turn = (turn + 1) % servers.length;
       const server = servers[turn];
-      if (server === undefined) return 0;
-      const arrivals = new Array(count).fill({ accountId: id, functionName, queue });
-      const refused = server.throttle.judge(arrivals).filter((error) => error !== undefined).length;
-      server.admitted.set(id, (server.admitted.get(id) ?? 0) + count - refused);
-      return refused;
+      if (server === undefined) return submissions;
+      const errors = server.throttle.judge(submissions);
+      const admitted = submissions.filter((_, index) => errors[index] === undefined);
+      server.admitted.set(id, (server.admitted.get(id) ?? 0) + admitted.length);
+      return admitted;
     },
     /** At the end of each second: what the owner reports, every two seconds as it does, and a round of the leader. */
     async second({ backlog, dispatched }: { readonly backlog: number; readonly dispatched: number }): Promise<void> {

@@ -32,8 +32,8 @@ export const defaultSampleAndHoldConfig: SampleAndHoldConfig = {
 };
 
 export interface SampleAndHold {
-  /** Counts `units` of `key`: a whole number, at least 1. */
-  count(key: string, units?: number): void;
+  /** Counts `units` of `key`: a whole number, at least 1. Whether it is held. */
+  count(key: string, units?: number): boolean;
   /** What the interval saw; begins the next one. */
   endInterval(): CountedInterval;
   /** Entries now. */
@@ -81,12 +81,13 @@ export function createSampleAndHold(
   let total = 0;
   let intervalsBelow = 0;
 
-  function hold(key: string, units: number): void {
+  function hold(key: string, units: number): boolean {
     const chance = Math.min(1, oversampling / threshold);
-    if (chance < 1 && random.next() >= 1 - (1 - chance) ** units) return;
+    if (chance < 1 && random.next() >= 1 - (1 - chance) ** units) return false;
     if (table.size >= entriesMax) makeRoom();
-    if (table.size >= entriesMax) return;
+    if (table.size >= entriesMax) return false;
     table.set(key, { count: units, missed: (1 - chance) / chance, isNew: true });
+    return true;
   }
 
   /** Many came at once that were not expected: whoever is small goes, and fewer are sampled from here on. */
@@ -110,8 +111,9 @@ export function createSampleAndHold(
     count(key, units = 1) {
       total += units;
       const entry = table.get(key);
-      if (entry === undefined) hold(key, units);
-      else entry.count += units;
+      if (entry === undefined) return hold(key, units);
+      entry.count += units;
+      return true;
     },
     endInterval() {
       const held = [...table]

@@ -3,6 +3,11 @@
 //
 //   open ──backlog over the reference──▶ throttled ──backlog below half of it──▶ open
 
+import type { FunctionName } from "../ids.ts";
+
+/** In reports of what is submitted: all functions of the account that have no line of their own. No function is called so. */
+export const otherFunctions = "" as FunctionName;
+
 export interface ThrottleConfig {
   /** The backlog may take so long to drain; default 10 s. */
   readonly drainTargetMs: number;

@@ -1,4 +1,4 @@
-import { AccountId, FunctionName } from "@sluice/core";
+import { AccountId, FunctionName, otherFunctions } from "@sluice/core";
 import type { Arrivals, FlowArrivals } from "@sluice/queue";
 import { expect, test } from "vitest";
 import { createArrivalBook } from "./arrivals.ts";
@@ -33,6 +33,36 @@ test("what the api-servers report is one sum", () => {
       waiting: 9,
     },
   ]);
+});
+
+test("what functions without a line of their own submit counts for the account, and is no function", () => {
+  const book = createArrivalBook();
+  const others = { ...flow("a", "f", 900, 5), functionName: otherFunctions };
+  book.note(report("s1", 1_000, flow("a", "f", 100, 5), others), 0);
+  // Of an api-server of the release before: only flows.
+  book.note(report("s2", 60, flow("a", "f", 30, 5), flow("a", "g", 20, 5)), 0);
+  const arrivals = book.read(0).get("q0");
+  expect(arrivals?.total).toBe(1_060);
+  expect(arrivals?.accounts).toEqual([
+    {
+      accountId: "a",
+      perSecond: 1_050,
+      functions: [
+        { functionName: "f", perSecond: 130 },
+        { functionName: "g", perSecond: 20 },
+      ],
+      waiting: 5,
+    },
+  ]);
+});
+
+test("an account that changes its functions every second submits no more than it does", () => {
+  const book = createArrivalBook();
+  for (let second = 0; second < 10; second++) {
+    book.note(report("s1", 1_000, flow("a", `f${second}`, 1_000)), 1_000 * second);
+    const { total, accounts } = book.read(1_000 * second).get("q0") ?? {};
+    expect([total, accounts?.map(({ perSecond }) => perSecond)]).toEqual([1_000, [1_000]]);
+  }
 });
 
 test("what is new counts at once, what changes by halves, and what ended is forgotten", () => {

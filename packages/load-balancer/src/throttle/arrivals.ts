@@ -1,5 +1,5 @@
 // What all api-servers together are submitted, by queue and account, from the reports that they send every second.
-import type { AccountId, FunctionName } from "@sluice/core";
+import { type FunctionName, otherFunctions } from "@sluice/core";
 import type { Arrivals, FlowArrivals } from "@sluice/queue";
 import type { AccountArrivals, QueueArrivals } from "./solve.ts";
 
@@ -18,14 +18,22 @@ const newShare = 0.5;
 /** Below this a rate is forgotten. */
 const perSecondMin = 0.5;
 
-interface FlowRate extends Pick<FlowArrivals, "queue" | "accountId" | "functionName" | "waiting"> {
+interface Rate {
   readonly perSecond: number;
 }
+interface AccountRate extends Rate, Pick<FlowArrivals, "queue" | "accountId" | "waiting"> {}
+interface FunctionRate extends Rate {
+  /** Of its account. */
+  readonly account: string;
+  readonly functionName: FunctionName;
+}
+type Rates<T extends Rate> = ReadonlyMap<string, T>;
 
 export function createArrivalBook(): ArrivalBook {
   const reports = new Map<string, { readonly report: Arrivals; readonly at: number }>();
-  let totals: ReadonlyMap<string, number> = new Map();
-  let flows: ReadonlyMap<string, FlowRate> = new Map();
+  let totals: Rates<Rate> = new Map();
+  let accounts: Rates<AccountRate> = new Map();
+  let functions: Rates<FunctionRate> = new Map();
 
   return {
     note(report, now) {
@@ -34,92 +42,92 @@ export function createArrivalBook(): ArrivalBook {
     read(now) {
       for (const [serverId, { at }] of reports) if (now - at > reportMsMax) reports.delete(serverId);
       const fresh = [...reports.values()].map(({ report }) => report);
-      totals = smoothed(
-        totals,
-        summed(fresh),
-        (rate) => rate,
-        (_, rate) => rate,
-      );
-      const rates = flowsOf(fresh);
-      flows = smoothed(
-        flows,
-        rates,
-        ({ perSecond }) => perSecond,
-        (flow, perSecond) => ({ ...flow, perSecond }),
-      );
-      return byQueue(totals, flows);
+      const lines = fresh.flatMap(({ flows }) => flows);
+      totals = smoothed(totals, totalsOf(fresh));
+      accounts = smoothed(accounts, accountsOf(lines));
+      functions = smoothed(functions, functionsOf(lines));
+      return byQueue(totals, accounts, functions);
     },
   };
 }
 
-function summed(reports: readonly Arrivals[]): Map<string, number> {
-  const sums = new Map<string, number>();
+function totalsOf(reports: readonly Arrivals[]): Rates<Rate> {
+  const sums = new Map<string, Rate>();
   for (const { totals } of reports) {
-    for (const [queue, rate] of totals) sums.set(queue, (sums.get(queue) ?? 0) + rate);
+    for (const [queue, rate] of totals) sums.set(queue, { perSecond: (sums.get(queue)?.perSecond ?? 0) + rate });
   }
   return sums;
 }
 
-function flowsOf(reports: readonly Arrivals[]): Map<string, FlowRate> {
-  const rates = new Map<string, FlowRate>();
-  for (const line of reports.flatMap(({ flows }) => flows)) {
-    const key = `${line.queue} ${line.accountId} ${line.functionName}`;
-    const known = rates.get(key);
-    const perSecond = (known?.perSecond ?? 0) + line.perSecond;
-    // Each server has counted the whole account, at another time.
-    rates.set(key, { ...line, perSecond, waiting: largerOf(known?.waiting, line.waiting) });
+const keyOf = ({ queue, accountId }: Pick<FlowArrivals, "queue" | "accountId">) => `${queue} ${accountId}`;
+
+/** Each with all of its lines, those of functions that are not named, too. */
+function accountsOf(lines: readonly FlowArrivals[]): Rates<AccountRate> {
+  const sums = new Map<string, AccountRate>();
+  for (const { queue, accountId, perSecond, waiting } of lines) {
+    const key = keyOf({ queue, accountId });
+    const known = sums.get(key);
+    sums.set(key, {
+      ...{ queue, accountId, perSecond: (known?.perSecond ?? 0) + perSecond },
+      // Each server has counted the whole account, at another time.
+      waiting: largerOf(known?.waiting, waiting),
+    });
   }
-  return rates;
+  return sums;
+}
+
+function functionsOf(lines: readonly FlowArrivals[]): Rates<FunctionRate> {
+  const sums = new Map<string, FunctionRate>();
+  for (const line of lines) {
+    const { functionName } = line;
+    if (functionName === otherFunctions) continue;
+    const account = keyOf(line);
+    const key = `${account} ${functionName}`;
+    sums.set(key, { account, functionName, perSecond: (sums.get(key)?.perSecond ?? 0) + line.perSecond });
+  }
+  return sums;
 }
 
 /** What is new counts at once; what changes or ends, by halves. */
-function smoothed<T>(
-  before: ReadonlyMap<string, T>,
-  now: ReadonlyMap<string, T>,
-  rateOf: (value: T) => number,
-  withRate: (value: T, rate: number) => T,
-): Map<string, T> {
+function smoothed<T extends Rate>(before: Rates<T>, now: Rates<T>): Rates<T> {
   const after = new Map<string, T>();
   for (const [key, value] of now) {
-    const old = before.get(key);
-    const rate = old === undefined ? rateOf(value) : (1 - newShare) * rateOf(old) + newShare * rateOf(value);
-    after.set(key, withRate(value, rate));
+    const old = before.get(key)?.perSecond ?? value.perSecond;
+    after.set(key, { ...value, perSecond: (1 - newShare) * old + newShare * value.perSecond });
   }
   for (const [key, value] of before) {
-    const rate = (1 - newShare) * rateOf(value);
-    if (!now.has(key) && rate >= perSecondMin) after.set(key, withRate(value, rate));
+    const perSecond = (1 - newShare) * value.perSecond;
+    if (!now.has(key) && perSecond >= perSecondMin) after.set(key, { ...value, perSecond });
   }
   return after;
 }
 
-function byQueue(totals: ReadonlyMap<string, number>, flows: ReadonlyMap<string, FlowRate>) {
-  const accounts = new Map<string, Map<AccountId, FlowRate[]>>();
-  for (const flow of flows.values()) {
-    const ofQueue = accounts.get(flow.queue) ?? new Map<AccountId, FlowRate[]>();
-    accounts.set(flow.queue, ofQueue);
-    const rates = ofQueue.get(flow.accountId);
-    if (rates === undefined) ofQueue.set(flow.accountId, [flow]);
-    else rates.push(flow);
-  }
+function byQueue(totals: Rates<Rate>, accounts: Rates<AccountRate>, functions: Rates<FunctionRate>) {
+  const functionsIn = grouped(functions.values(), ({ account }) => account);
+  const accountsIn = grouped(accounts.values(), ({ queue }) => queue);
   return new Map(
     [...totals].map(([queue, total]): [string, QueueArrivals] => {
-      const known = [...(accounts.get(queue) ?? [])].map(([accountId, rates]) => accountOf(accountId, rates));
+      const known = (accountsIn.get(queue) ?? []).map((account): AccountArrivals => {
+        const { accountId, perSecond, waiting } = account;
+        const named = functionsIn.get(keyOf(account)) ?? [];
+        const inside = named.map(({ functionName, perSecond: rate }) => ({ functionName, perSecond: rate }));
+        return { accountId, perSecond, functions: inside, waiting };
+      });
       const knownRate = known.reduce((sum, { perSecond }) => sum + perSecond, 0);
-      return [queue, { total: Math.max(total, knownRate), accounts: known }];
+      return [queue, { total: Math.max(total.perSecond, knownRate), accounts: known }];
     }),
   );
 }
 
-function accountOf(accountId: AccountId, rates: readonly FlowRate[]): AccountArrivals {
-  return {
-    accountId,
-    perSecond: rates.reduce((sum, { perSecond }) => sum + perSecond, 0),
-    functions: rates.map(({ functionName, perSecond }: { functionName: FunctionName; perSecond: number }) => ({
-      functionName,
-      perSecond,
-    })),
-    waiting: rates.reduce<number | undefined>((most, { waiting }) => largerOf(most, waiting), undefined),
-  };
+function grouped<T>(values: Iterable<T>, keyOfValue: (value: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const value of values) {
+    const key = keyOfValue(value);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [value]);
+    else group.push(value);
+  }
+  return groups;
 }
 
 function largerOf(a: number | undefined, b: number | undefined): number | undefined {

@@ -1,4 +1,5 @@
 import { AccountId, FunctionName } from "@sluice/core";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type AccountArrivals, defaultSolveConfig, judgeQueue, type QueueArrivals } from "./solve.ts";
 
@@ -9,6 +10,9 @@ const full = { backlog: 6_000, drainPerSecond: 500 };
 function anAccount(name: string, perSecond: number, more: Partial<AccountArrivals> = {}): AccountArrivals {
   const functions = [{ functionName: FunctionName("f"), perSecond }];
   return { accountId: AccountId(name), perSecond, functions, waiting: undefined, ...more };
+}
+function functionsOf(rates: Readonly<Record<string, number>>): AccountArrivals["functions"] {
+  return Object.entries(rates).map(([name, perSecond]) => ({ functionName: FunctionName(name), perSecond }));
 }
 function among(accounts: readonly AccountArrivals[], small = 0): QueueArrivals {
   return { total: small + accounts.reduce((sum, { perSecond }) => sum + perSecond, 0), accounts };
@@ -43,6 +47,80 @@ test("an account that is refused divides its share among its functions", () => {
   const { drops } = judge(among([anAccount("noisy", 4_010, { functions }), anAccount("good", 100)]));
   expect(drops).toHaveLength(1);
   expect(drops[0]).toMatchObject({ accountId: "noisy", functionName: "loud", share: 290 });
+});
+
+test("of an account in many functions as much is refused as if it were one: what is not named, too", () => {
+  const named = functionsOf({ f0: 8, f1: 8, f2: 8 });
+  const good = Array.from({ length: 50 }, (_, index) => anAccount(`good-${index}`, 5));
+  const pressure = { backlog: 110_000, drainPerSecond: 5_000 };
+  const [one, many] = [{}, { functions: named }].map((more) =>
+    judgeQueue(
+      "q0",
+      { wasThrottled: false, pressure, arrivals: among([anAccount("noisy", 16_000, more), ...good]) },
+      defaultSolveConfig,
+    ),
+  );
+  // 5,000/s leave, less the 10,000 above the reference in 10 s, less what the others send.
+  expect(one?.drops).toMatchObject([{ functionName: undefined, share: 3_750, probability: 1 - 3_750 / 16_000 }]);
+  expect(many?.drops).toEqual([{ ...one?.drops[0], probability: expect.closeTo(1 - 3_750 / 16_000) }]);
+  expect(many?.othersDrop).toBe(0);
+});
+
+test("inside an account its loud functions lose first, then all of them", () => {
+  const dropsOf = (functions: AccountArrivals["functions"], perSecond: number) =>
+    judge(among([anAccount("noisy", perSecond, { functions }), anAccount("good", 100)])).drops.map(
+      ({ functionName, probability, share, rate }) => ({
+        functionName,
+        got: rate * (1 - probability),
+        share,
+        probability,
+      }),
+    );
+  // Of the share of 300/s the small ones need 100: ten of them, of which two are named.
+  expect(dropsOf(functionsOf({ loud: 4_000, a: 10, b: 10 }), 4_100)).toEqual([
+    { functionName: "loud", got: expect.closeTo(200), share: expect.closeTo(200), probability: expect.closeTo(0.95) },
+  ]);
+  // 1,000 small ones alone are too many, so all get the same, 300/1001 of a submission per second: the loud one no less than a fiftieth.
+  expect(dropsOf(functionsOf({ loud: 4_000, a: 1, b: 1 }), 5_000)).toMatchObject([
+    { functionName: undefined, share: 300, probability: expect.closeTo(1 - 300 / 1_001) },
+    { functionName: "loud", probability: config.dropMax },
+  ]);
+});
+
+test("of an account so many functions are named at most, the loudest", () => {
+  const rates = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`f${index}`, 10 + index]));
+  const perSecond = Object.values(rates).reduce((sum, rate) => sum + rate);
+  const { drops } = judge(
+    among([anAccount("noisy", perSecond, { functions: functionsOf(rates) }), anAccount("b", 20)]),
+  );
+  const names = drops.map(({ functionName }) => functionName);
+  expect(names.slice(0, 2)).toEqual([undefined, "f39"]);
+  expect(names.length).toBeLessThanOrEqual(1 + config.functionsMax);
+});
+
+test("no function that is named is refused less than those that are not, whatever is sent", () => {
+  const rate = fc.double({ min: 0.1, max: 10_000, noNaN: true });
+  const property = (named: readonly number[], others: number, good: number) => {
+    const functions = functionsOf(Object.fromEntries(named.map((perSecond, index) => [`f${index}`, perSecond])));
+    const perSecond = named.reduce((sum, value) => sum + value, others);
+    const arrivals = among([anAccount("noisy", perSecond, { functions }), anAccount("good", good, { waiting: 0 })]);
+    const ofNoisy = judge(arrivals).drops.filter(({ accountId }) => accountId === "noisy");
+    const ofAll = ofNoisy.find(({ functionName }) => functionName === undefined)?.probability ?? 0;
+    for (const { probability } of ofNoisy) expect(probability).toBeGreaterThanOrEqual(ofAll);
+    const dropOf = (name: string) => ofNoisy.find(({ functionName }) => functionName === name)?.probability ?? ofAll;
+    const loudest = [...functions].sort((a, b) => b.perSecond - a.perSecond).slice(0, config.functionsMax);
+    const namedRate = loudest.reduce((sum, { perSecond: value }) => sum + value, 0);
+    const got = loudest.reduce(
+      (sum, { functionName, perSecond: value }) => sum + value * (1 - dropOf(functionName)),
+      (perSecond - namedRate) * (1 - ofAll),
+    );
+    // The account keeps its share, and what is never refused.
+    const share = Math.max(0, ofNoisy.length === 0 ? perSecond : 400 - good);
+    expect(got).toBeLessThanOrEqual(share + (1 - config.dropMax) * perSecond + 0.001);
+    expect(got).toBeGreaterThanOrEqual(Math.min(perSecond, share) - 0.001);
+  };
+  const rates = fc.array(rate, { minLength: 1, maxLength: 20 });
+  fc.assert(fc.property(rates, rate, fc.double({ min: 60, max: 300, noNaN: true }), property), { seed: 1 });
 });
 
 test("an account with weight 3 gets three times the share of one with weight 1 while both send more", () => {

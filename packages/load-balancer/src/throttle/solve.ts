@@ -28,7 +28,7 @@ export interface QueueArrivals {
 export interface AccountArrivals {
   readonly accountId: AccountId;
   readonly perSecond: number;
-  /** Of its functions; in all at most `perSecond`. */
+  /** Of those of its functions that are known; the others submit the rest of `perSecond`. */
   readonly functions: readonly { readonly functionName: FunctionName; readonly perSecond: number }[];
   /** Its tasks that are not final; undefined: not known. */
   readonly waiting: number | undefined;
@@ -44,6 +44,8 @@ export interface SolveConfig extends ThrottleConfig {
   readonly aloneBacklogMin: number;
   /** Almost alone: the others submit less than this share. Default 0.01. */
   readonly aloneShare: number;
+  /** Of one account so many functions are named, its loudest; what is refused of the others is refused of all alike. Default 8. */
+  readonly functionsMax: number;
 }
 
 export interface QueueVerdict {
@@ -59,6 +61,7 @@ export const defaultSolveConfig: SolveConfig = {
   ...defaultThrottleConfig,
   aloneBacklogMin: 1_000_000,
   aloneShare: 0.01,
+  functionsMax: 8,
 };
 
 export function judgeQueue(queue: string, facts: QueueFacts, config: SolveConfig): QueueVerdict {
@@ -81,7 +84,7 @@ export function judgeQueue(queue: string, facts: QueueFacts, config: SolveConfig
     isThrottled: true,
     drops: [
       ...offenders.flatMap((account, index) =>
-        dropsOf(queue, account, { share: weightOf(account) * share, drop: drops[index] ?? 0, dropMax }),
+        dropsOf(queue, account, { share: weightOf(account) * share, drop: drops[index] ?? 0, config }),
       ),
       ...spared.map(({ accountId, perSecond }) => spare(queue, accountId, perSecond)),
     ],
@@ -119,22 +122,33 @@ function restOf({ total }: QueueArrivals, accounts: readonly AccountArrivals[]):
   return Math.max(0, total - accounts.reduce((sum, { perSecond }) => sum + perSecond, 0));
 }
 
-/** Inside an account that is refused, the share of the account is divided in the same way among its functions. */
-function dropsOf(queue: string, account: AccountArrivals, refused: Refused): Drop[] {
-  const { accountId, functions, perSecond } = account;
-  if (refused.drop <= 0) return [];
-  const base = { accountId, queue, share: refused.share };
-  if (functions.length < 2) return [{ ...base, functionName: undefined, probability: refused.drop, rate: perSecond }];
-  const others = Math.max(0, perSecond - functions.reduce((sum, { perSecond: rate }) => sum + rate, 0));
-  const demands = functions.map(({ perSecond: rate }) => ({ rate, weight: 1 }));
-  const inner = fairShares(demands, { admissible: refused.share, others, dropMax: refused.dropMax });
-  return functions.flatMap(({ functionName, perSecond: rate }, index) => {
-    const probability = inner.drops[index] ?? 0;
-    return probability > 0 ? [{ ...base, functionName, probability, share: inner.share, rate }] : [];
+/**
+ * Inside an account that is refused, its share is divided in the same way among its functions. Those that are not named count as
+ * functions that are all as large as the smallest that is named, so no less is refused of one that is named than of these.
+ */
+function dropsOf(queue: string, account: AccountArrivals, { share, drop, config }: Refused): Drop[] {
+  const { accountId, perSecond } = account;
+  if (drop <= 0) return [];
+  const loudest = account.functions.filter(({ perSecond: rate }) => rate > 0).sort((a, b) => b.perSecond - a.perSecond);
+  const named = loudest.slice(0, config.functionsMax);
+  const smallest = named.at(-1)?.perSecond;
+  const others = named.reduce((rest, { perSecond: rate }) => rest - rate, perSecond);
+  const ofAccount = (probability: number): Drop => {
+    return { accountId, functionName: undefined, queue, probability, share, rate: perSecond };
+  };
+  if (smallest === undefined || (named.length === 1 && others <= 0)) return [ofAccount(drop)];
+  const demands = named.map(({ perSecond: rate }) => ({ rate, weight: 1 }));
+  const all = { rate: Math.max(0, others), weight: Math.max(1, others / smallest) };
+  const inner = fairShares([all, ...demands], { admissible: share, others: 0, dropMax: config.dropMax });
+  const [othersDrop = 0, ...drops] = inner.drops;
+  const louder = named.flatMap(({ functionName, perSecond: rate }, index): Drop[] => {
+    const probability = drops[index] ?? 0;
+    return probability > othersDrop ? [{ accountId, functionName, queue, probability, share: inner.share, rate }] : [];
   });
+  return othersDrop > 0 ? [ofAccount(othersDrop), ...louder] : louder;
 }
 interface Refused {
   readonly share: number;
   readonly drop: number;
-  readonly dropMax: number;
+  readonly config: SolveConfig;
 }

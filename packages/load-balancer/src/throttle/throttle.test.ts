@@ -2,7 +2,7 @@ import { type LoadReport, leaderKey, readAdmission, type Wish } from "@sluice/co
 import { createMemoryCoordinator } from "@sluice/coordination/memory";
 import { AccountId, FunctionName } from "@sluice/core";
 import { FakeClock } from "@sluice/core/testing";
-import { arrivalsTopic, formatArrivals } from "@sluice/queue";
+import { arrivalsTopic, formatArrivals, reportedFlowsMax } from "@sluice/queue";
 import { createMemorySignals } from "@sluice/queue/memory";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
@@ -39,6 +39,20 @@ test("shares go by the weights of the accounts, which are read seldom; unknown o
   for (let second = 0; second < 3; second++) await shares();
   expect(await shares()).toEqual({ heavy: 60, noisy: 40 });
   expect(world.reads).toHaveLength(2);
+});
+
+test("functions are named while there is room for every account that is refused", async () => {
+  await using world = await startWorld();
+  const functionsOfEach = 9;
+  const namesAfter = async (accounts: number) => {
+    const others = Object.fromEntries(Array.from({ length: accounts }, (_, index) => [`loud-${index}`, 1]));
+    await world.second({ waiting: 8_000, noisyPerSecond: 1, others, functionsOfEach });
+    const drops = (await readAdmission(world.coordinator)).admission?.drops ?? [];
+    const ofFunctions = drops.filter(({ functionName }) => functionName !== undefined).length;
+    return { accounts: new Set(drops.map(({ accountId }) => accountId)).size, ofFunctions };
+  };
+  expect(await namesAfter(9)).toEqual({ accounts: 10, ofFunctions: 10 * defaultSolveConfig.functionsMax });
+  expect(await namesAfter(300)).toEqual({ accounts: 301, ofFunctions: 0 });
 });
 
 test("while weights cannot be read those that are known hold, and the document is written all the same", async () => {
@@ -123,13 +137,18 @@ async function startWorld() {
     throttle,
     weights,
     reads,
-    async second({ waiting, noisyPerSecond, memberId = "s1", others = {} }: Second) {
-      const flows = Object.entries({ noisy: noisyPerSecond, ...others }).map(([account, perSecond]) => ({
-        ...{ queue: "q0", accountId: AccountId(account), functionName: FunctionName("f") },
-        ...{ perSecond, waiting: undefined },
-      }));
-      const totals = new Map([["q0", flows.reduce((sum, { perSecond }) => sum + perSecond, 100)]]);
-      if (noisyPerSecond > 0) signals.send(arrivalsTopic, formatArrivals({ serverId: "a1", totals, flows }));
+    async second({ waiting, noisyPerSecond, memberId = "s1", others = {}, functionsOfEach = 1 }: Second) {
+      const all = Object.entries({ noisy: noisyPerSecond, ...others }).flatMap(([account, perSecond]) =>
+        Array.from({ length: functionsOfEach }, (_, index) => ({
+          ...{ queue: "q0", accountId: AccountId(account), functionName: FunctionName(`f${index}`) },
+          ...{ perSecond: perSecond * (1 + index), waiting: undefined },
+        })),
+      );
+      for (let from = 0; from < all.length && noisyPerSecond > 0; from += reportedFlowsMax) {
+        const flows = all.slice(from, from + reportedFlowsMax);
+        const totals = new Map([["q0", flows.reduce((sum, { perSecond }) => sum + perSecond, from === 0 ? 100 : 0)]]);
+        signals.send(arrivalsTopic, formatArrivals({ serverId: `a${from}`, totals, flows }));
+      }
       await clock.advance(1_000);
       const load = { queue: "q0", prefix: "", waiting, backlogAgeMs: 10, dispatchedPerSecond: 500 };
       const reports: LoadReport[] = [{ memberId, partitions: waiting > 0 ? [load] : [], isCut: false }];
@@ -148,4 +167,6 @@ interface Second {
   readonly memberId?: string;
   /** Submissions per second of further accounts. */
   readonly others?: Readonly<Record<string, number>>;
+  /** The second of them twice as loud, the third three times. Default: 1. */
+  readonly functionsOfEach?: number;
 }

@@ -79,12 +79,16 @@ export function createAdmissionThrottle(options: AdmissionThrottleOptions): Admi
       return [queue, { wasThrottled, pressure, arrivals: ofQueue }, { waiting, ...load }];
     });
     const weightOf = weights.of(largestOf(facts.map(([, fact]) => fact).filter((fact) => isFull(fact, config))));
-    const verdicts = facts.map(([queue, { arrivals: all, ...fact }, load]) => {
-      const accounts = all.accounts.map((account) => ({ ...account, weight: weightOf(account.accountId) }));
-      const verdict = judgeQueue(queue, { ...fact, arrivals: { ...all, accounts } }, config);
-      const retryAfterMs = verdict.isThrottled ? retryDelayMs(fact.pressure, config) : 0;
-      return { queue, verdict, load: { ...load, retryAfterMs, othersDrop: verdict.othersDrop } };
-    });
+    const judged = (solve: SolveConfig) =>
+      facts.map(([queue, { arrivals: all, ...fact }, load]) => {
+        const accounts = all.accounts.map((account) => ({ ...account, weight: weightOf(account.accountId) }));
+        const verdict = judgeQueue(queue, { ...fact, arrivals: { ...all, accounts } }, solve);
+        const retryAfterMs = verdict.isThrottled ? retryDelayMs(fact.pressure, config) : 0;
+        return { queue, verdict, load: { ...load, retryAfterMs, othersDrop: verdict.othersDrop } };
+      });
+    const detailed = judged(config);
+    // Functions leave the document's room to accounts.
+    const verdicts = dropsIn(detailed) <= admissionDropsMax ? detailed : judged({ ...config, functionsMax: 0 });
     throttled = new Set(verdicts.filter(({ verdict }) => verdict.isThrottled).map(({ queue }) => queue));
     measure(verdicts);
     return {
@@ -93,9 +97,9 @@ export function createAdmissionThrottle(options: AdmissionThrottleOptions): Admi
     };
   }
 
-  function measure(verdicts: readonly { readonly verdict: QueueVerdict }[]): void {
+  function measure(verdicts: readonly Judged[]): void {
     metrics.throttledQueues.set(throttled?.size ?? 0);
-    metrics.throttledFlows.set(verdicts.reduce((sum, { verdict }) => sum + verdict.drops.length, 0));
+    metrics.throttledFlows.set(dropsIn(verdicts));
   }
 
   async function say(sayings: Sayings, leadership: Condition): Promise<void> {
@@ -129,6 +133,14 @@ export function createAdmissionThrottle(options: AdmissionThrottleOptions): Admi
       metrics.throttledFlows.set(0);
     },
   };
+}
+
+interface Judged {
+  readonly verdict: QueueVerdict;
+}
+
+function dropsIn(verdicts: readonly Judged[]): number {
+  return verdicts.reduce((sum, { verdict }) => sum + verdict.drops.length, 0);
 }
 
 /** The accounts that are named there, those that submit most first; as many as the document can name. */

@@ -27,14 +27,15 @@ export function createDropTable({ drops, queues }: Admission): DropTable {
     const fitting = (byAccount.get(accountId) ?? []).filter(
       (drop) =>
         (drop.queue === undefined || drop.queue === queue) &&
-        (drop.functionName === undefined || drop.functionName === functionName),
+        // A leader of the release before takes what a report does not name for a function without a name.
+        (!drop.functionName || drop.functionName === functionName),
     );
     const highest = fitting.reduce<Drop | undefined>(
       (most, drop) => (most === undefined || drop.probability > most.probability ? drop : most),
       undefined,
     );
     if (highest === undefined) return undefined;
-    const scope = highest.functionName === undefined ? "account" : "function";
+    const scope = highest.functionName ? "function" : "account";
     return { probability: highest.probability, scope, drop: highest };
   }
 

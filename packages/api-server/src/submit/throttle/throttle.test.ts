@@ -1,5 +1,5 @@
 import type { Admission, Drop, QueueLoad } from "@sluice/coordination";
-import { AccountId, FunctionName } from "@sluice/core";
+import { AccountId, FunctionName, otherFunctions } from "@sluice/core";
 import { FakeClock, seededRandom } from "@sluice/core/testing";
 import { type Arrivals, arrivalsTopic, parseArrivals } from "@sluice/queue";
 import { createMemorySignals } from "@sluice/queue/memory";
@@ -33,6 +33,30 @@ test("only the function is refused that is too loud", () => {
   world.say({ drops: [aDrop({ functionName: FunctionName("loud") })] });
   expect(world.refused("noisy", 1_000, { functionName: FunctionName("loud") })).toBe(999);
   expect(world.refused("noisy", 1_000)).toBe(0);
+});
+
+test("what is refused of an account is refused of all its functions, and more of one that is louder", () => {
+  const world = startWorld();
+  world.say({ drops: [aDrop({ probability: 0.5 }), aDrop({ functionName: FunctionName("loud"), probability: 0.9 })] });
+  const names = Array.from({ length: 2_000 }, (_, index) => FunctionName(`f${index}`));
+  const errors = names.flatMap((functionName) => world.judge("noisy", 1, { functionName }));
+  const refused = errors.filter((error) => error !== undefined);
+  expect(refused.length).toBeGreaterThan(900);
+  expect(refused.length).toBeLessThan(1_100);
+  // However many functions there are, no more is kept of why it is refused.
+  expect(new Set(refused).size).toBeLessThanOrEqual(16);
+  const loud = world.refused("noisy", 2_000, { functionName: FunctionName("loud") });
+  expect(loud).toBeGreaterThan(1_750);
+  expect(loud).toBeLessThan(1_850);
+});
+
+test("a leader of the release before names the functions that have no line as one without a name: all of them are meant", () => {
+  const world = startWorld();
+  world.say({ drops: [aDrop({ functionName: otherFunctions, share: 120, rate: 4_000 })] });
+  const errors = world.judge("noisy", 100, { functionName: FunctionName("any") });
+  expect(errors.filter((error) => error !== undefined)).toHaveLength(99);
+  expect(errors.at(-1)?.message).toMatch(/^the account submits 4000\/s, its fair share now is 120\/s/);
+  expect(world.refused("good", 100)).toBe(0);
 });
 
 test("small accounts are refused alike when they alone are too many", () => {

@@ -95,7 +95,12 @@ export function createSubmitThrottle(options: SubmitThrottleOptions): SubmitThro
     if (chance === undefined || random.next() >= chance.probability || floor.admits(accountId)) return undefined;
     const make = (delayMs: number) => throttled(chance, load, delayMs);
     if (chance.drop === undefined) return refuse(followed, { scope: "others", key: queue, make });
-    return refuse(followed, { scope: chance.scope, key: `${queue} ${accountId} ${functionName}`, make });
+    const whole = `${queue} ${accountId}`;
+    return refuse(followed, {
+      scope: chance.scope,
+      key: chance.scope === "function" ? `${whole} ${functionName}` : whole,
+      make,
+    });
   }
 
   /** From a few errors for each reason and document: making one costs as much as judging a hundred submissions. */
