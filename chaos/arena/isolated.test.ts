@@ -1,4 +1,4 @@
-// What only some hosts can do. Where this one cannot, that is what the tests assert.
+// What only some hosts can do. Where this one cannot, that is what the tests assert, and what their names say.
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { SluiceClient } from "@sluice/client";
@@ -14,11 +14,13 @@ const needs: readonly (readonly [Capability, ArenaOptions])[] = [
   ["tmpfs", { smallDisks: { "nats-0": 32 } }],
 ];
 
-let capabilities: ReadonlySet<Capability>;
+const capabilities = await probeCapabilities();
+const named = (what: string, need: Capability) =>
+  capabilities.has(need) ? what : `not done, and refused, since this host cannot (${need}): ${what}`;
+
 let arena: Arena;
 let client: SluiceClient;
 beforeAll(async () => {
-  capabilities = await probeCapabilities();
   const possible = needs.flatMap(([capability, options]) => (capabilities.has(capability) ? [options] : []));
   arena = await openArena({ ...small, etcd: 3, ...Object.assign({}, ...possible) });
   client = arena.connect();
@@ -44,7 +46,7 @@ test("what this host cannot do is refused before anything is started", async () 
 });
 
 test.each(["there", "back", "both"] as const)(
-  "an agent whose packets are lost (%s) runs nothing until that ends",
+  named("an agent whose packets are lost (%s) runs nothing until that ends", "netns"),
   async (direction) => {
     if (!capabilities.has("netns")) {
       expect(() => arena.packets("agent-0")).toThrow("no network namespace");
@@ -62,7 +64,7 @@ test.each(["there", "back", "both"] as const)(
   },
 );
 
-test("a small disk is full until it is freed, and the rest of the machine is not", async () => {
+test(named("a small disk is full until it is freed, and the rest of the machine is not", "tmpfs"), async () => {
   if (!capabilities.has("tmpfs")) {
     await expect(arena.fillDisk("nats-0")).rejects.toThrow("no small disk");
     return;
