@@ -131,6 +131,61 @@ test("a flow that lost all of a few agents goes on with their successors", () =>
   expect(idsOf("f")).toHaveLength(4);
 });
 
+/** More than are remembered of one kind. */
+const flowsMany = 40_000;
+const flowNames = (prefix: string) => Array.from({ length: flowsMany }, (_, index) => `${prefix}${index}`);
+
+test("a flow that kills its agents reaches its shard and nobody else, however many other flows there are", async () => {
+  const { clock, shards, kill, grow, idsOf } = startShards(40);
+  const start = idsOf("poison");
+  for (const round of ["one", "another"]) {
+    kill("poison", idsOf("poison")[0] as string);
+    for (const name of flowNames(round)) shards.of(name);
+    await clock.advance(1_000);
+    expect(grow("poison")).not.toBe("grown");
+    expect(start).toEqual(expect.arrayContaining(idsOf("poison")));
+  }
+  expect(idsOf("poison")).toHaveLength(start.length - 2);
+  await clock.advance(60_000);
+  expect(idsOf("poison")).toHaveLength(start.length);
+});
+
+test("a shard that has grown is remembered, and so are those in use, however many other flows there are", async () => {
+  const { clock, shards, grow, idsOf } = startShards(100);
+  const [used, unused] = [shards.of("used"), shards.of("unused")];
+  grow("f");
+  await clock.advance(100);
+  grow("f");
+  expect(idsOf("f")).toHaveLength(20);
+  for (const name of flowNames("other")) {
+    shards.of(name);
+    shards.of("used");
+  }
+  expect(idsOf("f")).toHaveLength(20);
+  expect(shards.of("used")).toBe(used);
+  expect(shards.of("unused")).not.toBe(unused);
+});
+
+test("charges and sizes are forgotten as well, the one that was used longest ago first, but none for one of the other kind", async () => {
+  const { clock, every, list, shards, grow, idsOf } = startShards(12);
+  const growAll = async (names: readonly string[]) => {
+    for (const name of names) grow(name);
+    await clock.advance(100);
+    for (const name of names) grow(name);
+  };
+  await growAll(["g"]);
+  list(every.slice(1));
+  for (const name of flowNames("lost")) shards.lost(name, "a0");
+  expect(idsOf("lost0")).toHaveLength(4);
+  const last = `lost${flowsMany - 1}`;
+  expect(idsOf(last)).toHaveLength(3);
+  expect(idsOf("g")).toHaveLength(8);
+  const names = flowNames("grown");
+  for (let from = 0; from < names.length; from += 10_000) await growAll(names.slice(from, from + 10_000));
+  expect(idsOf("g")).toHaveLength(4);
+  expect(idsOf(last)).toHaveLength(3);
+});
+
 test("in any sequence of deaths and returns within a minute, a flow that never grew has reached no more agents than its shard has", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(11), { maxLength: 40 }), fc.string(), (steps, flow) => {

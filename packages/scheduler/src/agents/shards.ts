@@ -11,6 +11,7 @@
 // no more agents than its shard has, however many tasks of it wait. A cluster of a few agents has no shards.
 import { type AgentShards, type Clock, createAgentShards, startShardSize } from "@sluice/core";
 import type { AgentLink } from "./link.ts";
+import { Recent } from "./recent.ts";
 
 /** What the shards of a scheduler hold; here and in tests. */
 export interface ShardMember {
@@ -58,8 +59,8 @@ const fullAgainMs = 1_000;
 const quietMs = 30_000;
 /** Longer than an agent takes to come back, and a task to be tried again. */
 const chargedMs = 60_000;
-/** Flows that are remembered, grown or not; about 500 bytes each. */
-const flowsMax = 20_000;
+/** Flows of each kind that are remembered at least; about 500 bytes each. */
+const flowsMin = 20_000;
 
 interface FlowShard<T extends ShardMember> {
   size: number;
@@ -81,7 +82,10 @@ interface FlowShard<T extends ShardMember> {
 
 export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps<T>): Shards<T> {
   const { clock, onChange = () => undefined } = deps;
-  const flows = new Map<string, FlowShard<T>>();
+  /** What must not be forgotten because many others are looked at; of the rest only the work of finding it is lost. */
+  const charged = new Recent<FlowShard<T>>(flowsMin);
+  const grown = new Recent<FlowShard<T>>(flowsMin);
+  const others = new Recent<FlowShard<T>>(flowsMin);
   let links: readonly T[] = [];
   let linkOf = new Map<string, T>();
   let ranks: AgentShards = createAgentShards([]);
@@ -100,16 +104,20 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
   }
 
   function find(flowKey: string): FlowShard<T> {
-    const known = flows.get(flowKey);
-    if (known) return known;
-    if (flows.size >= flowsMax) flows.delete(flows.keys().next().value as string);
+    const known = charged.get(flowKey) ?? grown.get(flowKey) ?? others.get(flowKey);
     const never = Number.NEGATIVE_INFINITY;
-    const fresh: FlowShard<T> = {
+    const flow: FlowShard<T> = known ?? {
       ...{ size: 0, shard: undefined, generation, grownAt: never, hasGrown: false, fullSince: never, fullAt: never },
       ...{ easedAt: clock.monotonic(), lost: undefined },
     };
-    flows.set(flowKey, fresh);
-    return fresh;
+    remember(flowKey, flow);
+    return flow;
+  }
+
+  function remember(flowKey: string, flow: FlowShard<T>): void {
+    const kind = forgiveOld(flow) ? charged : flow.size > 0 ? grown : others;
+    for (const each of [charged, grown, others]) if (each !== kind) each.delete(flowKey);
+    kind.set(flowKey, flow);
   }
 
   /** A flow that has never grown follows the number of agents. */
@@ -154,10 +162,11 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
     return count;
   }
 
-  function resize(flow: FlowShard<T>, size: number): void {
+  function resize(flowKey: string, flow: FlowShard<T>, size: number): void {
     flow.size = size;
     flow.shard = undefined;
     flow.easedAt = clock.monotonic();
+    remember(flowKey, flow);
   }
 
   return {
@@ -188,15 +197,15 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       if (!links.some(hasRoom)) return "no";
       const nearest = first(flowKey, links.length).findIndex((link, index) => index >= size && hasRoom(link));
       if (nearest < 0) return "no";
-      resize(flow, Math.min(links.length, Math.max(2 * size, nearest + 1)));
+      resize(flowKey, flow, Math.min(links.length, Math.max(2 * size, nearest + 1)));
       flow.hasGrown = true;
       onChange("grown");
       return "grown";
     },
     ease(flowKey, { roomOf, usedOf }) {
       if (everybody) return;
-      const flow = flows.get(flowKey);
-      if (!flow || flow.size === 0 || clock.monotonic() - flow.easedAt < quietMs) return;
+      const flow = find(flowKey);
+      if (flow.size === 0 || clock.monotonic() - flow.easedAt < quietMs) return;
       const { links: members } = shardOf(flowKey, flow);
       const half = Math.max(startShardSize(links.length), Math.ceil(sizeOf(flow) / 2));
       const used = members.slice(half).reduce((sum, link) => sum + usedOf(link), 0);
@@ -204,7 +213,7 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       const room = members.slice(0, half).reduce((sum, link) => sum + roomOf(link), 0);
       flow.easedAt = clock.monotonic();
       if (room < 2 * used || room === 0) return;
-      resize(flow, half <= startShardSize(links.length) ? 0 : half);
+      resize(flowKey, flow, half <= startShardSize(links.length) ? 0 : half);
       onChange("shrunk");
     },
     lost(flowKey, agentId = unknownAgent) {
@@ -215,6 +224,7 @@ export function createShards<T extends ShardMember = AgentLink>(deps: ShardsDeps
       if (flow.lost.size > sizeOf(flow) && !flow.lost.has(agentId)) return;
       flow.lost.set(agentId, clock.monotonic() + chargedMs);
       flow.shard = undefined;
+      remember(flowKey, flow);
     },
   };
 }
