@@ -61,6 +61,20 @@ test("what is sent may depend on a record only while it is young, and the one th
   expect(cache.isUsable(flow("f"), second)).toBe(true);
 });
 
+test("when too many are remembered, what was read longest ago is forgotten, and nothing else", async () => {
+  const { clock, cache, world } = startCache();
+  const all = Array.from({ length: 10_000 }, (_, index) => flow(`f${index}`));
+  await cache.read(all);
+  await clock.advance(10_000);
+  await cache.read([flow("f0")]);
+  await cache.read([flow("new"), flow("f1")]);
+  expect(cache.peek(flow("f2"))).toBeUndefined();
+  expect(all.filter((each) => cache.peek(each) === undefined)).toHaveLength(1);
+  world.reads = [];
+  await cache.read([flow("f0"), flow("f1"), flow("new")]);
+  expect(world.reads).toEqual([]);
+});
+
 test("what is kept for functions is remembered by account, forgotten when one of them changes, and soon by itself", async () => {
   const clock = new FakeClock();
   const signals = createMemorySignals();

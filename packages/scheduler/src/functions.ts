@@ -3,12 +3,17 @@ import { accountTopic, functionTopic, type Signals } from "@sluice/queue";
 import type { AccountRecord, FunctionRecord, Store } from "@sluice/store";
 import type { Reserved } from "./partition/reserved.ts";
 
-/** Records that owners have read lately, in batches. A change is seen at once by its hint, and after 10 s without one. */
+/**
+ * Records that owners have read lately, in batches: 10,000, as many as were read last. A change is seen at once by its hint, and
+ * after 10 s without one.
+ */
 interface RecordCache<Key, Value> {
   /** By the text of the key; undefined: there is no such record. */
   read(keys: readonly Key[]): Promise<ReadonlyMap<string, Value | undefined>>;
   /** What is remembered; undefined: nothing, or it was read longer ago. Default: however old. */
   peek(key: Key, youngerThanMs?: number): Value | undefined;
+  /** Whether anything is remembered, also that there is no such record. */
+  knows(key: Key): boolean;
   /**
    * Whether this is what is remembered, and was read less than `usableMs` ago. Asked right before something is sent that
    * depends on it: whoever waits for that long after a change knows that nobody acts by what was before.
@@ -86,6 +91,7 @@ interface RecordCacheParts<Key, Value> {
 
 function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): RecordCache<Key, Value> {
   const { clock, signals, keyOf, keyOfHint = (payload) => payload } = parts;
+  /** The one that was read longest ago first. */
   const entries = new Map<string, { readonly value: Value | undefined; readonly readAt: number }>();
   let hints = 0;
 
@@ -109,10 +115,14 @@ function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): Rec
       const found = await parts.fetch([...missing.values()]);
       // A hint that came meanwhile may be about what was read: it is usable, but not for long.
       const dated = hints === hintsBefore ? readAt : Math.min(readAt, clock.monotonic() - ageMaxMs);
-      if (entries.size + missing.size > entriesMax) entries.clear();
       for (const text of missing.keys()) {
         answer.set(text, found.get(text));
+        entries.delete(text);
         entries.set(text, { value: found.get(text), readAt: dated });
+      }
+      for (const text of entries.keys()) {
+        if (entries.size <= entriesMax) break;
+        entries.delete(text);
       }
       return answer;
     },
@@ -120,6 +130,7 @@ function createRecordCache<Key, Value>(parts: RecordCacheParts<Key, Value>): Rec
       const text = keyOf(key);
       return isYounger(text, youngerThanMs) ? entries.get(text)?.value : undefined;
     },
+    knows: (key) => entries.has(keyOf(key)),
     isUsable: (key, value) => isYounger(keyOf(key), usableMs) && entries.get(keyOf(key))?.value === value,
     run(signal) {
       const stop = signals.listen(parts.topic, (payload) => {

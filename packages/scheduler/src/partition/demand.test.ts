@@ -26,7 +26,7 @@ function aPartition(roomOf: Readonly<Record<string, number>>): Context {
     memory.activate(seq, { origin, flowKey: "main/a" }).state = "dispatched";
   }
   const gates = allGates([{ room: ({ origin }) => roomOf[origin.functionName] ?? Number.POSITIVE_INFINITY }]);
-  const nobody = { peek: () => undefined };
+  const nobody = { peek: () => undefined, knows: () => true };
   const functions = nobody as unknown as Context["functions"];
   const accounts = nobody as unknown as Context["accounts"];
   const routes = { of: () => unrouted, ageMs: () => 0 };

@@ -28,13 +28,16 @@ import { usableMs } from "../functions.ts";
 import type { PartitionContext } from "./context.ts";
 import { type FlowLimits, type KnownRoute, limitsOf } from "./limits.ts";
 
-/** The limits of a flow; undefined: its function is not there, or was never read. */
+/**
+ * The limits of a flow; undefined: its function is not there, or it or its account is not remembered. What is not known of an
+ * account must not count as never changed: the agents would be asked anew, as if the limits had changed twice.
+ */
 export function flowLimits(
   { accounts, routes, queues }: Pick<PartitionContext, "accounts" | "routes" | "queues">,
   flow: Flow,
   record: FunctionRecord | undefined,
 ): FlowLimits | undefined {
-  if (record === undefined) return undefined;
+  if (record === undefined || !accounts.knows(flow.accountId)) return undefined;
   const account = accounts.peek(flow.accountId);
   const route = routes.of(flow);
   return limitsOf(flow, { function: record, account, route, queues });

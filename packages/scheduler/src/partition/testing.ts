@@ -160,7 +160,7 @@ export function startDispatching(options: DispatchOptions = {}) {
       read: async (flows: readonly (typeof echo)[]) =>
         new Map(flows.map(({ accountId, functionName }) => [`${accountId}/${functionName}`, record])),
     },
-    accounts: { peek: () => undefined, read: async () => new Map(), isUsable: () => true },
+    accounts: { peek: () => undefined, knows: () => true, read: async () => new Map(), isUsable: () => true },
     routes: { of: () => unrouted, ageMs: () => 700 },
     queues: ["q0"],
     store: {
