@@ -83,7 +83,9 @@ export interface AdaptiveFlow {
   hold(now: number, retryAfterMs: number): void;
   /** No more than so many can be running: some left without a word. */
   atMost(inflight: number): void;
-  /** Whether a new one would do as well. */
+  /** Whether nothing of it runs, and nothing holds it back. */
+  isFree(now: number): boolean;
+  /** Whether a new one would do as well: it has been free for `quietMs`. */
   isIdle(now: number): boolean;
 }
 
@@ -192,10 +194,13 @@ class Adaptive implements AdaptiveFlow {
     this.inflight = Math.min(this.inflight, inflight);
   }
 
-  isIdle(now: number): boolean {
+  isFree(now: number): boolean {
     this.#advance(now);
-    const { quietMs } = this.#config;
-    return this.inflight === 0 && !this.#pace && now >= this.heldUntil && now - this.#startedAt >= quietMs;
+    return this.inflight === 0 && !this.#pace && now >= this.heldUntil;
+  }
+
+  isIdle(now: number): boolean {
+    return now - this.#startedAt >= this.#config.quietMs && this.isFree(now);
   }
 
   #refused(now: number, start: AdaptiveStart, retryAfterMs: number): void {

@@ -1,8 +1,9 @@
+import { type AdaptiveFlow, createAdaptiveFlow } from "@sluice/core";
 import { aFlow, FakeClock } from "@sluice/core/testing";
 import { OutcomeKind } from "@sluice/protocol";
 import { silentLogger } from "@sluice/runtime";
 import { Registry } from "prom-client";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { schedulerMetrics } from "../../metrics.ts";
 import type { GatedFlow } from "../gates.ts";
 import type { ActiveTask } from "../memory.ts";
@@ -105,15 +106,86 @@ test("agents that are full make the window smaller, and what left without a word
   expect(room()).toBe(35);
 });
 
-test("flows that are idle are forgotten, and never more than a bound are remembered", async () => {
-  const { clock, gate, room, send, end } = startGate();
+test("flows that are idle are forgotten", async () => {
+  const { clock, room, send, end } = startGate();
   for (let index = 0; index < 300; index++) end(send(`f${index}`), OutcomeKind.SUCCEEDED);
   await clock.advance(60_000);
   for (let index = 300; index < 1_000; index++) send(`f${index}`);
-  expect(room("f0")).toBe(Number.POSITIVE_INFINITY);
-  for (let index = 1_000; index < 25_000; index++) send(`f${index}`);
-  expect(room("f1000")).toBe(Number.POSITIVE_INFINITY);
-  expect(gate.slowedDown().flows).toBe(0);
+  for (let index = 0; index < 300; index++) expect(room(`f${index}`)).toBe(Number.POSITIVE_INFINITY);
+  for (let index = 300; index < 1_000; index++) expect(room(`f${index}`)).toBe(99);
+});
+
+/** How often the flows that are remembered are asked anything. */
+function countAsks() {
+  const prototype = Object.getPrototypeOf(createAdaptiveFlow(0)) as AdaptiveFlow;
+  const names = Object.getOwnPropertyNames(prototype).filter(
+    (name) => typeof Object.getOwnPropertyDescriptor(prototype, name)?.value === "function" && name !== "constructor",
+  );
+  const spies = names.map((name) => vi.spyOn(prototype, name as "room"));
+  onTestFinished(() => {
+    for (const spy of spies) spy.mockRestore();
+  });
+  return () => spies.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+}
+
+const flowsMax = 10_000;
+
+test("beyond as many flows as are remembered an attempt costs as little as before", () => {
+  const { send, end } = startGate();
+  const asked = countAsks();
+  const askedPer = (flows: number) => {
+    const before = asked();
+    for (let index = 0; index < flows; index++) end(send(`f${index}`), OutcomeKind.SUCCEEDED);
+    return (asked() - before) / flows;
+  };
+  const few = askedPer(flowsMax / 2);
+  askedPer(flowsMax);
+  for (let round = 0; round < 3; round++) expect(askedPer(flowsMax + 1_000)).toBeLessThan(few + 10);
+  for (let index = 0; index < flowsMax; index++) send(`busy${index}`);
+  expect(askedPer(flowsMax)).toBeLessThan(few + 10);
+});
+
+test("a flow with a rate, a pause or attempts is not forgotten for others, however many there are", async () => {
+  const { clock, gate, room, send, end, shrinks } = startGate();
+  send("running");
+  for (let index = 0; index < 60; index++) {
+    end(send("slow"), index < 50 ? OutcomeKind.SUCCEEDED : OutcomeKind.FLOW_CONTROL);
+  }
+  await clock.advance(1_100);
+  expect(room("slow")).toBe(0);
+  end(send("held"), OutcomeKind.FLOW_CONTROL, { retryAfterMs: 20_000 });
+  for (let index = 0; index < 3 * flowsMax; index++) end(send(`f${index}`), OutcomeKind.SUCCEEDED);
+  expect([room("slow"), room("held"), room("running")]).toEqual([0, 0, 99]);
+  expect([gate.slowedDown().flows, await shrinks()]).toEqual([2, 1]);
+});
+
+test("while all that are remembered have attempts, no other flow is; it goes on as a new one would", () => {
+  const { room, send, end } = startGate();
+  const first = Array.from({ length: flowsMax }, (_, index) => send(`f${index}`));
+  const other = Array.from({ length: 100 }, () => send("other"));
+  expect(room("other")).toBe(Number.POSITIVE_INFINITY);
+  for (const task of other) end(task, OutcomeKind.FLOW_CONTROL, { retryAfterMs: 1_000 });
+  expect(room("other")).toBe(Number.POSITIVE_INFINITY);
+  expect(room("f0")).toBe(99);
+  for (const task of first) end(task, OutcomeKind.SUCCEEDED);
+  send("other");
+  expect(room("other")).toBe(99);
+});
+
+test("a flow whose tokens are used up is told when the next one comes, although nobody asks for its room", async () => {
+  const { clock, gate, room, send, end } = startGate();
+  for (let index = 0; index < 60; index++) {
+    end(send(), index < 50 ? OutcomeKind.SUCCEEDED : OutcomeKind.FLOW_CONTROL);
+  }
+  await clock.advance(1_100);
+  room();
+  await clock.advance(30);
+  expect(gate.due?.()).toHaveLength(1);
+  for (let left = room(); left > 0; left--) send();
+  const inMs = (gate.dueAt?.() ?? Number.POSITIVE_INFINITY) - clock.monotonic();
+  expect(inMs).toBeLessThan(30);
+  await clock.advance(30);
+  expect(gate.due?.()).toEqual([aFlow({ function: "f" })]);
 });
 
 /** A flow that shrinks while the rows of some of its attempts are read; those are refused as well. */

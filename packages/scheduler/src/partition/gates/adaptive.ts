@@ -18,9 +18,13 @@ export interface AdaptiveGate extends Gate {
   slowedDown(): { readonly flows: number; readonly rate: number };
 }
 
-/** Flows that are remembered; those without a rate, a pause or attempts are forgotten first. About 500 bytes each. */
+/**
+ * Flows that are remembered; about 500 bytes each. When there are so many, one without a rate, a pause or attempts is forgotten for
+ * the next; if none is found, that one goes on as if it were new.
+ */
 const flowsMax = 10_000;
-const sweepMin = 256;
+/** Flows that an attempt of one that is not remembered looks at: each costs about as much as the attempt itself. */
+const looksMax = 4;
 
 interface Entry {
   readonly flow: Flow;
@@ -42,7 +46,8 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
   /** Flows without room, and when time gives them some. */
   const waits = new Map<string, { readonly flow: Flow; readonly at: number }>();
   let firstAt = Number.POSITIVE_INFINITY;
-  let sweepAt = sweepMin;
+  /** Where the search for those that may be forgotten goes on. */
+  let search = entries.entries();
   /**
    * Attempts that an agent reported without having been picked here are not in it. Each counts from its pick on, as the flow
    * shrinks by the ends of others while its row is read: by the time of its sending it would belong to a later window.
@@ -50,25 +55,38 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
   const picks = new WeakMap<ActiveTask, Picked>();
   const busy = new WeakSet<ActiveTask>();
 
-  function entryOf({ origin, flowKey }: Pick<GatedFlow, "origin" | "flowKey">): Entry {
+  /** Undefined: there is no room for it among those that are remembered. */
+  function entryOf({ origin, flowKey }: Pick<GatedFlow, "origin" | "flowKey">): Entry | undefined {
     const known = entries.get(flowKey);
     if (known) return known;
+    forgetSome();
+    if (entries.size >= flowsMax) return undefined;
     const { accountId, functionName } = origin;
     const entry = { flow: { accountId, functionName }, state: createAdaptiveFlow(clock.monotonic()), told: 0 };
-    if (entries.size >= sweepAt) forgetIdle();
     entries.set(flowKey, entry);
     return entry;
   }
 
-  function forgetIdle(): void {
+  /** The idle ones, and while there are too many one that is free. */
+  function forgetSome(): void {
     const now = clock.monotonic();
-    for (const [key, { state }] of entries) if (state.isIdle(now)) entries.delete(key);
-    for (const key of entries.keys()) {
-      if (entries.size < flowsMax) break;
-      entries.delete(key);
+    for (let looks = 0; looks < looksMax; looks++) {
+      const next = search.next();
+      if (next.done) {
+        search = entries.entries();
+        return;
+      }
+      const [key, { state }] = next.value;
+      if (entries.size >= flowsMax ? state.isFree(now) : state.isIdle(now)) entries.delete(key);
     }
-    // Twice what must be kept, so that looking through them costs nothing per attempt.
-    sweepAt = Math.min(flowsMax, Math.max(sweepMin, 2 * entries.size));
+  }
+
+  /** It has none now. */
+  function waitForRoom(flowKey: string, { flow, state }: Entry, now: number): void {
+    const at = state.roomAt(now);
+    if (at === undefined) return;
+    waits.set(flowKey, { flow, at });
+    firstAt = Math.min(firstAt, at);
   }
 
   function takePick(task: ActiveTask): Picked | undefined {
@@ -94,16 +112,16 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
       const room = entry.state.room(now);
       tell(entry);
       if (room > 0) return room;
-      const at = entry.state.roomAt(now);
-      if (at !== undefined) {
-        waits.set(flow.flowKey, { flow: entry.flow, at });
-        firstAt = Math.min(firstAt, at);
-      }
+      waitForRoom(flow.flowKey, entry, now);
       return 0;
     },
     onPicked(flow, task) {
       const entry = entryOf(flow);
-      picks.set(task, { entry, start: entry.state.started(clock.monotonic()), isSent: false });
+      if (!entry) return;
+      const now = clock.monotonic();
+      picks.set(task, { entry, start: entry.state.started(now), isSent: false });
+      // The loop passes a flow without room over for a while, but for those of which it is told that they have some.
+      if (entry.state.rate !== undefined && entry.state.room(now) <= 0) waitForRoom(flow.flowKey, entry, now);
     },
     admits(_flow, task) {
       const picked = picks.get(task);
@@ -131,7 +149,7 @@ export function adaptiveGate({ clock, log, metrics }: AdaptiveGateDeps): Adaptiv
       }
       // An agent had it from an earlier owner, or its flow was forgotten: nobody here knows when it started.
       picked?.entry.state.released(now, picked.start);
-      if (isThrottled && retryAfterMs > 0) entryOf(task).state.hold(now, retryAfterMs);
+      if (isThrottled && retryAfterMs > 0) entryOf(task)?.state.hold(now, retryAfterMs);
     },
     dueAt: () => firstAt,
     due() {
