@@ -71,25 +71,6 @@ export const explained: readonly Explained[] = [
     },
   },
   {
-    name: "lane-check",
-    about:
-      "A write names the lane that its row was in. What has gone to another queue, or to somebody else's lanes, is out of reach without that. Inside a partition it takes a move that comes late, when its repetition has moved the row and the same owner has started it; but a flow whose home has changed waits for longer than calls are late. Without it (`t.lane = w.lane` of `write.ts`, and the same of the model) 41 minutes with one scheduler, one agent, and late and ambiguous calls of the store, 16 moves in each, found nothing. A test of the store's contract holds it (`conformance/writes.ts`: whoever is late finds a moved row gone), one of the plan that a message of another lane means nothing (`plan.test.ts`).",
-    takenOut: {
-      edits: [
-        { file: "packages/store/src/write.ts", find: " and t.lane = w.lane and", replace: " and" },
-        {
-          file: "test/simulation/store/lane-writes.ts",
-          find: "row.attempt === attempt && row.lane === lane;",
-          replace: "row.attempt === attempt;",
-        },
-      ],
-      focus: ["store late", "store ambiguous"],
-      isAlone: true,
-      size: { schedulers: 1, agents: 1 },
-      minutes: 1,
-    },
-  },
-  {
     name: "until-known",
     about:
       "It takes a call of an operation or of the overflow that comes late, and a row of it that was started in between, within the second before its agent says so: what runs by its row is neither parked nor ended. With the first failure believed, and the rows given their turn again, 150 seeds found nothing: 60 half minutes of late and ambiguous calls of the store among others, and with these alone, much waiting and one scheduler, 62 minutes with one agent and 28 with two. Tests beside the code hold it (`overflow.test.ts`, `expire.test.ts`, `operations.test.ts`: while the outcome is not known, nobody acts on the rows).",

@@ -1,6 +1,14 @@
 // Who may act for a lane: floors, epochs, the barrier and what it collects.
 import type { Mutation } from "./mutation.ts";
 
+/** Calls of the store that time out, and come through all the same: seconds later, when their repetitions have. */
+const lateWrites = {
+  focus: ["store late", "store ambiguous"],
+  isAlone: true,
+  size: { schedulers: 1, agents: 1 },
+  minutes: 1,
+} as const;
+
 export const ownership: readonly Mutation[] = [
   {
     name: "store-floor",
@@ -127,10 +135,42 @@ export const ownership: readonly Mutation[] = [
       },
       {
         file: "test/simulation/store/lane-writes.ts",
-        find: "isMine && isOpen && row.attempt === attempt && row.lane === lane",
-        replace: "isMine && isOpen && attempt > 0 && row.lane === lane",
+        find: "isMine && isOpen && isAsRead && row.attempt === attempt && row.lane === lane",
+        replace: "isMine && isOpen && isAsRead && attempt > 0 && row.lane === lane",
       },
     ],
     proof: { breaks: ["I5"], from: 18, focus: ["store late", "store ambiguous"] },
+  },
+  {
+    name: "late-park",
+    about:
+      "A write that parks a row and keeps its attempt takes effect although the row has been announced again since it was read: it came late, its repetition has parked the row, and that was taken out and started.",
+    edits: [
+      {
+        file: "packages/store/src/write.ts",
+        find: "and (w.announced_at is null or t.announced_at = w.announced_at)",
+        replace: "",
+      },
+      {
+        file: "test/simulation/store/lane-writes.ts",
+        find: "write.announcedAt === undefined || row.announcedAt === write.announcedAt;",
+        replace: "write.announcedAt === undefined || row.announcedAt >= 0;",
+      },
+    ],
+    proof: { breaks: ["I3"], from: 280, ...lateWrites },
+  },
+  {
+    name: "lane-check",
+    about: "A write takes effect although its row has gone to another lane of the same owner, with its attempt.",
+    without: ["late-park"],
+    edits: [
+      { file: "packages/store/src/write.ts", find: " and t.lane = w.lane and", replace: " and" },
+      {
+        file: "test/simulation/store/lane-writes.ts",
+        find: "row.attempt === attempt && row.lane === lane;",
+        replace: "row.attempt === attempt;",
+      },
+    ],
+    proof: { breaks: ["I3"], from: 340, ...lateWrites },
   },
 ];

@@ -68,7 +68,7 @@ function describeContract(subject: Subject, options: ConformanceOptions): void {
   describe("accounts", () => describeAccounts(subject));
   describe("agents", () => describeAgents(subject));
   describe("logs", () => describeLogs(subject));
-  describe("concurrency", () => describeConcurrency(subject, options));
+  describe("concurrency", { retry: 0 }, () => describeConcurrency(subject, options));
 }
 
 /** Opens before the tests of the block and closes after them. */

@@ -134,6 +134,8 @@ export interface TaskRow extends Flow {
   /** Below my epoch: an earlier owner may have dispatched it. Equal: nobody did. */
   readonly stamp: Epoch;
   readonly enqueuedAt: EpochMs;
+  /** When it was last announced. */
+  readonly announcedAt: EpochMs;
   /** Undefined: not parked. */
   readonly dueAt: EpochMs | undefined;
   readonly expiresAt: EpochMs | undefined;
@@ -199,6 +201,7 @@ export interface MovableRow extends Flow {
   readonly lostAttempts: number;
   readonly stamp: Epoch;
   readonly enqueuedAt: EpochMs;
+  readonly announcedAt: EpochMs;
 }
 
 export interface MovablePage {
@@ -249,6 +252,11 @@ export interface ParkWrite extends GuardedWrite {
   readonly reason: ParkReason;
   /** The same attempt, or the next one. Never lower. */
   readonly nextAttempt: number;
+  /**
+   * As the row was read: refused if it has been announced again since. Whoever keeps the attempt gives it. The attempt guards
+   * nothing then: a call that comes late, when its repetition has parked the row and that was taken out again, would park what runs.
+   */
+  readonly announcedAt?: EpochMs | undefined;
   readonly retries: number;
   readonly lostAttempts: number;
   readonly error: TaskError | undefined;

@@ -17,7 +17,7 @@ export const movableStatement = statement(
 with ${readFence},
 page as materialized (
   select t.seq, t.enqueued_at, t.function_name, t.queue, t.lane, t.priority, t.attempt, t.retries, t.lost_attempts, t.stamp,
-    t.due_at, t.park_reason
+    t.announced_at, t.due_at, t.park_reason
   from tasks t
   where exists (select from allowed)
     and t.account_id = $5::text and t.status <> ${statusCodes.Succeeded} and ${shownStatus("t")} = $7::int2
@@ -34,7 +34,8 @@ found as (
     and (p.due_at is null or p.park_reason = 'overflow')
 )
 select o.owned, l.enqueued_at as last_at, l.seq as last_seq,
-  r.seq, r.enqueued_at, r.lane, r.priority, r.attempt, r.retries, r.lost_attempts, r.stamp
+  r.seq, r.enqueued_at, r.lane, r.priority, r.attempt, r.retries, r.lost_attempts, r.stamp,
+  r.announced_at
 from (select exists (select from allowed) as owned) o left join last l on true left join found r on true
 order by r.enqueued_at, r.seq`,
 );
@@ -106,6 +107,7 @@ interface Columns {
   readonly retries: number;
   readonly lost_attempts: number;
   readonly stamp: number;
+  readonly announced_at: number;
 }
 
 export async function movable(
@@ -146,6 +148,7 @@ function toMovable(
     lostAttempts: row.lost_attempts,
     stamp: row.stamp,
     enqueuedAt: row.enqueued_at,
+    announcedAt: row.announced_at,
   };
 }
 

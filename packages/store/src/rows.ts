@@ -66,6 +66,7 @@ export interface TaskRowColumns {
   readonly lost_attempts: number;
   readonly stamp: number;
   readonly enqueued_at: number;
+  readonly announced_at: number;
   readonly due_at: number | null;
   readonly expires_at: number | null;
   readonly ended_at: number | null;
@@ -88,6 +89,7 @@ export function taskRowColumns(table: string): string {
     "lost_attempts",
     "stamp",
     "enqueued_at",
+    "announced_at",
     "due_at",
     "expires_at",
     "ended_at",
@@ -113,6 +115,7 @@ export function toTaskRow(row: TaskRowColumns): TaskRow {
     lostAttempts: row.lost_attempts,
     stamp: row.stamp,
     enqueuedAt: row.enqueued_at,
+    announcedAt: row.announced_at,
     dueAt: row.due_at ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     endedAt: row.ended_at ?? undefined,

@@ -26,18 +26,18 @@ given as (
   from unnest(
     $5::int8[], $6::int4[], $7::int2[], $8::int2[], $9::int2[], $10::bytea[], $11::jsonb[], $12::int8[], $13::text[],
     $14::text[], $15::jsonb[], $16::int8[], $17::text[], $18::int4[], $19::int4[], $20::int4[], $21::text[],
-    $22::text[], $23::int2[]
+    $22::text[], $23::int2[], $24::int8[]
   ) with ordinality as given (
     seq, attempt, lane, kind, status, result, error, started_at, agent_id,
     instance_id, events, due_at, park_reason, next_attempt, retries, lost_attempts, progress,
-    to_queue, to_lane, n
+    to_queue, to_lane, announced_at, n
   )
   order by n
 ),
 written as (
   update tasks t set
     status = w.status,
-    ended_at = case when w.kind = ${kinds.settle} then ${nowSql("$24")} end,
+    ended_at = case when w.kind = ${kinds.settle} then ${nowSql("$25")} end,
     result = case when w.kind = ${kinds.settle} then w.result else t.result end,
     error = case when w.kind = ${kinds.settle} then w.error else coalesce(w.error, t.error) end,
     started_at = case when w.kind = ${kinds.park} then t.started_at else w.started_at end,
@@ -55,6 +55,7 @@ written as (
   from given w
   where exists (select from allowed)
     and t.seq = w.seq and t.attempt = w.attempt and t.lane = w.lane and ${inLanes("t")}
+    and (w.announced_at is null or t.announced_at = w.announced_at)
     and coalesce(t.ended_at, 0) = 0
     and (
       w.kind = ${kinds.settle} or coalesce(t.due_at, 0) = 0
@@ -180,5 +181,6 @@ function columnsOf(values: readonly Values[]) {
     textArray(values.map(({ running }) => clean(running?.progress))),
     textArray(values.map(({ park }) => park?.moveTo?.queue)),
     int2Array(values.map(({ park }) => park?.moveTo?.lane)),
+    int8Array(values.map(({ park }) => park?.announcedAt)),
   ];
 }

@@ -17,7 +17,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 const started = (prefix: string) => world.ledger.executions().filter(({ taskId }) => taskId.startsWith(prefix));
 
-test("nothing of a paused function starts five seconds after the answer, and all of it runs once it is resumed", async () => {
+test("nothing of a paused function starts five seconds after the answer, and all of it runs once it is resumed", { retry: 0, timeout: 300_000 }, async () => {
   const { operations } = world.client;
   const load = startLoad(world.client, { prefix: "pause-", atOnce: 8, runsMs: () => 20, pauseMs: 20 });
   await eventually(() => started("pause-").length > 50, { timeoutMs: 60_000 });
@@ -36,9 +36,9 @@ test("nothing of a paused function starts five seconds after the answer, and all
   expect(await operations.resume({ function: "work" })).toEqual({ resumed: true, stillHeld: undefined });
   expect(await unsuccessful(world, load.accepted, 90_000)).toEqual([]);
   expect(wrongInLedger(world, load.accepted)).toEqual([]);
-}, 300_000);
+});
 
-test("a deletion goes on where its owner died, and nothing of it runs afterwards", async () => {
+test("a deletion goes on where its owner died, and nothing of it runs afterwards", { retry: 0, timeout: 400_000 }, async () => {
   const { client } = world;
   await client.operations.pause({ function: "work" });
   await eventually(async () => (await client.operations.pauses()).length === 1);
@@ -72,4 +72,4 @@ test("a deletion goes on where its owner died, and nothing of it runs afterwards
   const left: string[] = [];
   for await (const { taskId } of client.list({ function: "work", tag: "old" })) left.push(taskId);
   expect(left).toEqual([]);
-}, 400_000);
+});

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-test("one at a time, also while each scheduler is killed in turn, and every task runs once", async () => {
+test("one at a time, also while each scheduler is killed in turn, and every task runs once", { retry: 0 }, async () => {
   const { client, ledger } = world;
   const tasks = Array.from({ length: count }, (_, n) => ({ function: name, taskId: `t${n}`, payload: "40" }));
   for await (const result of client.submitMany(tasks)) expect(result.ok).toBe(true);
@@ -41,7 +41,7 @@ test("one at a time, also while each scheduler is killed in turn, and every task
   expect(overlaps).toEqual([]);
 });
 
-test("what is reserved for a function is free for it, while another one of its account has more than the rest", async () => {
+test("what is reserved for a function is free for it, while another one of its account has more than the rest", { retry: 0 }, async () => {
   const { client, ledger } = world;
   await deployWork(client, ledger, { name: "kept", concurrencyReserved: 2 });
   await client.cluster.updateAccount("default", { concurrencyMax: 4 });

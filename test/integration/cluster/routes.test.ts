@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-test("a function that asks gets a queue, and what waits goes there; when it asks no more all goes back; everything runs once", async () => {
+test("a function that asks gets a queue, and what waits goes there; when it asks no more all goes back; everything runs once", { retry: 0, timeout: 240_000 }, async () => {
   const { client } = world;
   const load = startLoad(client, { prefix: "live", atOnce: 8, runsMs: () => 5, pauseMs: 5 });
   const backlog = Array.from({ length: 2_000 }, (_, n) => ({ function: "work", taskId: `waits${n}`, payload: "200" }));
@@ -31,7 +31,7 @@ test("a function that asks gets a queue, and what waits goes there; when it asks
   expect(load.accepted.length).toBeGreaterThan(1_000);
   expect(await unsuccessful(world, accepted, 120_000)).toEqual([]);
   expect(wrongInLedger(world, accepted)).toEqual([]);
-}, 240_000);
+});
 
 function untilRoute(is: (route: ClusterRoute | undefined) => boolean): Promise<ClusterRoute> {
   return eventually(

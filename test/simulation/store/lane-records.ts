@@ -156,9 +156,9 @@ export function laneRecords(model: Model): LaneRecords {
           (row.dueAt === undefined || row.parkReason === "overflow"),
       );
       return {
-        rows: found.map(({ seq, lane, priority, attempt, retries, lostAttempts, stamp, enqueuedAt }) => {
+        rows: found.map(({ seq, lane, priority, attempt, retries, lostAttempts, stamp, enqueuedAt, announcedAt }) => {
           const { accountId, functionName } = flow;
-          const counts = { attempt, retries, lostAttempts, stamp, enqueuedAt };
+          const counts = { attempt, retries, lostAttempts, stamp, enqueuedAt, announcedAt };
           return { accountId, functionName, status, seq, lane, priority, ...counts };
         }),
         last: last && { enqueuedAt: last.enqueuedAt, seq: last.seq },

@@ -60,7 +60,8 @@ function holds(row: Row, owner: OwnedPartition, write: TaskWrite): boolean {
   const isMine = row.queue === owner.queue && row.lane >= from && row.lane < until;
   const isMoved = kind === "park" && write.moveTo !== undefined && row.parkReason === "overflow";
   const isOpen = row.endedAt === undefined && (kind === "settle" || row.dueAt === undefined || isMoved);
-  return isMine && isOpen && row.attempt === attempt && row.lane === lane;
+  const isAsRead = kind !== "park" || write.announcedAt === undefined || row.announcedAt === write.announcedAt;
+  return isMine && isOpen && isAsRead && row.attempt === attempt && row.lane === lane;
 }
 
 function settle(row: Row, write: SettleWrite, now: number): void {

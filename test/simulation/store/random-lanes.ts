@@ -116,6 +116,7 @@ function write(draws: Draws): TaskWrite {
       dueAt: dice.chance(0.2) ? pausedUntil(dice.between(1, 9)) : draws.now() + dice.between(-2_000, 20_000),
       reason: dice.pick(parkReasons),
       nextAttempt: attempt + dice.between(0, 1),
+      ...(dice.chance(0.5) && { announcedAt: dice.pick([row?.announcedAt ?? at, row?.announcedAt ?? at, at]) }),
       retries: dice.between(0, 3),
       lostAttempts: dice.between(0, 3),
       error,

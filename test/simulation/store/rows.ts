@@ -148,6 +148,7 @@ export function toTaskRow(row: Row): TaskRow {
     lostAttempts: row.lostAttempts,
     stamp: row.stamp,
     enqueuedAt: row.enqueuedAt,
+    announcedAt: row.announcedAt,
     dueAt: row.dueAt,
     expiresAt: row.expiresAt,
     endedAt: row.endedAt,

@@ -132,9 +132,9 @@ test.each([
       { withinMs: 10_000 },
     );
     // No read is under way any more.
-  Object.assign(context, { draining: true });
-  await clock.advance(1_000);
-  const passed = 25_000 - context.order.sizeOf(aFlow({ account: "passed" }));
+    Object.assign(context, { draining: true });
+    await clock.advance(1_000);
+    const passed = 25_000 - context.order.sizeOf(aFlow({ account: "passed" }));
     expect(frames.flat()).toHaveLength(5_000);
     expect(passed).toBeGreaterThan(3_000);
     expect(passed).toBeLessThan(7_000);

@@ -237,9 +237,9 @@ function move(context: PartitionContext, task: ActiveTask, row: TaskRow, moveTo:
 
 /** Its attempt has not begun, and is not counted. */
 function parkAsItIs(row: TaskRow, parking: Pick<ParkWrite, "reason" | "dueAt">): ParkWrite {
-  const { seq, lane, attempt, retries, lostAttempts } = row;
+  const { seq, lane, attempt, announcedAt, retries, lostAttempts } = row;
   return {
-    ...{ kind: "park", seq, attempt, lane, nextAttempt: attempt, retries, lostAttempts, ...parking },
+    ...{ kind: "park", seq, attempt, lane, nextAttempt: attempt, announcedAt, retries, lostAttempts, ...parking },
     status: row.status === "Retrying" ? "Retrying" : "Enqueued",
     error: undefined,
     events: [],

@@ -15,7 +15,16 @@ const route: FlowRoute = {
 
 function aRow(seq: Seq): MovableRow {
   return {
-    ...{ ...echo, seq, lane: 7, status: "Enqueued", priority: 2, stamp: owner.epoch - 1, enqueuedAt: 0 },
+    ...{
+      ...echo,
+      seq,
+      lane: 7,
+      status: "Enqueued",
+      priority: 2,
+      stamp: owner.epoch - 1,
+      enqueuedAt: 0,
+      announcedAt: 9,
+    },
     ...{ attempt: 3, retries: 2, lostAttempts: 1 },
   };
 }

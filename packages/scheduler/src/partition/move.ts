@@ -136,13 +136,13 @@ async function giveAway(
     if (signal.aborted || context.draining || context.unanswered.size > 0) break;
     // Whoever is at work on it decides what becomes of it; and an agent may have it from a former life.
     if (context.memory.active(row.seq) || context.suspects.has(row.seq)) continue;
-    const { seq, attempt, retries, lostAttempts, status } = row;
+    const { seq, attempt, announcedAt, retries, lostAttempts, status } = row;
     context.memory.activateRow(row, "settling");
     const moveTo = { queue: target.queue, lane };
     pushWrite(context, {
       write: {
         ...{ kind: "park", seq, attempt, lane: row.lane, status, reason: "overflow" },
-        ...{ dueAt: context.clock.now(), nextAttempt: attempt, retries, lostAttempts },
+        ...{ dueAt: context.clock.now(), nextAttempt: attempt, announcedAt, retries, lostAttempts },
         ...{ error: undefined, events: [], moveTo },
       },
       confirmTo: undefined,

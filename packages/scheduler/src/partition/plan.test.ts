@@ -16,6 +16,7 @@ const row = (facts: Partial<TaskRow> = {}): TaskRow => ({
   lostAttempts: 0,
   stamp: 5,
   enqueuedAt: 0,
+  announcedAt: 0,
   dueAt: undefined,
   expiresAt: undefined,
   endedAt: undefined,

@@ -1,11 +1,12 @@
 // Loop: commits what has been decided, in groups: one write in flight, and everything that comes meanwhile goes with the
 // next. It does not ask whether the lease is trusted: the floor refuses what a stale owner writes, and running tasks are to be
 // settled also while coordination is away. Only after the commit the blocks are acked, the agents may forget the results, and watchers get their hint.
-import type { Loop } from "@sluice/core";
+import type { Loop, Seq } from "@sluice/core";
 import type { AttemptRef } from "@sluice/protocol";
 import { changedTopic } from "@sluice/queue";
+import type { TaskWrite } from "@sluice/store";
 import type { AgentLink, PartitionPort } from "../agents/link.ts";
-import type { PartitionContext } from "./context.ts";
+import { type PartitionContext, putInOrder } from "./context.ts";
 import type { PendingWrite } from "./pending-writes.ts";
 import { ackFinished } from "./pull.ts";
 
@@ -31,7 +32,7 @@ function takeGroup(context: PartitionContext): PendingWrite[] {
     .filter(({ write }) => write.kind !== "running" || context.memory.active(write.seq)?.state === "dispatched");
 }
 
-/** False: the outcome is not known; the same writes again are harmless, because their guards hold once. */
+/** False: the outcome is not known; the same writes again are harmless, also when the first ones come late, because their guards hold once. */
 async function settle(
   context: PartitionContext,
   port: PartitionPort,
@@ -61,6 +62,16 @@ async function settle(
   return true;
 }
 
+/** A first try of the write may have parked the row, which was taken out again since: its message has joined, and does not come again. */
+function readAgain(context: PartitionContext, seq: Seq): void {
+  const task = context.memory.active(seq);
+  if (task) putInOrder(context, context.memory.deactivate(task));
+}
+
+function keepsAttempt(write: TaskWrite): boolean {
+  return write.kind === "park" && write.nextAttempt === write.attempt;
+}
+
 function finish(
   context: PartitionContext,
   port: PartitionPort,
@@ -86,7 +97,8 @@ function finish(
     for (const link of context.suspects.get(write.seq)?.witnesses ?? []) holders.add(link);
     context.suspects.delete(write.seq);
     if (confirmTo) holders.add(confirmTo);
-    context.memory.forget(write.seq);
+    if (!applied[index] && keepsAttempt(write)) readAgain(context, write.seq);
+    else context.memory.forget(write.seq);
     const ref = { seq: write.seq, attempt: write.attempt, queue: context.owner.queue, lane: write.lane };
     for (const holder of holders) {
       const refs = confirmed.get(holder);

@@ -225,6 +225,7 @@ function aRow(seq: Seq): TaskRow {
     lostAttempts: 0,
     stamp: epoch,
     enqueuedAt: 0,
+    announcedAt: 0,
     dueAt: undefined,
     expiresAt: undefined,
     endedAt: undefined,

@@ -50,6 +50,7 @@ export function describeMoving(subject: Subject): void {
       lostAttempts: 0,
       stamp: 0,
       enqueuedAt: subject.now,
+      announcedAt: subject.now,
     });
     expect((await page("Retrying")).rows).toMatchObject([{ seq: retried, attempt: 2, retries: 1, stamp: owner.epoch }]);
     expect(stopped).toBeGreaterThan(0);
@@ -114,5 +115,20 @@ export function describeMoving(subject: Subject): void {
     expect(await subject.store.lanes.queuesInUse()).toEqual(["left"]);
     await subject.store.batches.closeLanes(left, operation);
     expect(await subject.store.lanes.queuesInUse()).toEqual([]);
+  });
+
+  test("what has been announced again since it was read is not parked by a write that comes late and keeps its attempt", async () => {
+    const [seq = 0] = await subject.insert(aNewTask());
+    await subject.own();
+    const { announcedAt } = await subject.row(seq);
+    const park = { status: "Enqueued", reason: "pause", nextAttempt: 1, retries: 0, dueAt: subject.now } as const;
+    const late = aPark(seq, { ...park, announcedAt });
+    expect(await subject.store.lanes.write(owner, [late])).toEqual([true]);
+    subject.passTime(1);
+    expect(await subject.store.lanes.unpark(owner, 10, [])).toMatchObject([{ seq }]);
+
+    expect(await subject.store.lanes.write(owner, [late])).toEqual([false]);
+    expect(await subject.row(seq)).toMatchObject({ dueAt: undefined, announcedAt: subject.now });
+    expect(await subject.store.lanes.write(owner, [{ ...late, announcedAt: subject.now }])).toEqual([true]);
   });
 }
