@@ -1,6 +1,6 @@
 import { AccountId, FunctionName, flowKey } from "@sluice/core";
-import { seededRandom } from "@sluice/core/testing";
-import { expect, test } from "vitest";
+import { aFlow, seededRandom } from "@sluice/core/testing";
+import { expect, onTestFinished, test } from "vitest";
 import { allGates, type GatedFlow } from "../gates.ts";
 import type { FlowLimits, Limit } from "../limits.ts";
 import type { ActiveTask } from "../memory.ts";
@@ -190,15 +190,15 @@ function sendsOf({ rateMax, rateBurst, readMs, lateMs, forMs = 60_000 }: Pace) {
   let reads = 0;
   while (world.now < forMs) {
     gate.due?.();
-    const picked = Math.min(100, gate.room(flow()));
-    if (picked <= 0) {
+    const picked = Array.from({ length: Math.min(100, gate.room(flow())) }, () => aTask());
+    if (picked.length === 0) {
       world.now += Math.max(1, (gate.dueAt?.() ?? 0) - world.now) + lateMs();
       continue;
     }
-    for (let pick = 0; pick < picked; pick++) gate.onPicked?.(flow(), aTask());
+    for (const task of picked) gate.onPicked?.(flow(), task);
     world.now += readMs();
-    reads += picked;
-    for (let pick = 0; pick < picked; pick++) if (admits(0)) sends.push(world.now);
+    reads += picked.length;
+    for (const task of picked) if (admits(0, 0, task)) sends.push(world.now);
   }
   return { sends, perSecond: (sends.length * 1_000) / forMs, readsPerSend: reads / sends.length };
 }
@@ -259,6 +259,67 @@ test("a read that took long once does not have rows read in vain for long", () =
   const { sends, readsPerSend } = sendsOf({ rateMax: 50, rateBurst: 1, readMs, lateMs: always(0) });
   expect(excessOf(sends, { rateMax: 50, rateBurst: 1 })).toBeLessThan(1e-6);
   expect(readsPerSend).toBeLessThan(1.1);
+});
+
+/** A loop that dispatches what it is delivered under these limits, of the flow or of its account. */
+function dispatchUnder(limits: readonly Limit[]) {
+  const started = startDispatching({ readMs: 3, slots: 10_000 });
+  const { clock, context } = started;
+  const { memory } = context;
+  const gate = limitsGate({
+    ...{ now: () => clock.monotonic(), queue: "q0", prefix: "", allAnswered: () => true },
+    ...{ reservedOf: () => new Map(), runningElsewhere: () => 0 },
+    activeOf: (key) => memory.activeOf(key),
+    activeOfAccount: (accountId) => memory.activeOfAccount(accountId),
+    limitsOf: () => ({ home: { queue: "q0", lane: 0 }, limits, version: [], route: unrouted }),
+  });
+  Object.assign(context, { gates: allGates([gate]) });
+  // The loop ends with its last read.
+  onTestFinished(() => void clock.advance(10));
+  return {
+    ...started,
+    deliverToEach(functions: number, count: number) {
+      for (let index = 0; index < functions; index++)
+        started.deliver(count, { flow: aFlow({ function: `f${index}` }) });
+    },
+    reads: () => started.reads.flat().length,
+    sends: () => started.frames.flat().length,
+  };
+}
+
+test.each([1, 2, 50])(
+  "of an account with a rate and a burst of %i no row is read for a token of another flow",
+  async (rateBurst) => {
+    for (const functions of [1, 2, 100]) {
+      const account = limit({ scope: "account", key: "main", rateMax: 50, rateBurst });
+      const { clock, deliverToEach, reads, sends } = dispatchUnder([account]);
+      deliverToEach(functions, Math.ceil(200 / functions));
+      await clock.advance(1_900);
+      expect(sends()).toBeGreaterThanOrEqual(0.97 * 1.9 * 50);
+      expect(sends()).toBeLessThanOrEqual(1.9 * 50 + rateBurst);
+      expect(reads()).toBeLessThanOrEqual(1.02 * sends() + 1);
+    }
+  },
+);
+
+test("a flow whose picks come to nothing leaves its token to the next one at once", () => {
+  const { world, gate } = start([limit({ scope: "account", key: "main", rateMax: 10, rateBurst: 1 })]);
+  const other = { ...flow(), flowKey: "main/other" };
+  gate.room(flow());
+  world.now = 100;
+  gate.due?.();
+  const task = aTask();
+  expect(gate.room(flow())).toBe(1);
+  gate.onPicked?.(flow(), task);
+  expect(gate.room(other)).toBe(0);
+  expect(gate.dueAt?.()).toBe(200);
+  gate.onReleased?.(task);
+  expect(gate.room(other)).toBe(1);
+  const adopted = aTask();
+  gate.onPicked?.(flow(), adopted);
+  expect(gate.room(other)).toBe(0);
+  adopted.state = "dispatched";
+  expect(gate.room(other)).toBe(1);
 });
 
 test("the dispatch loop sends at the rate, one by one, while a read takes 3 ms", async () => {

@@ -8,6 +8,7 @@
 // `room` looks at what was read last and keeps rows from being read in vain; `admits` decides, with what was read just now.
 // A token is taken when its attempt is sent, so that none are closer than the rate allows, however long rows take to be read. But a
 // small bucket would be full, and get nothing more, while they are: so a row is read as much ahead of its token as that takes.
+// Each token is for one row: those for which rows are being read are not there for the other flows of their account.
 import {
   type AccountId,
   capacityOf,
@@ -32,7 +33,7 @@ export interface LimitsGateDeps {
   readonly now: () => number;
   readonly queue: string;
   readonly prefix: string;
-  /** As they were read last; undefined: the function never was. */
+  /** As they were read last; undefined: the function or its account is not remembered. */
   readonly limitsOf: (flow: GatedFlow) => FlowLimits | undefined;
   readonly activeOf: (flowKey: string) => number;
   readonly activeOfAccount: (accountId: string) => number;
@@ -67,6 +68,9 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
   let firstAt = Number.POSITIVE_INFINITY;
   /** Attempts that took tokens, and of which limits. */
   const takers = new WeakMap<ActiveTask, readonly Limit[]>();
+  /** By limit, attempts whose rows are being read for its tokens, and of which nothing was decided. */
+  const picked = new Map<string, Set<ActiveTask>>();
+  const pickedFor = new WeakMap<ActiveTask, readonly Limit[]>();
   /** Of the rows that are being read; undefined: it is known what that took. */
   let pickedAt: number | undefined;
   /** From the pick to the sending, as a rule at least; undefined: not known yet. */
@@ -74,6 +78,9 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
 
   const isHere = ({ home }: FlowLimits): boolean =>
     home !== undefined && home.queue === deps.queue && covers(deps.prefix, home.lane);
+
+  const isAtHome = ({ origin }: GatedFlow, known: FlowLimits): boolean =>
+    isHere(known) && origin.lane === known.home?.lane;
 
   function bucketOf(limit: Limit): TokenBucket {
     const key = keyOf(limit);
@@ -104,12 +111,31 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
     firstAt = Math.min(firstAt, at);
   }
 
-  /** Tokens that there will be in so many ms. */
-  function tokensIn(ms: number, flow: GatedFlow, limit: Limit): number {
+  /** Tokens that there will be in so many ms, but for as many as others are to take. */
+  function tokensIn(ms: number, flow: GatedFlow, limit: Limit, forOthers = 0): number {
     const bucket = bucketOf(limit);
-    const tokens = tokensOf(refilled(bucket, limit, bucket.at + ms));
-    if (tokens === 0) waitForToken(flow, bucket.at + nextTokenInMs(bucket, limit) - aheadMs(limit));
+    const tokens = tokensOf(refilled(bucket, limit, bucket.at + ms)) - forOthers;
+    if (tokens <= 0)
+      waitForToken(flow, bucket.at + nextTokenInMs(taken(bucket, limit, forOthers), limit) - aheadMs(limit));
     return tokens;
+  }
+
+  function countPicked(limit: Limit): number {
+    const tasks = picked.get(keyOf(limit));
+    if (tasks === undefined) return 0;
+    // Of one that an agent turns out to have nothing is decided here.
+    for (const task of tasks) if (task.state !== "reading") tasks.delete(task);
+    return tasks.size;
+  }
+
+  function decide(task: ActiveTask): void {
+    for (const limit of pickedFor.get(task) ?? []) {
+      const key = keyOf(limit);
+      const tasks = picked.get(key);
+      tasks?.delete(task);
+      if (tasks?.size === 0) picked.delete(key);
+    }
+    pickedFor.delete(task);
   }
 
   function roomOf(flow: GatedFlow, known: FlowLimits, { others, reserved, ...facts }: RoomFacts): number {
@@ -134,18 +160,32 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
     room(flow) {
       const known = deps.limitsOf(flow);
       // Rows of a home that is elsewhere are read in order to be moved there.
-      if (known === undefined || !isHere(known) || flow.origin.lane !== known.home?.lane)
-        return Number.POSITIVE_INFINITY;
+      if (known === undefined || !isAtHome(flow, known)) return Number.POSITIVE_INFINITY;
       const { accountId } = flow.origin;
       const others = { ofFlow: flow.active, ofAccount: deps.activeOfAccount(accountId), activeOf: deps.activeOf };
       // What is too old is not heeded: its account may have nothing running, and is read again for those that are picked.
       const reserved = deps.reservedOf(accountId, ageMaxMs) ?? nothingReserved;
-      return roomOf(flow, known, { others, reserved, tokensOf: (limit) => tokensIn(aheadMs(limit), flow, limit) });
+      return roomOf(flow, known, {
+        others,
+        reserved,
+        tokensOf: (limit) => tokensIn(aheadMs(limit), flow, limit, countPicked(limit)),
+      });
     },
-    onPicked() {
+    onPicked(flow, task) {
       pickedAt = deps.now();
+      const known = deps.limitsOf(flow);
+      if (known === undefined || !isAtHome(flow, known)) return;
+      const rates = known.limits.filter(({ rateMax }) => rateMax > 0);
+      for (const limit of rates) {
+        const key = keyOf(limit);
+        const tasks = picked.get(key);
+        if (tasks) tasks.add(task);
+        else picked.set(key, new Set([task]));
+      }
+      if (rates.length > 0) pickedFor.set(task, rates);
     },
     admits(flow, task, others) {
+      decide(task);
       const known = deps.limitsOf(flow);
       if (known === undefined) return false;
       if (known.home === undefined) return true;
@@ -166,11 +206,13 @@ export function limitsGate(deps: LimitsGateDeps): Gate {
       return true;
     },
     onReleased(task) {
+      decide(task);
       // One that was sent may have been counted by what it calls, whatever the agent says of it.
       if (task.state === "reading")
         for (const limit of takers.get(task) ?? []) buckets.set(keyOf(limit), taken(bucketOf(limit), limit, -1));
       takers.delete(task);
     },
+    onEnded: decide,
     dueAt: () => firstAt,
     due() {
       const now = deps.now();
