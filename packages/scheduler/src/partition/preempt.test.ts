@@ -229,3 +229,22 @@ test("an attempt is sent as one that may be stopped at most three times", async 
     [3, true],
   ]);
 });
+
+test("an agent is asked for an urgent task although thousands of another account wait, which has its share", async () => {
+  const { clock, context, links, deliver, questions } = await startFull();
+  const noisy = aFlow({ account: "noisy" });
+  const quiet = aFlow({ account: "quiet" });
+  for (let block = 0; block < 2_000; block++) deliver(1, { flow: noisy, priority: 1 });
+  deliver(1, { flow: quiet, priority: 1 });
+  for (let block = 0; block < 2_000; block++) deliver(1, { flow: noisy, priority: 1 });
+  const askedFor = () => new Set(questions.map(({ accountId }) => accountId));
+  for (let round = 0; round < 50 && !askedFor().has(quiet.accountId); round++) {
+    await clock.advance(100);
+    for (const { accountId, question } of questions) {
+      const link = links[0] as AgentLink;
+      const state = RoomState.SHARE;
+      if (accountId === noisy.accountId) roomAnswered(context, link, { incarnation: 1, question, state });
+    }
+  }
+  expect(askedFor()).toEqual(new Set([noisy.accountId, quiet.accountId]));
+});

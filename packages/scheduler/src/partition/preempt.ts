@@ -16,7 +16,7 @@ import { type Placing, roomFor } from "../agents/place.ts";
 import type { PartitionContext } from "./context.ts";
 import type { ActiveTask, Waiting } from "./memory.ts";
 import { goesBehindParked } from "./overflow/overflown.ts";
-import type { Claim } from "./preempting.ts";
+import type { Claim, Full } from "./preempting.ts";
 import { placingOf } from "./room.ts";
 import { hasNoTurn } from "./turn.ts";
 
@@ -37,7 +37,7 @@ export function preemptLoop(context: PartitionContext, port: PartitionPort): Loo
   return async (signal) => {
     while (!signal.aborted) {
       if (preempting.urgent.size === 0) {
-        preempting.fullSince = new Map();
+        preempting.full = new Map();
         await wakePreempt.wait(signal);
       }
       forgetLate(context);
@@ -102,16 +102,18 @@ export function takeKept(context: PartitionContext): ActiveTask[] {
 function askForSome(context: PartitionContext, port: PartitionPort, urgent: readonly Waiting[]): void {
   const { preempting, clock, gates, log } = context;
   const now = clock.monotonic();
-  const fullSince = new Map<string, number>();
+  const full = new Map<string, Full>();
+  const lookedAt = new Set<string>();
   const turns = new Map<string, number>();
   for (const waiting of urgent) {
     const { flowKey, origin } = waiting;
     if (waitsForParked(context, waiting)) continue;
-    if (!fullSince.has(flowKey)) {
+    lookedAt.add(flowKey);
+    if (!full.has(flowKey)) {
       if (!isFull(context, waiting)) continue;
-      fullSince.set(flowKey, preempting.fullSince.get(flowKey) ?? now);
+      full.set(flowKey, { since: preempting.full.get(flowKey)?.since ?? now, lookedAt: now });
     }
-    if (now - (fullSince.get(flowKey) ?? now) < waitMs || preempting.claims.length >= claimsMax) continue;
+    if (now - (full.get(flowKey)?.since ?? now) < waitMs || preempting.claims.length >= claimsMax) continue;
     const turnsOfFlow = (turns.get(flowKey) ?? 0) + turnsOf(context, waiting);
     turns.set(flowKey, turnsOfFlow);
     const claimsOfFlow = preempting.claims.filter((claim) => claim.waiting.flowKey === flowKey);
@@ -127,7 +129,12 @@ function askForSome(context: PartitionContext, port: PartitionPort, urgent: read
     preempting.claims = [...preempting.claims, claim];
     log.debug("asked an agent for room", { agentId: link.agentId, question, flow: flowKey });
   }
-  preempting.fullSince = fullSince;
+  // Of thousands that wait only some are looked at each time: the others are as they were.
+  const roundMs = waitMs * Math.ceil(preempting.urgent.size / looksMax);
+  for (const [flowKey, last] of preempting.full) {
+    if (!lookedAt.has(flowKey) && now - last.lookedAt <= 2 * roundMs) full.set(flowKey, last);
+  }
+  preempting.full = full;
 }
 
 /** Looks at some of them, and returns those that still wait: urgent before high, and the oldest first. */

@@ -6,14 +6,20 @@ import type { ActiveTask, Waiting } from "./memory.ts";
 export interface Preempting {
   /** High or urgent, in order; also some that are not any more. Written by `context` and `preempt`. */
   readonly urgent: Set<Waiting>;
-  /** By flow key: since when nobody in its shard has had room, monotonic. */
-  fullSince: ReadonlyMap<string, number>;
+  /** By flow key: since when nobody in its shard has had room, at every look. */
+  full: ReadonlyMap<string, Full>;
   /** Agents that were asked, and who asked. */
   claims: readonly Claim[];
   /** Agents that could stop nothing, or did not answer: for tasks of that priority and less urgent ones they are not asked again so soon. */
   readonly quiet: WeakMap<AgentLink, { readonly until: number; readonly priority: Priority }>;
   /** Who has made room for a task whose row is being read. Written by `preempt`, taken by `dispatch`. */
   readonly keptFor: WeakMap<ActiveTask, AgentLink>;
+}
+
+/** Monotonic. */
+export interface Full {
+  readonly since: number;
+  readonly lookedAt: number;
 }
 
 export interface Claim {
@@ -33,7 +39,7 @@ export const urgentPriority: Priority = 1;
 const preemptionsMax = 3;
 
 export function createPreempting(): Preempting {
-  return { urgent: new Set(), fullSince: new Map(), claims: [], quiet: new WeakMap(), keptFor: new WeakMap() };
+  return { urgent: new Set(), full: new Map(), claims: [], quiet: new WeakMap(), keptFor: new WeakMap() };
 }
 
 /** Whether an agent may stop the attempt of its own accord, once it is sent. */
