@@ -83,7 +83,11 @@ function startWork({ kind = "delete", unanswered = [] }: Options = {}) {
     await done;
   });
   return {
-    ...{ ...harness, clock, rows, calls, hints },
+    ...{ ...harness, clock, rows, calls, hints, batches },
+    /** One more operation. */
+    begin(number: number) {
+      open = [...open, { operation: { ...operation, kind, number }, openLanes: everywhere }];
+    },
     fail: (count: number) => {
       failures = count;
     },
@@ -141,4 +145,24 @@ test("nothing is done while an agent that may run rows of earlier owners has not
   context.unanswered.clear();
   await clock.advance(2_000);
   expect(calls).toEqual(["delete 1", "close"]);
+});
+
+test("operations take turns, page by page, one that comes later too", async () => {
+  const { clock, context, batches, begin } = startWork();
+  const done: string[] = [];
+  const pagesOf = new Map([
+    [1, 6],
+    [2, 2],
+  ]);
+  batches.matching = async (_owner, { number }, { after }) => {
+    const page = (after?.seq ?? 0) + 1;
+    if (page > (pagesOf.get(number) ?? 0)) return { tasks: [], last: undefined };
+    done.push(`${number}/${page}`);
+    if (done.length === 2) begin(2);
+    await clock.sleep(10);
+    return { tasks: [], last: { enqueuedAt: 1, seq: page } };
+  };
+  context.wakeOperations.notify();
+  await clock.advance(2_000);
+  expect(done).toEqual(["1/1", "1/2", "1/3", "2/1", "1/4", "2/2", "1/5", "1/6"]);
 });

@@ -6,6 +6,8 @@
 //    │    └── nothing was found ──▶ wait for the marked ones to end ──▶ none is left ──▶ the lanes are done
 //    └── nobody knows where an owner before this one stopped: what it did is not found any more
 //
+// Operations take turns, page by page: one that deletes a million tasks does not hold up another account's that stops ten.
+//
 // A row that moves, or changes its status behind the pass, may slip through. The leader, who finishes the operation when all lanes
 // are done, looks at every row once more, wherever it lies then, and opens the lanes where something is left.
 import { type Loop, lanesOf, type Seq, type TaskStatus } from "@sluice/core";
@@ -43,15 +45,31 @@ export function operationsLoop(context: PartitionContext): Loop {
       forgetEnded();
       // Rows of earlier owners may be running where nobody has answered from.
       if (context.unanswered.size > 0) return undefined;
-      for (const open of batchControl.operations) {
-        if (!concerns(open) || closed.get(open.operation.number) === batchControl.version) continue;
-        if ((await workOff(open.operation, signal)) === "stale") return "stale";
-      }
+      if ((await takeTurns(signal)) === "stale") return "stale";
       if (dropped > 0) dropFinished(context);
       dropped = 0;
       return undefined;
     },
   );
+
+  /** Until all have come to an end for now, those too that come meanwhile. */
+  async function takeTurns(signal: AbortSignal): Promise<Stale | undefined> {
+    const seen = new Set<number>();
+    const turns: Turns<Stale | undefined>[] = [];
+    for (;;) {
+      for (const open of batchControl.operations) {
+        const { number } = open.operation;
+        if (seen.has(number) || !concerns(open) || closed.get(number) === batchControl.version) continue;
+        seen.add(number);
+        turns.push(workOff(open.operation, signal));
+      }
+      const turn = turns.shift();
+      if (!turn) return undefined;
+      const { done, value } = await turn.next();
+      if (!done) turns.push(turn);
+      else if (value === "stale") return value;
+    }
+  }
 
   function forgetEnded(): void {
     for (const numbers of [waiting, closed]) {
@@ -71,7 +89,7 @@ export function operationsLoop(context: PartitionContext): Loop {
   }
 
   /** Until a pass finds nothing to do, or the operation, or this partition, ends. */
-  async function workOff(operation: OperationRecord, signal: AbortSignal): Promise<Stale | undefined> {
+  async function* workOff(operation: OperationRecord, signal: AbortSignal): Turns<Stale | undefined> {
     const { number } = operation;
     let left = await collect(operation);
     if (left === "stale") return left;
@@ -80,7 +98,7 @@ export function operationsLoop(context: PartitionContext): Loop {
     waiting.delete(number);
     let passed: Passed;
     do {
-      const answer = await pass(operation, signal);
+      const answer = yield* pass(operation, signal);
       if (answer === "stale") return answer;
       passed = answer;
     } while (passed.done > 0 && !hasEnded(operation, signal));
@@ -101,7 +119,7 @@ export function operationsLoop(context: PartitionContext): Loop {
     return signal.aborted || context.draining || context.unanswered.size > 0 || !isOpen(number);
   }
 
-  async function pass(operation: OperationRecord, signal: AbortSignal): Promise<Passed | Stale> {
+  async function* pass(operation: OperationRecord, signal: AbortSignal): Turns<Passed | Stale> {
     const passed = { found: 0, done: 0 };
     for (const status of statusesOf(operation)) {
       let after: MatchingPage["last"];
@@ -115,6 +133,7 @@ export function operationsLoop(context: PartitionContext): Loop {
         if (done === "stale") return done;
         passed.done += done ?? 0;
         after = page.last;
+        yield;
       } while (after);
     }
     return passed;
@@ -194,6 +213,9 @@ export function operationsLoop(context: PartitionContext): Loop {
     }
   };
 }
+
+/** Goes on page by page, whenever it is asked to. */
+type Turns<Result> = AsyncGenerator<undefined, Result>;
 
 interface Passed {
   /** Those about which nothing was done before. */
