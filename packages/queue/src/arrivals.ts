@@ -13,6 +13,7 @@ export interface Arrivals {
   readonly flows: readonly FlowArrivals[];
 }
 
+/** An empty function name: all of the account that have no line of their own. The lines of an account add up to all that it submits. */
 export interface FlowArrivals extends Flow {
   readonly queue: string;
   readonly perSecond: number;

@@ -147,7 +147,7 @@ export class Outbox {
       const reporter = reporterOf(attempt);
       if (reporter?.streamId !== streamId || (kind === "started" && attempt.outcome)) continue;
       if (session !== undefined && reporter.session !== session) break;
-      bytes += kind === "ended" ? outcomeBytes(attempt.outcome) : attempt.progress.length;
+      bytes += kind === "ended" ? outcomeBytes(attempt.outcome) : Buffer.byteLength(attempt.progress);
       if (attempts.length > 0 && bytes > frameBytesMax) break;
       session = reporter.session;
       attempts.push(attempt);
