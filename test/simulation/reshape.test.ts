@@ -90,6 +90,30 @@ test("a leader that leaves wishes its partitions to others first: a short gap, a
   scenario.expectEachRanOnce();
 });
 
+test("a scheduler that leaves has given up its claims before the first of its streams to agents closes", async () => {
+  await using scenario = await startScenario();
+  const { world } = scenario;
+  const leader = await scenario.leader();
+  await scenario.giveEverythingTo(leader);
+  await scenario.submit(300);
+  await scenario.untilDispatched(100);
+  const host = hostOf(leader);
+  const streams = () => [...world.connections].filter(({ fromHost }) => fromHost === host).length;
+  const before = streams();
+  expect(before).toBeGreaterThan(0);
+  let claimsThen: readonly string[] | undefined;
+  world.scheduler(host).stop();
+  await world.clock.runUntil(
+    async () => {
+      if (claimsThen === undefined && streams() < before) claimsThen = await scenario.owners();
+      return streams() === 0;
+    },
+    { withinMs: 60_000 },
+  );
+  expect(claimsThen).not.toContain(leader);
+  await scenario.untilSettled();
+});
+
 test("when all schedulers leave together they do not wait for each other", async () => {
   await using scenario = await startScenario();
   const { world } = scenario;
