@@ -67,7 +67,10 @@ export function pick(context: PartitionContext): ActiveTask[] {
       order.block(origin);
       continue;
     }
-    const left = roomOfFlow.get(flowKey) ?? flowRoom(context, waiting, { max: room, gated });
+    let left = roomOfFlow.get(flowKey);
+    if (left === undefined) left = flowRoom(context, waiting, { max: room, gated });
+    // Another flow of its account may have taken what there was.
+    else if (gated.has(flowKey)) left = Math.min(left, context.gates.room(gatedFlow(context, waiting)));
     roomOfFlow.set(flowKey, left - 1);
     if (left <= 0) {
       if (gated.has(flowKey)) context.heldBackAt.set(flowKey, startedAt);

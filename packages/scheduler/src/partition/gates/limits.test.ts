@@ -302,6 +302,21 @@ test.each([1, 2, 50])(
   },
 );
 
+test.each([{ rateMax: 50, rateBurst: 50 }, { concurrencyMax: 50 }])(
+  "what an account has saved up, or may have running, is read once for all of its flows: %o",
+  async (settings) => {
+    const { clock, deliver, deliverToEach, reads, sends } = dispatchUnder([
+      limit({ scope: "account", key: "main", ...settings }),
+    ]);
+    deliver(1);
+    await clock.advance(2_000);
+    deliverToEach(20, 100);
+    await clock.advance(10);
+    expect(sends()).toBeGreaterThanOrEqual(50);
+    expect(reads()).toBe(sends());
+  },
+);
+
 test("a flow whose picks come to nothing leaves its token to the next one at once", () => {
   const { world, gate } = start([limit({ scope: "account", key: "main", rateMax: 10, rateBurst: 1 })]);
   const other = { ...flow(), flowKey: "main/other" };
