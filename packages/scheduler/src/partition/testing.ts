@@ -167,7 +167,7 @@ export function startDispatching(options: DispatchOptions = {}) {
       lanes: {
         async read(_owner: unknown, seqs: readonly Seq[]) {
           reads.push([...seqs]);
-          if (readMs > 0) await clock.sleep(readMs);
+          if (readMs > 0) await clock.sleep(readMs, stop.signal);
           return seqs.flatMap((seq) => rows.get(seq) ?? []);
         },
       },

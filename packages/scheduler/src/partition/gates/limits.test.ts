@@ -1,6 +1,6 @@
 import { AccountId, FunctionName, flowKey } from "@sluice/core";
 import { aFlow, seededRandom } from "@sluice/core/testing";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { allGates, type GatedFlow } from "../gates.ts";
 import type { FlowLimits, Limit } from "../limits.ts";
 import type { ActiveTask } from "../memory.ts";
@@ -274,8 +274,6 @@ function dispatchUnder(limits: readonly Limit[]) {
     limitsOf: () => ({ home: { queue: "q0", lane: 0 }, limits, version: [], route: unrouted }),
   });
   Object.assign(context, { gates: allGates([gate]) });
-  // The loop ends with its last read.
-  onTestFinished(() => void clock.advance(10));
   return {
     ...started,
     deliverToEach(functions: number, count: number) {
