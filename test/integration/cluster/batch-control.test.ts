@@ -17,7 +17,10 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 const started = (prefix: string) => world.ledger.executions().filter(({ taskId }) => taskId.startsWith(prefix));
 
-test("nothing of a paused function starts five seconds after the answer, and all of it runs once it is resumed", { retry: 0, timeout: 300_000 }, async () => {
+test("nothing of a paused function starts five seconds after the answer, and all of it runs once it is resumed", {
+  retry: 0,
+  timeout: 300_000,
+}, async () => {
   const { operations } = world.client;
   const load = startLoad(world.client, { prefix: "pause-", atOnce: 8, runsMs: () => 20, pauseMs: 20 });
   await eventually(() => started("pause-").length > 50, { timeoutMs: 60_000 });
@@ -38,7 +41,10 @@ test("nothing of a paused function starts five seconds after the answer, and all
   expect(wrongInLedger(world, load.accepted)).toEqual([]);
 });
 
-test("a deletion goes on where its owner died, and nothing of it runs afterwards", { retry: 0, timeout: 400_000 }, async () => {
+test("a deletion goes on where its owner died, and nothing of it runs afterwards", {
+  retry: 0,
+  timeout: 400_000,
+}, async () => {
   const { client } = world;
   await client.operations.pause({ function: "work" });
   await eventually(async () => (await client.operations.pauses()).length === 1);

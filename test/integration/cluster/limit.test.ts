@@ -41,7 +41,9 @@ test("one at a time, also while each scheduler is killed in turn, and every task
   expect(overlaps).toEqual([]);
 });
 
-test("what is reserved for a function is free for it, while another one of its account has more than the rest", { retry: 0 }, async () => {
+test("what is reserved for a function is free for it, while another one of its account has more than the rest", {
+  retry: 0,
+}, async () => {
   const { client, ledger } = world;
   await deployWork(client, ledger, { name: "kept", concurrencyReserved: 2 });
   await client.cluster.updateAccount("default", { concurrencyMax: 4 });

@@ -19,7 +19,9 @@ const submit = (taskId: string, runsMs: number) =>
   world.client.submit({ function: "work", taskId, payload: String(runsMs) });
 const started = () => new Set(world.ledger.executions().map(({ taskId }) => taskId));
 
-test("nats-server away for 20 s: submissions go on, and the tasks that waited run within 10 s of its return", { retry: 0 }, async () => {
+test("nats-server away for 20 s: submissions go on, and the tasks that waited run within 10 s of its return", {
+  retry: 0,
+}, async () => {
   const nats = world.part("nats-0");
   const load = startLoad(world.client, { prefix: "nats-", atOnce: 4, runsMs: () => 20, pauseMs: 50 });
   await eventually(() => load.accepted.length > 50);
@@ -34,7 +36,9 @@ test("nats-server away for 20 s: submissions go on, and the tasks that waited ru
   expect(wrongInLedger(world, load.accepted)).toEqual([]);
 });
 
-test("PostgreSQL away for 20 s: submissions fail fast, results are kept, and work resumes within 10 s of its return", { retry: 0 }, async () => {
+test("PostgreSQL away for 20 s: submissions fail fast, results are kept, and work resumes within 10 s of its return", {
+  retry: 0,
+}, async () => {
   const postgres = world.part("postgres");
   const load = startLoad(world.client, { prefix: "pg-", atOnce: 4, runsMs: () => 20, pauseMs: 50 });
   await eventually(() => load.accepted.length > 50);
@@ -59,7 +63,10 @@ test("PostgreSQL away for 20 s: submissions fail fast, results are kept, and wor
   expect(wrongInLedger(world, accepted)).toEqual([]);
 });
 
-test("etcd away for 60 s: running tasks go on and are settled, nothing is repeated, dispatch resumes within 10 s", { retry: 0, timeout: 240_000 }, async () => {
+test("etcd away for 60 s: running tasks go on and are settled, nothing is repeated, dispatch resumes within 10 s", {
+  retry: 0,
+  timeout: 240_000,
+}, async () => {
   const etcd = world.part("etcd");
   await submit("etcd-ends-meanwhile", 30_000);
   await submit("etcd-ends-after", 75_000);

@@ -25,7 +25,9 @@ test("the whole stream is deleted while 10,000 tasks wait: all run", { retry: 0 
   expect(wrongInLedger(world, ids)).toEqual([]);
 });
 
-test("two api-servers and 64 clients that submit the same 1,000 ids in different orders: each is accepted once", { retry: 0 }, async () => {
+test("two api-servers and 64 clients that submit the same 1,000 ids in different orders: each is accepted once", {
+  retry: 0,
+}, async () => {
   await using world = await openWorld({ apiServers: 2, schedulers: 1, agents: 1 });
   const ids = Array.from({ length: 1_000 }, (_, n) => `same${n}`);
   const clients = Array.from({ length: 64 }, (_, n) =>

@@ -11,7 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-test("a function that asks gets a queue, and what waits goes there; when it asks no more all goes back; everything runs once", { retry: 0, timeout: 240_000 }, async () => {
+test("a function that asks gets a queue, and what waits goes there; when it asks no more all goes back; everything runs once", {
+  retry: 0,
+  timeout: 240_000,
+}, async () => {
   const { client } = world;
   const load = startLoad(client, { prefix: "live", atOnce: 8, runsMs: () => 5, pauseMs: 5 });
   const backlog = Array.from({ length: 2_000 }, (_, n) => ({ function: "work", taskId: `waits${n}`, payload: "200" }));
