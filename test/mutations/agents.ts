@@ -12,7 +12,7 @@ export const agents: readonly Mutation[] = [
         replace: "const floors = new Map<string, readonly number[]>();",
       },
     ],
-    proof: { breaks: ["I6"], from: 40, focus: ["agent restart", "cut from a system", "watch silent", "lease lost"] },
+    proof: { breaks: ["I6"], from: 58, focus: ["agent restart", "cut from a system", "watch silent", "lease lost"] },
   },
   {
     name: "registration-order",
@@ -35,7 +35,7 @@ export const agents: readonly Mutation[] = [
       breaks: ["I6"],
       focus: ["registration storm", "agent restart", "cut from a system", "store slow", "store slow for a while"],
       minutes: 1,
-      from: 271,
+      from: 300,
     },
   },
   {
@@ -96,7 +96,7 @@ export const agents: readonly Mutation[] = [
       focus: ["partition", "hint lost", "store slow"],
       size: { apiServers: 1, agents: 2 },
       minutes: 1,
-      from: 28,
+      from: 65,
     },
   },
   {

@@ -69,7 +69,7 @@ export const bulk: readonly Mutation[] = [
         replace: "const stampMin = 0;",
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 300, ...unheard },
+    proof: { breaks: ["I3", "I8"], from: 455, ...unheard },
   },
   {
     name: "set-aside",
@@ -81,6 +81,6 @@ export const bulk: readonly Mutation[] = [
         replace: 'return !memory.has(seq) || (memory.active(seq)?.state ?? "leaving") !== "leaving";',
       },
     ],
-    proof: { breaks: ["I3", "I8"], from: 529, ...crowded, focus: ["store slow", "store slow for a while"] },
+    proof: { breaks: ["I3", "I8"], from: 1_240, ...crowded, focus: ["store slow", "store slow for a while"] },
   },
 ];

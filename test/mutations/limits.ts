@@ -12,7 +12,7 @@ export const limits: readonly Mutation[] = [
         replace: "return { tokens: Number.MAX_SAFE_INTEGER, at: now };",
       },
     ],
-    proof: { breaks: ["I10"], from: 160, focus: ["scheduler hand-off", "scheduler crash"] },
+    proof: { breaks: ["I10"], from: 310, focus: ["scheduler hand-off", "scheduler crash"] },
   },
   {
     name: "one-home",

@@ -122,7 +122,7 @@ export const ownership: readonly Mutation[] = [
       },
     ],
     without: ["write-attempt"],
-    proof: { breaks: ["I2", "I3", "I5"], focus: ["scheduler crash", "stream break"], isAlone: true },
+    proof: { breaks: ["I2", "I3", "I5"], from: 80, focus: ["scheduler crash", "stream break"], isAlone: true },
   },
   {
     name: "write-attempt",
@@ -157,7 +157,7 @@ export const ownership: readonly Mutation[] = [
         replace: "write.announcedAt === undefined || row.announcedAt >= 0;",
       },
     ],
-    proof: { breaks: ["I3"], from: 280, ...lateWrites },
+    proof: { breaks: ["I3"], from: 360, ...lateWrites },
   },
   {
     name: "lane-check",
