@@ -132,7 +132,7 @@ export const explained: readonly Explained[] = [
   {
     name: "suspects-expire",
     about:
-      "No invariant speaks of it: nobody runs it, and what is lost is how it has ended, which its agent has recovered and another one could still have contradicted. 2,000 seeds of half a minute found nothing. Tests beside the code hold it for the expiry and for moves (`expire.test.ts`, `move.test.ts`).",
+      "No invariant speaks of it: nobody runs it, and what is lost is how it has ended, which its agent has recovered and another one could still have contradicted. 2,000 seeds found nothing. Tests beside the code hold it for the expiry and for moves (`expire.test.ts`, `move.test.ts`).",
     takenOut: {
       edits: [
         {
