@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startLoad } from "./load.ts";
 import { openWorld, unsuccessful, type World, wrongInLedger } from "./world.ts";
 
+const waitingMin = 2_000;
 let world: World;
 beforeAll(async () => {
   world = await openWorld({ apiServers: 2, schedulers: 2, agents: 2 });
@@ -17,11 +18,22 @@ test("a function that asks gets a queue, and what waits goes there; when it asks
 }, async () => {
   const { client } = world;
   const load = startLoad(client, { prefix: "live", atOnce: 8, runsMs: () => 5, pauseMs: 5 });
-  const backlog = Array.from({ length: 2_000 }, (_, n) => ({ function: "work", taskId: `waits${n}`, payload: "200" }));
-  for await (const result of client.submitMany(backlog)) if (!result.ok) throw result.error;
+  const backlog: string[] = [];
+  /** However fast they run, many wait. */
+  const fillUp = async () => {
+    const started = world.ledger.executions().filter(({ taskId }) => taskId.startsWith("waits")).length;
+    const missing = started + waitingMin - backlog.length;
+    if (missing <= 0) return;
+    const tasks = Array.from({ length: missing }, (_, n) => {
+      return { function: "work", taskId: `waits${backlog.length + n}`, payload: "200" };
+    });
+    for await (const result of client.submitMany(tasks)) if (!result.ok) throw result.error;
+    backlog.push(...tasks.map(({ taskId }) => taskId));
+  };
+  await fillUp();
 
   await client.functions.update({ name: "work", settings: { dedicatedQueue: true } });
-  const { queue } = await untilRoute((route) => route?.state === "open" && route.reason === "asked");
+  const { queue } = await untilRoute((route) => route?.state === "open" && route.reason === "asked", fillUp);
   await eventually(async () => (await dispatchedIn(queue)) > 10, { timeoutMs: 60_000, everyMs: 200 });
   await eventually(async () => (await movedTasks()) > 500, { timeoutMs: 60_000, everyMs: 200 });
 
@@ -30,15 +42,19 @@ test("a function that asks gets a queue, and what waits goes there; when it asks
   await eventually(async () => (await dispatchedIn(queue)) === 0, { timeoutMs: 60_000, everyMs: 200 });
   await load.stop();
 
-  const accepted = [...load.accepted, ...backlog.map(({ taskId }) => taskId)];
+  const accepted = [...load.accepted, ...backlog];
   expect(load.accepted.length).toBeGreaterThan(1_000);
   expect(await unsuccessful(world, accepted, 120_000)).toEqual([]);
   expect(wrongInLedger(world, accepted)).toEqual([]);
 });
 
-function untilRoute(is: (route: ClusterRoute | undefined) => boolean): Promise<ClusterRoute> {
+function untilRoute(
+  is: (route: ClusterRoute | undefined) => boolean,
+  meanwhile: () => Promise<void> = async () => {},
+): Promise<ClusterRoute> {
   return eventually(
     async () => {
+      await meanwhile();
       const [route] = await world.client.cluster.routes();
       if (route === undefined || !is(route)) throw new Error(`the route is ${JSON.stringify(route)}`);
       return route;
