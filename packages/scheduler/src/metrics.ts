@@ -32,7 +32,7 @@ export function schedulerMetrics(registry: Registry) {
     settled: counter("settled_writes_total", "Writes that took effect, by status.", ["status"]),
     refusedWrites: counter(
       "refused_writes_total",
-      "Writes whose guard did not hold: somebody settled the task already.",
+      "Writes whose guard did not hold: somebody settled the task already, or announced it again.",
     ),
     staleWrites: counter(
       "stale_writes_total",

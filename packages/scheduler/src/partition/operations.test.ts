@@ -147,6 +147,28 @@ test("nothing is done while an agent that may run rows of earlier owners has not
   expect(calls).toEqual(["delete 1", "close"]);
 });
 
+test("an operation whose marked rows have ended is done although a large one is still at work", async () => {
+  const { clock, context, deliver, rows, calls, batches, begin } = startWork({ kind: "stop" });
+  deliver(1);
+  context.memory.activate(1, { origin: { ...aFlow(), lane: 0, priority: 2, enqueuedAt: 1 }, flowKey: "main/echo" });
+  rows.set(1, "Enqueued");
+  const { matching } = batches;
+  batches.matching = async (owner, each, options) => {
+    if (each.number === 1) return (await matching?.(owner, each, options)) ?? { tasks: [], last: undefined };
+    await clock.sleep(100);
+    // A million that others have.
+    return { tasks: [], last: { enqueuedAt: 1, seq: (options.after?.seq ?? 0) + 1 } };
+  };
+  begin(2);
+  await clock.advance(2_000);
+  expect(calls).toEqual(["mark 1"]);
+  rows.delete(1);
+  await clock.advance(2_000);
+  expect(calls).toEqual(["mark 1", "close"]);
+  Object.assign(context, { draining: true });
+  await clock.advance(200);
+});
+
 test("operations take turns, page by page, one that comes later too", async () => {
   const { clock, context, batches, begin } = startWork();
   const done: string[] = [];

@@ -52,22 +52,26 @@ export function operationsLoop(context: PartitionContext): Loop {
     },
   );
 
-  /** Until all have come to an end for now, those too that come meanwhile. */
+  /** Until all have come to an end for now. Those that come meanwhile join, and so do those whose marked rows may have ended. */
   async function takeTurns(signal: AbortSignal): Promise<Stale | undefined> {
-    const seen = new Set<number>();
-    const turns: Turns<Stale | undefined>[] = [];
+    const { clock, config } = context;
+    /** By number: not before, monotonic. */
+    const nextAt = new Map<number, number>();
+    const turns: { readonly number: number; readonly work: Turns<Stale | undefined> }[] = [];
     for (;;) {
       for (const open of batchControl.operations) {
         const { number } = open.operation;
-        if (seen.has(number) || !concerns(open) || closed.get(number) === batchControl.version) continue;
-        seen.add(number);
-        turns.push(workOff(open.operation, signal));
+        if (clock.monotonic() < (nextAt.get(number) ?? 0)) continue;
+        if (!concerns(open) || closed.get(number) === batchControl.version) continue;
+        nextAt.set(number, Number.POSITIVE_INFINITY);
+        turns.push({ number, work: workOff(open.operation, signal) });
       }
       const turn = turns.shift();
       if (!turn) return undefined;
-      const { done, value } = await turn.next();
-      if (!done) turns.push(turn);
-      else if (value === "stale") return value;
+      const { done, value } = await turn.work.next();
+      if (value === "stale") return value;
+      if (done) nextAt.set(turn.number, clock.monotonic() + config.marksEveryMs);
+      else turns.push(turn);
     }
   }
 
